@@ -1,0 +1,1 @@
+"""The inputs of `make demo`: photographs as contents, and paintings of our own as styles."""

@@ -1,0 +1,1 @@
+"""Entry points: they parse, build and run."""

@@ -1,0 +1,105 @@
+"""define_pipeline: the road of one row, step by step. It receives what it needs and parses nothing."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+
+from transforms import manifest, resolve
+from transforms.batching import BatchRuns
+from transforms.commit import record_failure
+from transforms.gallery_page import write_gallery
+from transforms.layout import JSON, Output
+from transforms.manifest import Manifest, ReadManifest
+from transforms.metrics import WriteMetrics, failed_row, job_json
+from transforms.probe import ProbeImages
+from transforms.progress import planned
+from transforms.records import ManifestRow, Run
+from transforms.resolve import ResolveRuns
+from transforms.storage import write
+from transforms.stylize import StylizeRuns
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a pipeline is built from.
+
+    Attributes:
+      manifest: opened.
+      output: where everything goes.
+      fingerprints: (backbone, weights) -> fingerprint of the weights published in the output directory.
+      description: the content of job.json.
+      batch_size: runs to a batch; None chooses by size.
+      max_batch_secs: a batch is kept shorter than this, by estimate.
+      deterministic: see StylizeRuns.
+    """
+
+    manifest: Manifest
+    output: Output
+    fingerprints: Mapping[tuple[str, str], str]
+    description: Mapping[str, Any]
+    batch_size: int | None = None
+    max_batch_secs: float = 600.0
+    deterministic: bool = False
+
+
+def define_pipeline(root: beam.Pipeline, job: Job) -> None:
+    """Applies the steps of a job to a pipeline."""
+    output = job.output
+    start = root | "Start" >> beam.Create([output])
+    recorded_failures = beam.pvalue.AsSingleton(start | "ListFailures" >> beam.Map(lambda out: out.ids("failures")))
+    finished = start | "ListFinished" >> beam.FlatMap(lambda out: [(run_id, None) for run_id in out.ids("runs")])
+
+    read = root | "ReadManifest" >> ReadManifest(job.manifest)
+    rows = read[manifest.ROWS]
+    facts = rows | "ImageUris" >> beam.FlatMap(ManifestRow.image_uris) | "ProbeImages" >> ProbeImages(output)
+    resolved = rows | "ResolveRuns" >> beam.ParDo(
+        ResolveRuns(output, job.fingerprints), beam.pvalue.AsDict(facts), recorded_failures
+    ).with_outputs(resolve.FAILURES, main=resolve.RUNS)
+    runs = resolved[resolve.RUNS]
+
+    outcomes = (
+        {"runs": runs | "KeyByRunId" >> beam.Map(lambda run: (run.run_id, run)), "finished": finished}
+        | "JoinFinished" >> beam.CoGroupByKey()
+        | "LeaveOutFinished" >> beam.FlatMapTuple(_to_compute)
+        | "BatchRuns" >> BatchRuns(job.batch_size, job.max_batch_secs)
+        | "SpreadBatches" >> beam.Reshuffle()
+        | "StylizeRuns" >> beam.ParDo(StylizeRuns(output, job.deterministic))
+    )
+    failed = (
+        (read[manifest.FAILURES], resolved[resolve.FAILURES])
+        | "FailedRows" >> beam.Flatten()
+        | "RecordFailures"
+        >> beam.MapTuple(lambda number, described, failure: _record(output, number, described, failure))
+    )
+    written, removed = {"runs": runs, "outcomes": outcomes, "failed": failed} | "WriteMetrics" >> WriteMetrics(
+        output, job.manifest.rows, recorded_failures
+    )
+    _ = start | "WriteGallery" >> beam.Map(
+        lambda out, *_: write_gallery(out), beam.pvalue.AsIter(written), beam.pvalue.AsIter(removed)
+    )
+    run_count = (
+        runs
+        | "RunIds" >> beam.Map(lambda run: run.run_id)
+        | "DistinctRunIds" >> beam.Distinct()
+        | "CountRuns" >> beam.combiners.Count.Globally()
+    )
+    _ = run_count | "WriteJob" >> beam.Map(
+        lambda count: write(output.job, job_json({**job.description, "runs": count}), JSON)
+    )
+
+
+def _to_compute(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Run]:
+    """Rows that ask for the same run share it, under the first one's number; finished runs are left out."""
+    if list(joined["finished"]):
+        return
+    first = min(joined["runs"], key=lambda run: run.row.number, default=None)
+    if first is not None:
+        planned(1)
+        yield first
+
+
+def _record(output: Output, number: int, described: Any, failure: Any) -> dict[str, Any]:
+    record_failure(output, failure)
+    return failed_row(number, described, failure)

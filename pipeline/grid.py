@@ -1,0 +1,210 @@
+"""`stylebeam grid`: contents x styles x parameters -> a manifest, written in a stream."""
+
+import difflib
+import glob
+import itertools
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ruamel.yaml import YAML, YAMLError
+
+from stylecore.config import ConfigError, StyleConfig, check_field_name, field_kinds
+from transforms import storage
+from transforms.layout import PARQUET
+from transforms.schema import arrow_config, config_type
+
+ROWS_PER_GROUP = 10_000
+_KEYS = ("contents", "styles", "config", "sweep", "configs", "extra")
+
+
+class SpecError(ValueError):
+    """A grid specification that cannot be expanded; the message names the file and the key."""
+
+
+def write_grid(spec_path: str, manifest: str) -> int:
+    """Expands a specification into a manifest.
+
+    Args:
+      spec_path: a YAML file, see docs/grid.md; its relative paths are relative to it.
+      manifest: the Parquet file to write, local or gs://.
+
+    Returns:
+      The number of rows.
+
+    Raises:
+      SpecError: the file cannot be read, has unknown keys, or gives no row.
+    """
+    spec = _read_spec(spec_path)
+    directory = Path(spec_path).resolve().parent
+    try:
+        contents = [_relocated(path, manifest) for path in _images("contents", spec.get("contents"), directory)]
+        styles = [_relocated_style(style, manifest) for style in _styles(spec.get("styles"), directory)]
+        fields, schema = _schema(spec, styles)
+        rows = _rows(contents, styles, spec, fields, schema)
+        return _write(rows, schema, manifest)
+    except (SpecError, ConfigError) as error:
+        raise SpecError(f"{spec_path}: {error}") from error
+
+
+def _read_spec(path: str) -> Mapping[str, Any]:
+    try:
+        # YAML 1.2: there 1e5 is a number and `no` is text.
+        spec = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot read it: {error}") from error
+    except YAMLError as error:
+        raise SpecError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(spec, Mapping):
+        raise SpecError(f"{path}: must be a mapping with the keys {', '.join(_KEYS)}")
+    for key in spec:
+        if key not in _KEYS:
+            close = difflib.get_close_matches(str(key), _KEYS, n=1)
+            hint = f", did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(_KEYS)}"
+            raise SpecError(f"{path}: unknown key {key!r}{hint}")
+    return spec
+
+
+def _images(key: str, patterns: Any, directory: Path) -> list[str]:
+    if isinstance(patterns, str):
+        patterns = [patterns]
+    if not isinstance(patterns, list) or not patterns or not all(isinstance(p, str) and p for p in patterns):
+        raise SpecError(f"{key} must be a list of paths, globs or URIs")
+    return [path for pattern in patterns for path in _expanded(key, pattern, directory)]
+
+
+def _expanded(key: str, pattern: str, directory: Path) -> list[str]:
+    path = storage.resolve(str(directory), pattern)
+    if not glob.has_magic(path):
+        return [path]
+    found = sorted(glob.glob(path, recursive=True)) if storage.is_local(path) else storage.match(path)
+    if not found:
+        raise SpecError(f"{key}: nothing matches {pattern!r}")
+    return found
+
+
+def _styles(entries: Any, directory: Path) -> list[Any]:
+    if not isinstance(entries, list) or not entries:
+        raise SpecError("styles must be a list of paths, globs or URIs, or of lists of {uri, weight}")
+    styles: list[Any] = []
+    for entry in entries:
+        if isinstance(entry, list):
+            styles.append([_weighted(part, directory) for part in entry])
+        else:
+            styles += _images("styles", entry, directory)
+    return styles
+
+
+def _weighted(part: Any, directory: Path) -> dict[str, Any]:
+    if not isinstance(part, Mapping) or not {"uri"} <= set(part) <= {"uri", "weight"}:
+        raise SpecError(f"styles: expected {{uri, weight}}, got {part!r}")
+    weight = part.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise SpecError(f"styles: weight must be a number, got {weight!r}")
+    return {"uri": _images("styles", part["uri"], directory)[0], "weight": float(weight)}
+
+
+def _relocated(path: str, manifest: str) -> str:
+    """Paths in a manifest are relative to it, so that a folder with both can be moved."""
+    if not (storage.is_local(path) and storage.is_local(manifest)):
+        return path
+    return os.path.relpath(path, Path(manifest).resolve().parent)
+
+
+def _relocated_style(style: Any, manifest: str) -> Any:
+    if isinstance(style, str):
+        return _relocated(style, manifest)
+    return [{**part, "uri": _relocated(part["uri"], manifest)} for part in style]
+
+
+def _schema(spec: Mapping[str, Any], styles: list[Any]) -> tuple[list[str], pa.Schema]:
+    used = {*_mapping(spec, "config"), *_mapping(spec, "sweep")}
+    for entry in _configs(spec):
+        used |= set(entry)
+    for name in used:
+        check_field_name(name)
+    fields = [name for name in field_kinds() if name in used]
+    several = any(isinstance(style, list) for style in styles)
+    style_type = pa.list_(pa.struct([("uri", pa.string()), ("weight", pa.float64())])) if several else pa.string()
+    columns = [("content", pa.string()), ("style", style_type)]
+    if fields:
+        columns.append(("config", pa.struct([config_type().field(name) for name in fields])))
+    extra = _mapping(spec, "extra")
+    if clash := set(extra) & {"content", "style", "config"}:
+        raise SpecError(f"extra: {min(clash)!r} is a column of its own")
+    return fields, pa.schema([*columns, *((str(name), pa.scalar(value).type) for name, value in extra.items())])
+
+
+def _mapping(spec: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = spec.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise SpecError(f"{key} must be a mapping, got {value!r:.60}")
+    return value
+
+
+def _configs(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    value = spec.get("configs") or [{}]
+    if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in value):
+        raise SpecError("configs must be a list of mappings")
+    return value
+
+
+def expand_configs(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields the configurations of a specification: `config`, each of `configs`, each combination of `sweep`."""
+    sweep = _mapping(spec, "sweep")
+    for name, values in sweep.items():
+        if not isinstance(values, list) or not values:
+            raise SpecError(f"sweep: {name} must be a list of values, got {values!r:.60}")
+    for entry in _configs(spec):
+        for combination in itertools.product(*sweep.values()):
+            yield {**_mapping(spec, "config"), **entry, **dict(zip(sweep, combination, strict=True))}
+
+
+def _rows(
+    contents: list[str], styles: list[Any], spec: Mapping[str, Any], fields: list[str], schema: pa.Schema
+) -> Iterator[dict[str, Any]]:
+    extra = _mapping(spec, "extra")
+    if pa.types.is_list(schema.field("style").type):
+        styles = [[{"uri": style, "weight": 1.0}] if isinstance(style, str) else style for style in styles]
+    for content, style in itertools.product(contents, styles):
+        for values in expand_configs(spec):
+            row = {"content": content, "style": style, **extra}
+            yield {**row, "config": _typed(values)} if fields else row
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    StyleConfig.from_dict(values)  # A grid with a bad field is refused whole: nothing was computed yet.
+    kinds = field_kinds()
+    return arrow_config(
+        {name: kinds[name].plain(kinds[name].parse(value)) for name, value in values.items() if value is not None}
+    )
+
+
+def _write(rows: Iterable[dict[str, Any]], schema: pa.Schema, manifest: str) -> int:
+    if not storage.is_local(manifest):
+        with tempfile.TemporaryDirectory() as folder:
+            part = Path(folder) / "manifest.parquet"
+            count = _write_local(rows, schema, part)
+            storage.write(manifest, part.read_bytes(), PARQUET)
+            return count
+    target = Path(manifest)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".grid-") as folder:
+        part = Path(folder) / "manifest.parquet"
+        count = _write_local(rows, schema, part)
+        part.replace(target)
+    return count
+
+
+def _write_local(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: Path) -> int:
+    count = 0
+    iterator = iter(rows)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        while group := list(itertools.islice(iterator, ROWS_PER_GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+            count += len(group)
+    return count

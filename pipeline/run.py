@@ -1,0 +1,100 @@
+"""`stylebeam run`: opens the manifest, publishes the weights, builds the pipeline and runs it."""
+
+import dataclasses
+import datetime
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipeline.build import Job, define_pipeline
+from pipeline.options import OptionError, StyleBeamOptions, parse_options
+from pipeline.progress_bar import run_bar
+from stylecore.version import __version__
+from transforms import storage
+from transforms.layout import JSON, Output
+from transforms.manifest import distinct_backbones, open_manifest
+from transforms.metrics import job_json, summary
+from transforms.networks import publish_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """How a job ended: rows done and failed (by error type), runs computed by this job, where the gallery is."""
+
+    done: int
+    failed: dict[str, int]
+    computed: int
+    gallery: str
+
+
+def run(arguments: Sequence[str]) -> Summary | None:
+    """Runs a job; returns None if it was only submitted.
+
+    Raises:
+      OptionError, ManifestError, WeightsError, StorageError: before any work.
+    """
+    options = parse_options(arguments)
+    job = prepare_job(options.view_as(StyleBeamOptions))
+    with run_bar(job.output, _computes_here(options)):
+        pipeline = beam.Pipeline(runner=_runner(options), options=options)
+        define_pipeline(pipeline, job)
+        result = pipeline.run()
+        if options.view_as(StyleBeamOptions).no_wait:
+            return None
+        result.wait_until_finish()
+    done, failed = summary(job.output)
+    return Summary(done, failed, _counter(result, "runs_computed"), job.output.gallery("index.html"))
+
+
+def prepare_job(options: StyleBeamOptions) -> Job:
+    """Looks at everything that a job needs before any work; see `run` for what is raised."""
+    for name in ("manifest", "output"):
+        if not getattr(options, name):
+            raise OptionError(f"--{name} is required")
+        try:
+            storage.check_scheme(getattr(options, name))
+        except ValueError as error:
+            raise OptionError(f"--{name}: {error}") from error
+    manifest = open_manifest(options.manifest, options.limit)
+    output = Output(options.output)
+    description = {
+        "manifest": options.manifest,
+        "rows": manifest.rows,
+        "runs": None,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "stylebeam_version": __version__,
+        "tensorflow_version": tf.__version__,
+        "beam_version": beam.__version__,
+        "python_version": platform.python_version(),
+    }
+    storage.write(output.job, job_json(description), JSON)
+    fingerprints = publish_weights(output, distinct_backbones(manifest), options.weights_dir, options.weights_source)
+    return Job(
+        manifest=manifest,
+        output=output,
+        fingerprints=fingerprints,
+        description=description,
+        batch_size=options.batch_size,
+        max_batch_secs=options.max_batch_secs,
+        deterministic=options.deterministic,
+    )
+
+
+def _runner(options: PipelineOptions) -> Any:
+    """Without --runner everything runs in this process; DirectRunner may fetch another engine where there is a net."""
+    return options.view_as(StandardOptions).runner or FnApiRunner()
+
+
+def _computes_here(options: PipelineOptions) -> bool:
+    local = options.view_as(StandardOptions).runner is None
+    return local and options.view_as(DirectOptions).direct_running_mode != "multi_processing"
+
+
+def _counter(result: Any, name: str) -> int:
+    found = result.metrics().query(beam.metrics.MetricsFilter().with_name(name))["counters"]
+    return sum(counter.result for counter in found)

@@ -1,0 +1,5 @@
+"""Dataflow's --setup_file; everything that describes the project stands in pyproject.toml."""
+
+from setuptools import setup
+
+setup()

@@ -1,0 +1,51 @@
+"""Which problems can share a batch, and how many fit into one. Light: no TensorFlow."""
+
+import dataclasses
+
+from stylecore.config import StyleConfig
+
+# Beyond this many pixels in a batch two CPU cores gain nothing: measured, see benchmarks/step_time.py.
+BATCH_PIXELS = 2**17
+MAX_BATCH_SIZE = 64
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class StepKind:
+    """What is fixed in a compiled step; everything else of a configuration is data of the batch."""
+
+    backbone: str
+    weights_sha256: str
+    pooling: str
+    content_layers: tuple[str, ...]
+    style_layers: tuple[str, ...]
+    content_loss: str
+    optimizer: str
+    precision: str
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Bucket:
+    """Problems of one bucket can be optimised in one batch."""
+
+    kind: StepKind
+    height: int
+    width: int
+
+
+def step_kind(config: StyleConfig, weights_sha256: str) -> StepKind:
+    """Returns the compiled step that a configuration needs, with the layers in sorted order."""
+    return StepKind(
+        backbone=config.backbone,
+        weights_sha256=weights_sha256,
+        pooling=config.pooling,
+        content_layers=tuple(sorted(name for name, _ in config.content_layers)),
+        style_layers=tuple(sorted(name for name, _ in config.style_layers)),
+        content_loss=config.content_loss,
+        optimizer=config.optimizer,
+        precision=config.precision,
+    )
+
+
+def default_batch_size(height: int, width: int) -> int:
+    """Returns how many pictures of this size make a good batch."""
+    return max(1, min(MAX_BATCH_SIZE, BATCH_PIXELS // (height * width)))

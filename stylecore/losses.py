@@ -1,0 +1,79 @@
+"""The three loss terms, as the paper prints them, for a batch of images: pure functions of float32 tensors.
+
+Each returns one number per image, [batch]. The `*_mean_factor` functions turn a printed sum into the mean over its
+terms (the reduction `mean`), so that both reductions share one graph.
+
+References:
+  Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks. CVPR 2016.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+Tensor = Any
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Position-normalised Gram matrix G_ij = 1/M sum_k F_ik F_jk over the M = height * width positions.
+
+    Args:
+      features: [batch, height, width, channels], float32.
+
+    Returns:
+      [batch, channels, channels], float32.
+    """
+    shape = tf.shape(features)
+    positions = shape[1] * shape[2]
+    flat = tf.reshape(features, [shape[0], positions, features.shape[-1]])
+    return tf.matmul(flat, flat, transpose_a=True) / tf.cast(positions, flat.dtype)
+
+
+def content_loss(features: Tensor, target: Tensor, kind: str) -> Tensor:
+    """L2: 1/2 sum (F - P)^2. L1: sum abs(F - P).
+
+    Args:
+      features: [batch, height, width, channels], float32.
+      target: of the same shape.
+      kind: "l2" or "l1".
+    """
+    difference = features - target
+    if kind == "l1":
+        return tf.reduce_sum(tf.abs(difference), axis=[1, 2, 3])
+    return 0.5 * tf.reduce_sum(tf.square(difference), axis=[1, 2, 3])
+
+
+def content_mean_factor(features: Tensor, kind: str) -> Tensor:
+    """What makes `content_loss` the mean over its N * M entries: mean (F - P)^2, or mean abs(F - P). Scalar."""
+    entries = tf.cast(tf.reduce_prod(tf.shape(features)[1:]), tf.float32)
+    return (1.0 if kind == "l1" else 2.0) / entries
+
+
+def style_loss(gram: Tensor, target: Tensor) -> Tensor:
+    """E = 1 / (4 N^2) sum_ij (G_ij - A_ij)^2 with position-normalised Gram matrices.
+
+    With equal sizes of picture and style this is the printed 1 / (4 N^2 M^2) sum (G - A)^2 of plain Gram matrices.
+
+    Args:
+      gram: [batch, channels, channels], float32, from `gram_matrix`.
+      target: of the same shape; the weighted sum of the styles' Gram matrices.
+    """
+    channels = float(gram.shape[-1])
+    return tf.reduce_sum(tf.square(gram - target), axis=[1, 2]) / (4.0 * channels**2)
+
+
+def style_mean_factor(gram: Tensor) -> float:
+    """What makes `style_loss` a mean over the N^2 entries of the Gram matrix."""
+    return 1.0 / float(gram.shape[-1]) ** 2
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """sum (x_{i+1,j} - x_ij)^2 / height + (x_{i,j+1} - x_ij)^2 / width, channels summed.
+
+    Args:
+      images: [batch, height, width, 3], float32.
+    """
+    shape = tf.shape(images)
+    vertical = tf.reduce_sum(tf.square(images[:, 1:] - images[:, :-1]), axis=[1, 2, 3])
+    horizontal = tf.reduce_sum(tf.square(images[:, :, 1:] - images[:, :, :-1]), axis=[1, 2, 3])
+    return vertical / tf.cast(shape[1], tf.float32) + horizontal / tf.cast(shape[2], tf.float32)

@@ -1,0 +1,35 @@
+"""Named configurations: what differs from the defaults, which are the paper's section 4.1 (`basic`)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "basic": {},
+    "two_content_layers": {"content_layers": ["conv4_4", "conv5_2"]},
+    # The released settings of Gatys, Ecker and Bethge (CVPR 2016). With the mean reduction and equal style weights of
+    # 0.2, a style weight of 2e4 gives each layer their 1e3 / channels^2 on the mean squared Gram difference.
+    "gatys": {
+        "content_layers": ["conv4_2"],
+        "content_weight": 1.0,
+        "style_weight": 2e4,
+        "tv_weight": 0.0,
+        "optimizer": "lbfgs",
+        "iterations": 500,
+        "init": "content",
+        "style_fit": "keep",
+    },
+    # The paper lists conv3_block3_3_conv twice among its eight style layers: twice the weight.
+    "resnet50": {
+        "backbone": "resnet50",
+        "content_layers": ["conv5_block1_1_conv"],
+        "style_layers": {
+            "conv1_relu": 1 / 8,
+            "conv2_block1_1_conv": 1 / 8,
+            "conv2_block3_2_conv": 1 / 8,
+            "conv3_block1_1_conv": 1 / 8,
+            "conv3_block3_3_conv": 2 / 8,
+            "conv4_block6_3_conv": 1 / 8,
+            "conv5_block2_2_conv": 1 / 8,
+        },
+    },
+}

@@ -1,0 +1,80 @@
+"""One picture to make: the pixels and the configuration that a batch is stacked from."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from stylecore.config import StyleConfig
+from stylecore.images import resize, scaled_size, target_size
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A picture to make, every image at the size at which it is used.
+
+    Attributes:
+      content: float32 [height, width, 3] in 0..255, at the result's size.
+      styles: (float32 [h, w, 3] in 0..255, weight) pairs.
+      initial: float32 [height, width, 3] in 0..255, where the optimisation starts.
+      config: the parameters.
+    """
+
+    content: np.ndarray
+    styles: tuple[tuple[np.ndarray, float], ...]
+    initial: np.ndarray
+    config: StyleConfig
+
+
+Style = np.ndarray | Sequence[tuple[np.ndarray, float]]
+
+
+def prepare(content: np.ndarray, style: Style, config: StyleConfig) -> Problem:
+    """Brings images to their sizes and paints the initial one.
+
+    Args:
+      content: RGB [h, w, 3], uint8 or float32 in 0..255.
+      style: one such image, or a list of (image, weight).
+      config: says the result's size, how styles fit and where to start.
+
+    Raises:
+      ValueError: an array that is not such an image, or no style.
+    """
+    check_image("content", content)
+    styles = [(style, 1.0)] if isinstance(style, np.ndarray) else list(style)
+    if not styles:
+        raise ValueError("style must be at least one image")
+    for image, _ in styles:
+        check_image("style", image)
+    height, width = target_size(*content.shape[:2], config.image_size)
+    fitted = tuple((fit_style(image, height, width, config), float(weight)) for image, weight in styles)
+    resized = resize(content, height, width)
+    if config.init == "noise":
+        initial = white_noise(config.seed, height, width)
+    else:
+        initial = resized if config.init == "content" else resize(styles[0][0], height, width)
+    return Problem(resized, fitted, initial, config)
+
+
+def check_image(name: str, image: np.ndarray) -> None:
+    """Raises ValueError unless `image` is RGB [height, width, 3], uint8 or float32 in 0..255."""
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"{name} must be an array [height, width, 3], got {getattr(image, 'shape', type(image))}")
+    if image.dtype not in (np.uint8, np.float32):
+        raise ValueError(f"{name} must be uint8 or float32, got {image.dtype}")
+    if image.dtype == np.float32 and not (image.min() >= 0 and image.max() <= 255):
+        raise ValueError(f"{name} must lie in 0..255, got {image.min()}..{image.max()}")
+
+
+def fit_style(image: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
+    """Returns the style at the size at which its Gram matrices are taken, float32 [h, w, 3]."""
+    if config.style_fit == "stretch":
+        return resize(image, height, width)
+    longest = max(1.0, config.style_scale * max(height, width))
+    return resize(image, *scaled_size(*image.shape[:2], longest))
+
+
+def white_noise(seed: int, height: int, width: int) -> np.ndarray:
+    """Returns noise that is uniform in 0..255, float32 [height, width, 3], from NumPy's PCG64(seed)."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return generator.uniform(0.0, 255.0, (height, width, 3)).astype(np.float32)

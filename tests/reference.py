@@ -1,0 +1,139 @@
+"""The method's mathematics once more, in NumPy float64, straight from the printed formulas.
+
+Nothing here imports the code under test. The formulas are those of Gatys, Ecker and Bethge, "Image Style Transfer
+Using Convolutional Neural Networks" (CVPR 2016), with the reductions and the normalisation the project documents.
+Images are `[height, width, 3]`, RGB in 0..255; features are `[height, width, channels]`.
+"""
+
+import numpy as np
+
+IMAGENET_MEAN_BGR = np.array([103.939, 116.779, 123.68])
+
+
+def gram_matrix(features):
+    """Gram matrix `[channels, channels]` of `features` `[h, w, channels]`: G_ij = sum_k F_ik F_jk over positions k."""
+    columns = np.asarray(features, np.float64).reshape(-1, np.shape(features)[-1])
+    return columns.T @ columns
+
+
+def content_loss(features, target, kind="l2", reduction="sum"):
+    """Content loss of one layer, both `[h, w, c]`.
+
+    `sum`: l2 1/2 sum (F - P)^2, l1 sum |F - P|. `mean`: mean (F - P)^2, mean |F - P|.
+    """
+    difference = np.asarray(features, np.float64) - np.asarray(target, np.float64)
+    terms = {"l2": difference**2, "l1": np.abs(difference)}[kind]
+    if reduction == "mean":
+        return terms.mean()
+    return terms.sum() * {"l2": 0.5, "l1": 1.0}[kind]
+
+
+def style_loss_layer(features, styles, reduction="sum"):
+    """Style loss of one layer: E = 1 / (4 N^2) sum_ij (G_ij / M_x - A_ij)^2, under `mean` divided by N^2 again.
+
+    `features` is `[h, w, N]`; `styles` is a list of (`[h', w', N]`, weight); A = sum_s weight_s G^s / M_s, where M is
+    a feature map's number of positions. With equal sizes and one style: 1 / (4 N^2 M^2) sum_ij (G_ij - A_ij)^2.
+    """
+    height, width, channels = np.shape(features)
+    target = sum(weight * gram_matrix(s) / (np.shape(s)[0] * np.shape(s)[1]) for s, weight in styles)
+    squares = (gram_matrix(features) / (height * width) - target) ** 2
+    energy = squares.sum() / (4 * channels**2)
+    return energy / channels**2 if reduction == "mean" else energy
+
+
+def total_variation(image):
+    """Total variation of `[h, w, 3]`: sum_ij (x_{i+1,j} - x_ij)^2 / h + (x_{i,j+1} - x_ij)^2 / w, channels summed."""
+    image = np.asarray(image, np.float64)
+    height, width, _ = image.shape
+    return ((image[1:] - image[:-1]) ** 2).sum() / height + ((image[:, 1:] - image[:, :-1]) ** 2).sum() / width
+
+
+def preprocess_caffe(image):
+    """What the network is fed for RGB `image` in 0..255: BGR minus the ImageNet mean."""
+    return np.asarray(image, np.float64)[..., ::-1] - IMAGENET_MEAN_BGR
+
+
+def convolve(features, kernel, bias):
+    """Stride-1 'same' convolution: `[h, w, c]` with `[3, 3, c, n]` and `[n]` to `[h, w, n]`, zeros around the edge."""
+    height, width, _ = np.shape(features)
+    padded = np.pad(np.asarray(features, np.float64), ((1, 1), (1, 1), (0, 0)))
+    kernel = np.asarray(kernel, np.float64)
+    taps = (padded[i : i + height, j : j + width] @ kernel[i, j] for i, j in np.ndindex(3, 3))
+    return sum(taps) + np.asarray(bias, np.float64)
+
+
+def pool(features, pooling):
+    """2 x 2 pooling of `[h, w, c]` at stride 2, 'max' or 'avg'; an odd last row or column is dropped."""
+    height, width, channels = features.shape
+    cells = features[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2, channels)
+    return {"max": np.max, "avg": np.mean}[pooling](cells, axis=(1, 3))
+
+
+def vgg_features(image, weights, wanted, pooling="max", blocks=(2, 2, 4, 4, 4)):
+    """Post-ReLU activations `{layer: [h', w', c]}` of a VGG network for RGB `image` `[h, w, 3]`.
+
+    `weights` is `{Keras layer name: (kernel HWIO, bias)}`; `wanted` are Keras names, such as "block3_conv1"; `blocks`
+    is the number of convolutions of each block, 2 x 2 pooling between blocks.
+    """
+    found, features = {}, preprocess_caffe(image)
+    for block, convolutions in enumerate(blocks, start=1):
+        for index in range(1, convolutions + 1):
+            name = f"block{block}_conv{index}"
+            features = np.maximum(convolve(features, *weights[name]), 0)
+            if name in wanted:
+                found[name] = features
+            if len(found) == len(set(wanted)):
+                return found
+        features = pool(features, pooling)
+    raise KeyError(f"no such layers: {sorted(set(wanted) - set(found))}")
+
+
+def adam_steps(gradient_fn, x0, learning_rate, beta_1, beta_2, epsilon, steps, low=0, high=255):
+    """The `steps + 1` points of Adam from `x0`, clipped to [low, high] after each step; stacked on a new first axis.
+
+    Keras' ordering (Kingma and Ba, section 2, last paragraph): x -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps).
+    """
+    points = [np.asarray(x0, np.float64)]
+    m, v = np.zeros_like(points[0]), np.zeros_like(points[0])
+    for t in range(1, steps + 1):
+        gradient = np.asarray(gradient_fn(points[-1]), np.float64)
+        m = beta_1 * m + (1 - beta_1) * gradient
+        v = beta_2 * v + (1 - beta_2) * gradient**2
+        rate = learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        points.append(np.clip(points[-1] - rate * m / (np.sqrt(v) + epsilon), low, high))
+    return np.stack(points)
+
+
+def finite_difference(fn, x, direction, step=1e-4):
+    """Central difference of scalar `fn` at `x` along `direction`: (fn(x + s d) - fn(x - s d)) / 2 s."""
+    x, direction = np.asarray(x, np.float64), np.asarray(direction, np.float64)
+    return (fn(x + step * direction) - fn(x - step * direction)) / (2 * step)
+
+
+def objective(image, content, styles, config, weights):
+    """L_total = alpha L_content + beta L_style + gamma L_tv of `image` for a VGG network, as a dict with its terms.
+
+    `content` is `[h, w, 3]`, `styles` a list of (`[h', w', 3]`, weight). `config` has `content_layers` and
+    `style_layers` (`{Keras name: weight}`), `alpha`, `beta`, `gamma`, `content_loss`, `reduction`, `pooling`;
+    `weights` is as for `vgg_features`. `content`, `style` and `tv` of the result are before alpha, beta and gamma.
+    """
+
+    def features(pixels, layers):
+        return vgg_features(pixels, weights, list(layers), config.pooling)
+
+    x = features(image, {**config.content_layers, **config.style_layers})
+    p = features(content, config.content_layers)
+    painted = [(features(style, config.style_layers), weight) for style, weight in styles]
+    terms = {
+        "content": sum(
+            weight * content_loss(x[layer], p[layer], config.content_loss, config.reduction)
+            for layer, weight in config.content_layers.items()
+        ),
+        "style": sum(
+            weight * style_loss_layer(x[layer], [(a[layer], share) for a, share in painted], config.reduction)
+            for layer, weight in config.style_layers.items()
+        ),
+        "tv": total_variation(image),
+    }
+    total = config.alpha * terms["content"] + config.beta * terms["style"] + config.gamma * terms["tv"]
+    return {"total": total, **terms}

@@ -1,0 +1,220 @@
+"""Untrusted bytes to RGB and back: formats, modes, orientation, damage; sizes, thumbnails, records."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylecore.images import (
+    MAX_PIXELS,
+    ImageError,
+    decode_image,
+    encode_png,
+    read_png_record,
+    resize,
+    scaled_size,
+    target_size,
+    thumbnail,
+)
+
+RGB = np.zeros((5, 7, 3), np.uint8) + np.array([200, 40, 10], np.uint8)
+RGB[:, :3] = [10, 90, 250]
+ORIENTATION = 0x0112
+
+
+def encoded(image, kind, **options):
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("PNG", {}),
+        ("BMP", {}),
+        ("GIF", {}),
+        ("TIFF", {}),
+        ("WEBP", {"lossless": True}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+)
+def test_lossless_formats_decode_to_their_pixels(kind, options):
+    decoded = decode_image(encoded(Image.fromarray(RGB), kind, **options))
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, RGB)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_lossy_formats_decode_to_nearly_their_pixels(kind):
+    large = np.kron(RGB, np.ones((16, 16, 1), np.uint8))
+    decoded = decode_image(encoded(Image.fromarray(large), kind, quality=95))
+    assert decoded.shape == large.shape
+    assert np.abs(decoded.astype(int) - large).mean() < 4
+
+
+def palette(index=0):
+    image = Image.new("P", (2, 1), index)
+    image.putpalette([9, 80, 7] + [0] * 765)
+    return image
+
+
+MODES = {
+    "grey": (Image.new("L", (2, 1), 77), "PNG", {}, (77, 77, 77)),
+    "bilevel": (Image.new("1", (2, 1), 1), "PNG", {}, (255, 255, 255)),
+    "palette": (palette(), "PNG", {}, (9, 80, 7)),
+    "palette, see-through": (palette(), "PNG", {"transparency": 0}, (255, 255, 255)),
+    "GIF, see-through": (palette(), "GIF", {"transparency": 0}, (255, 255, 255)),
+    "grey, one see-through": (Image.new("L", (2, 1), 77), "PNG", {"transparency": 77}, (255, 255, 255)),
+    "alpha, opaque": (Image.new("RGBA", (2, 1), (1, 2, 3, 255)), "PNG", {}, (1, 2, 3)),
+    "alpha, half": (Image.new("RGBA", (2, 1), (0, 100, 200, 51)), "PNG", {}, (204, 224, 244)),
+    "alpha, none": (Image.new("RGBA", (2, 1), (1, 2, 3, 0)), "WEBP", {"lossless": True}, (255, 255, 255)),
+    "grey with alpha": (Image.new("LA", (2, 1), (0, 51)), "PNG", {}, (204, 204, 204)),
+    "16 bits": (Image.fromarray(np.full((1, 2), 32_896, np.uint16)), "PNG", {}, (128, 128, 128)),
+    "16 bits, white": (Image.fromarray(np.full((1, 2), 65_535, np.uint16)), "TIFF", {}, (255, 255, 255)),
+    "CMYK": (Image.new("CMYK", (2, 1), (0, 255, 255, 0)), "TIFF", {}, (255, 0, 0)),
+    "CMYK with key": (Image.new("CMYK", (2, 1), (0, 0, 0, 255)), "JPEG", {}, (0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize(("image", "kind", "options", "expected"), MODES.values(), ids=MODES)
+def test_every_mode_becomes_rgb(image, kind, options, expected):
+    decoded = decode_image(encoded(image, kind, **options))
+    assert (decoded.shape, decoded.dtype) == ((1, 2, 3), np.uint8)
+    np.testing.assert_allclose(decoded[0, 0], expected, atol=1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [(1, RGB), (2, RGB[:, ::-1]), (3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1)), (8, np.rot90(RGB))],
+)
+def test_exif_orientation_is_applied(kind, orientation, upright):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {}
+    np.testing.assert_array_equal(decode_image(encoded(Image.fromarray(RGB), kind, exif=exif, **options)), upright)
+
+
+def test_broken_exif_is_no_reason_to_refuse_a_picture():
+    assert decode_image(encoded(Image.fromarray(RGB), "JPEG", exif=b"Exif\0\0MM\0*garbage")).shape == RGB.shape
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF"])
+def test_the_first_frame_counts(kind):
+    frames = [Image.fromarray(RGB), Image.new("RGB", (7, 5), "white")]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    np.testing.assert_array_equal(decode_image(data), RGB)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"])
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+def test_a_truncated_picture_is_an_error_in_one_line(kind, part):
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    with pytest.raises(ImageError) as error:
+        decode_image(data[: int(part * len(data))])
+    assert str(error.value) == " ".join(str(error.value).split()) != ""
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"hello, world" * 9, "not a PNG, JPEG, WEBP, TIFF, BMP or GIF image"),
+        (b"P6 1 1 255 abc", "not a PNG, JPEG, WEBP, TIFF, BMP or GIF image"),
+        (b"<svg></svg>", "not a PNG, JPEG, WEBP, TIFF, BMP or GIF image"),
+    ],
+)
+def test_what_is_not_a_picture_is_refused(data, message):
+    with pytest.raises(ImageError, match=f"^{message}$"):
+        decode_image(data)
+
+
+def png_that_claims(width, height):
+    """A PNG with a header of this size and no pixels."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (10_001, 10_000), (MAX_PIXELS + 1, 1)])
+def test_a_bomb_is_refused_unread(width, height):
+    with pytest.raises(ImageError, match=r"pixels are more than|decompression bomb|exceeds limit"):
+        decode_image(png_that_claims(width, height))
+
+
+def test_a_picture_below_the_limit_is_read():
+    with pytest.raises(ImageError, match="truncated"):
+        decode_image(png_that_claims(MAX_PIXELS // 10_000, 9_999))
+
+
+@pytest.mark.parametrize(
+    ("size", "longest", "expected"),
+    [
+        ((427, 640), 224, (149, 224)), ((640, 427), 224, (224, 149)), ((100, 50), None, (100, 50)),
+        ((100, 50), 100, (100, 50)), ((100, 50), 101, (100, 50)), ((100, 50), 99, (99, 50)), ((3, 2), 1, (1, 1)),
+        ((1, 3000), 10, (1, 10)), ((101, 200), 100, (51, 100)), ((99, 200), 100, (50, 100)),
+    ],
+)  # fmt: skip
+def test_target_size_rounds_to_the_nearest_pixel_and_never_enlarges(size, longest, expected):
+    assert target_size(*size, longest) == expected
+
+
+def test_scaled_size_enlarges():
+    assert scaled_size(10, 5, 41) == (41, 21)
+
+
+def test_resizing_is_pillows_lanczos():
+    image = np.random.default_rng(0).integers(0, 256, (9, 14, 3), np.uint8)
+    expected = np.asarray(Image.fromarray(image).resize((6, 11), Image.Resampling.LANCZOS))
+    assert resize(image, 11, 6).dtype == np.float32
+    np.testing.assert_array_equal(resize(image, 11, 6), expected)
+    np.testing.assert_allclose(resize(image.astype(np.float32), 11, 6), expected, atol=1.01)
+
+
+def test_resizing_floats_stays_in_range():
+    step = np.zeros((8, 8, 3), np.float32)
+    step[:, 4:] = 255
+    resized = resize(step, 19, 23)
+    assert (resized.min(), resized.max()) == (0, 255)
+    np.testing.assert_array_equal(resize(step, 8, 8), step)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "expected"), [((200, 400), 100, (50, 100)), ((40, 10), 20, (20, 5)), ((7, 9), 320, (7, 9))]
+)
+def test_thumbnail(shape, side, expected):
+    data = thumbnail(np.full((*shape, 3), 90, np.uint8), side)
+    assert Image.open(io.BytesIO(data)).format == "WEBP"
+    assert decode_image(data).shape == (*expected, 3)
+
+
+def test_a_png_carries_its_record_and_its_pixels():
+    record = '{"run_id": "0123", "history": [' + ", ".join(map(str, range(20_000))) + "]}"
+    data = encode_png(RGB, record)
+    assert read_png_record(data) == record
+    np.testing.assert_array_equal(decode_image(data), RGB)
+    assert len(data) < len(record)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (encode_png(RGB), "carries no 'stylebeam' record"),
+        (encode_png(RGB, "x" * 99)[:-40], ""),
+        (encoded(Image.fromarray(RGB), "JPEG"), ""),
+        (b"", ""),
+    ],
+    ids=["none", "cut", "no PNG", "empty"],
+)
+def test_a_missing_record_is_an_error(data, message):
+    with pytest.raises(ImageError, match=message):
+        read_png_record(data)

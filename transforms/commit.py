@@ -1,0 +1,96 @@
+"""The commit of one run: the picture is the record, everything else is derived from the picture that won."""
+
+import json
+from typing import Any
+
+import tensorflow as tf
+
+from stylecore.engines import device_name
+from stylecore.images import ImageError, decode_image, encode_png, read_png_record, thumbnail
+from stylecore.loop import Result
+from stylecore.version import __version__
+from transforms import storage
+from transforms.layout import JSON, PNG, WEBP, Output, image_path
+from transforms.records import Failure, Run
+
+MAX_PICTURE_BYTES = 2**30
+
+
+def run_record(run: Run, result: Result) -> dict[str, Any]:
+    """Returns the metrics row of a finished run, as JSON has it."""
+    return {
+        "manifest_row": run.row.number,
+        "run_id": run.run_id,
+        "status": "done",
+        "content": run.row.content,
+        "style": [{"uri": style.written, "weight": style.weight} for style in run.row.styles],
+        "config": run.row.config.to_dict(),
+        "image": image_path(run.run_id),
+        "height": run.height,
+        "width": run.width,
+        "iterations": result.iterations,
+        "stop_reason": result.stop_reason,
+        "loss_total": result.loss_total,
+        "loss_content": result.loss_content,
+        "loss_style": result.loss_style,
+        "loss_tv": result.loss_tv,
+        "history": [entry._asdict() for entry in result.history],
+        "seconds": result.seconds,
+        "device": device_name(),
+        "weights_sha256": run.weights_sha256,
+        "stylebeam_version": __version__,
+        "tensorflow_version": tf.__version__,
+        "error_type": None,
+        "error_message": None,
+        "extra": run.row.extra,
+        "content_sha256": run.content_sha256,
+        "style_sha256": list(run.style_sha256),
+    }
+
+
+def commit_result(output: Output, run: Run, result: Result) -> dict[str, Any]:
+    """Makes a finished run durable and returns the record that won; safe to repeat and to race.
+
+    Raises:
+      StorageError: the output cannot be written.
+    """
+    assert result.image is not None
+    picture = encode_png(result.image, json.dumps(run_record(run, result)))
+    if not storage.write_once(output.image(run.run_id), picture, PNG):
+        if (record := complete_commit(output, run.run_id)) is not None:
+            return record
+        storage.write(output.image(run.run_id), picture, PNG)  # What stood there was damaged.
+    return _derive(output, run.run_id, picture)
+
+
+def complete_commit(output: Output, run_id: str) -> dict[str, Any] | None:
+    """Returns the record of a run whose picture is there, completing what is derived from it; None if it is not."""
+    try:
+        picture = storage.read_bytes(output.image(run_id), MAX_PICTURE_BYTES)
+        return _derive(output, run_id, picture)
+    except (storage.NotFoundError, ImageError):
+        return None
+
+
+def _derive(output: Output, run_id: str, picture: bytes) -> dict[str, Any]:
+    text = read_png_record(picture)
+    record: dict[str, Any] = json.loads(text)
+    storage.write_once(output.thumb(run_id), thumbnail(decode_image(picture)), WEBP)
+    storage.delete(output.failure(run_id))
+    # The marker comes last: where it stands, nothing is missing.
+    storage.write_once(output.marker(run_id), text.encode(), JSON)
+    return record
+
+
+def read_marker(output: Output, run_id: str) -> dict[str, Any] | None:
+    """Returns the record of a finished run, None if there is none or it is damaged."""
+    try:
+        record = json.loads(storage.read_bytes(output.marker(run_id)))
+    except (storage.NotFoundError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def record_failure(output: Output, failure: Failure) -> None:
+    """Writes or renews a failure record."""
+    storage.write(output.failure(failure.id), failure.to_json(), JSON)

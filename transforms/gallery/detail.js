@@ -1,0 +1,161 @@
+/* One run: the picture in full, what it was made of, every parameter, and how its losses fell. */
+
+const CONFIG_ORDER = [
+  "preset", "backbone", "weights", "pooling", "content_layers", "style_layers", "content_loss", "reduction",
+  "content_weight", "style_weight", "tv_weight", "optimizer", "learning_rate", "iterations", "init", "seed",
+];
+
+const detail = { run: null, sequence: [] };
+
+/** Opens, changes or closes the dialog as the view says; `sequence` are the runs that the arrows go through. */
+function drawDetail(sequence) {
+  const dialog = byId("detail");
+  const run = state.run === null ? undefined : runs.numbers.get(state.run);
+  if (run === undefined) return closeDialog(dialog);
+  detail.sequence = sequence.includes(run) ? sequence : [run];
+  if (detail.run === run && dialog.open) return drawDetailPick();
+  detail.run = run;
+  buildDetail(dialog, run);
+  if (!dialog.open) dialog.showModal();
+  byId("detail-heading").focus();
+}
+
+function closeDialog(dialog) {
+  if (dialog.open) dialog.close();
+}
+
+function buildDetail(dialog, run) {
+  clearPlot(dialog.querySelector(".chart"));
+  dialog.replaceChildren(detailBar(run), element("div", { class: "detail-body" }, stage(run), element("div", { class: "facts" })));
+  drawDetailPick();
+  fillFacts(dialog, run);
+}
+
+function detailBar(run) {
+  const place = detail.sequence.indexOf(run);
+  const step = (by) => () => stepDetail(by);
+  return element("header", { class: "bar" },
+    element("h2", { id: "detail-heading", tabindex: "-1" }, foreign(runTitle(run))),
+    element("p", { class: "status" }, `${(place + 1).toLocaleString("en")} of ${detail.sequence.length.toLocaleString("en")}`),
+    button(icon(ICONS.previous), step(-1), { class: "quiet", "aria-label": "Previous picture", disabled: place === 0 }),
+    button(icon(ICONS.next), step(1), { class: "quiet", "aria-label": "Next picture", disabled: place === detail.sequence.length - 1 }),
+    button("Pick", () => togglePick(runs.ids[run]), { id: "detail-pick", class: "toggle" }),
+    button(icon(ICONS.close), () => change({ run: null }), { class: "quiet", "aria-label": "Close" }));
+}
+
+function runTitle(run) {
+  return describeRun(run).join(" · ") || runs.ids[run];
+}
+
+function drawDetailPick() {
+  const picked = state.picks.includes(runs.ids[detail.run]);
+  byId("detail-pick").setAttribute("aria-pressed", String(picked));
+  byId("detail-pick").textContent = picked ? "Picked" : "Pick to compare";
+}
+
+/** The picture: its thumbnail at once, itself as soon as it is there. */
+function stage(run) {
+  const id = runs.ids[run];
+  const full = picture(`images/${id}.png`, runTitle(run), { class: "full", width: runs.width[run], height: runs.height[run] });
+  full.style.backgroundImage = `url("${outputPath(thumbPath(id))}")`;
+  full.addEventListener("load", () => { full.style.backgroundImage = ""; });
+  const link = element("a", { href: outputPath(`images/${id}.png`), target: "_blank", rel: "noopener" }, "Open the picture alone");
+  return element("figure", { class: "stage" }, full, element("figcaption", {}, `${runs.width[run]} × ${runs.height[run]} px · `, link));
+}
+
+/** Goes to a neighbour, which is what the arrow keys do. */
+function stepDetail(by) {
+  const next = detail.sequence[detail.sequence.indexOf(detail.run) + by];
+  if (next !== undefined) change({ run: runs.ids[next] });
+}
+
+async function fillFacts(dialog, run) {
+  const facts = dialog.querySelector(".facts");
+  try {
+    const record = await loadDetail(run);
+    if (detail.run !== run) return; // the reader has gone on meanwhile
+    facts.replaceChildren(sources(record), lossTable(run), curvesFigure(), parameters(record), provenance(record));
+    await drawCurves(facts.querySelector(".chart"), record.history);
+  } catch (error) {
+    facts.replaceChildren(element("p", { class: "remark" }, error.message));
+  }
+  preloadNeighbours();
+}
+
+function preloadNeighbours() {
+  const place = detail.sequence.indexOf(detail.run);
+  for (const neighbour of [detail.sequence[place + 1], detail.sequence[place - 1]]) {
+    if (neighbour !== undefined) new Image().src = outputPath(`images/${runs.ids[neighbour]}.png`);
+  }
+}
+
+function sources(record) {
+  const styles = record.style.map((style, number) =>
+    source(record.style.length > 1 || style.weight !== 1 ? `style × ${style.weight}` : "style", style.uri, record.style_thumbs[number]));
+  return element("div", { class: "sources" }, source("content", record.content, record.content_thumb), styles);
+}
+
+function source(role, uri, thumb) {
+  return element("figure", { class: "source" },
+    thumb ? picture(thumb, "", { class: "source-thumb" }) : element("div", { class: "source-thumb none" }),
+    element("figcaption", {}, element("span", { class: "role" }, role), foreign(uri, "uri")));
+}
+
+function lossTable(run) {
+  return element("dl", { class: "losses" }, LOSSES.map((loss) => element("div", {},
+    element("dt", {}, LOSS_NAMES[loss]), element("dd", { class: "figure" }, formatLoss(runs[loss][run])))));
+}
+
+function curvesFigure() {
+  return element("figure", { class: "curves" },
+    element("figcaption", {}, "Losses over the iterations, logarithmic; terms before weighting"),
+    element("div", { class: "chart", "aria-hidden": "true" }));
+}
+
+/** Every parameter, those that vary in this gallery marked. */
+function parameters(record) {
+  const names = [...new Set([...CONFIG_ORDER, ...Object.keys(record.config)])].filter((name) => name in record.config);
+  const varying = (name) => dimensions.has(name);
+  const ordered = [...names.filter(varying), ...names.filter((name) => !varying(name))];
+  return factList("Parameters", ordered.map((name) => [name, record.config[name], varying(name)]));
+}
+
+function provenance(record) {
+  const facts = ["manifest_row", "run_id", "iterations", "stop_reason", "seconds", "device", "weights_sha256", "stylebeam_version", "tensorflow_version"];
+  const extra = record.extra !== null && typeof record.extra === "object" ? Object.entries(record.extra) : [["extra", record.extra]];
+  const labels = extra.filter(([, value]) => value !== null).map(([name, value]) => [name, value, dimensions.has(`extra.${name}`)]);
+  return element("div", {}, labels.length ? factList("Labels", labels) : null, factList("Run", facts.map((name) => [name, record[name], false])));
+}
+
+function factList(heading, facts) {
+  return element("section", { class: "fact-list" }, element("h3", {}, heading),
+    element("dl", {}, facts.map(([name, value, varies]) => element("div", { class: varies ? "varies" : null },
+      element("dt", {}, foreign(name)), element("dd", {}, foreign(factWords(value)))))));
+}
+
+/** A value of any shape in words: layer weights one beneath the other. */
+function factWords(value) {
+  if (value === null || value === undefined) return "none";
+  if (Array.isArray(value)) return value.map(factWords).join("\n") || "none";
+  if (typeof value === "object") return Object.entries(value).map(([name, item]) => `${name} ${factWords(item)}`).join("\n") || "none";
+  return typeof value === "number" ? String(Number(value.toPrecision(7))) : String(value);
+}
+
+function prepareDetail(onClosed) {
+  const dialog = byId("detail");
+  dialog.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "ArrowLeft") stepDetail(-1);
+    else if (event.key === "ArrowRight") stepDetail(1);
+    else return;
+    event.preventDefault();
+  });
+  dialog.addEventListener("close", () => {
+    clearPlot(dialog.querySelector(".chart"));
+    const { run } = detail;
+    detail.run = null;
+    dialog.replaceChildren();
+    if (state.run !== null) change({ run: null }); // closed by Escape
+    onClosed(run);
+  });
+}

@@ -1,0 +1,117 @@
+"""gallery_files: metrics rows -> the files of the page."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+
+from transforms.gallery.chunks import ChunkWriter
+from transforms.gallery.jsdata import significant
+from transforms.gallery.page import page_html
+from transforms.gallery.summary import Summary
+
+# Loading a chunk for one run's curves should feel immediate, and 20,000 runs should not become 20,000 files.
+DETAIL_CHUNK_BYTES = 192_000
+FAILURE_CHUNK_BYTES = 192_000
+
+_TERMS = ("total", "content", "style", "tv")
+_SAFE_PATH = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)
+
+
+def gallery_files(rows: Iterable[Mapping[str, Any]], title: str) -> Iterator[tuple[str, bytes]]:
+    """Yields the files of the gallery of some metrics rows.
+
+    Rows are read once and in order. Everything but a summary (names, losses, the parameters that vary) leaves memory
+    in chunks as soon as they are full. The same rows give the same bytes. Chunks carry a digest of their content in
+    their name, so a rebuild only has to write names that are not there yet, and a browser's cache never mixes two
+    builds; `index.html` comes last, when all that it refers to has been yielded.
+
+    Args:
+      rows: dicts with the metrics columns of the design, and optionally `content_thumb` (a path relative to the output
+        directory, or None) and `style_thumbs` (a list of those, one for each style). Rows that share a `run_id` are
+        shown once.
+      title: the heading of the page.
+
+    Yields:
+      (path relative to OUTPUT/gallery/, content).
+    """
+    summary = Summary()
+    details = ChunkWriter("details", DETAIL_CHUNK_BYTES)
+    failures = ChunkWriter("failures", FAILURE_CHUNK_BYTES)
+    for row in rows:
+        if row["status"] == "failed":
+            summary.add_failure(row)
+            yield from failures.add(_failure(row))
+        elif row["run_id"] not in summary:
+            row = {**row, "config": _plain_config(row["config"] or {}), **_thumbs(row)}
+            summary.add_run(row)
+            yield from details.add(_detail(row))
+    yield from details.flush()
+    yield from failures.flush()
+    runs = ChunkWriter("runs")
+    for chunk in summary.run_chunks():
+        yield from runs.add(chunk)
+        yield from runs.flush()
+    yield "plotly.min.js", get_plotlyjs().encode()
+    index = {
+        "title": title,
+        **summary.index(),
+        "chunks": {"runs": runs.names, "details": details.names, "failures": failures.names},
+        "detail_starts": details.starts,
+    }
+    yield "index.html", page_html(title, index)
+
+
+def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with layer weights as mappings: Arrow hands maps out as pairs."""
+    layers = ("content_layers", "style_layers")
+    return {name: dict(value) if name in layers and value is not None else value for name, value in config.items()}
+
+
+def _thumbs(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The thumbnails, each None unless it is a plain relative path: nothing else may become a picture's source."""
+    return {
+        "content_thumb": _safe_path(row.get("content_thumb")),
+        "style_thumbs": [_safe_path(path) for path in row.get("style_thumbs") or []],
+    }
+
+
+def _safe_path(path: str | None) -> str | None:
+    return path if path and _SAFE_PATH.fullmatch(path) else None
+
+
+def _detail(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of one run once it is opened."""
+    columns = (
+        "manifest_row run_id content style config height width iterations stop_reason seconds device weights_sha256 "
+        "stylebeam_version tensorflow_version content_thumb style_thumbs"
+    )
+    return {
+        **{column: row.get(column) for column in columns.split()},
+        "image": _safe_path(row.get("image")),
+        "extra": _parsed_extra(row.get("extra")),
+        "history": _history(row.get("history") or []),
+    }
+
+
+def _history(history: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The curves as columns, six digits each: a third of the bytes of a list of records, and no visible difference."""
+    points = list(history)
+    curves = {term: [significant(point[term], 6) for point in points] for term in _TERMS}
+    return {"iteration": [point["iteration"] for point in points], **curves}
+
+
+def _failure(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page lists of one failed row."""
+    columns = "manifest_row run_id content style error_type error_message"
+    return {column: row.get(column) for column in columns.split()}
+
+
+def _parsed_extra(extra: str | None) -> Any:
+    """The manifest's further columns; text that is no JSON is shown as it is."""
+    try:
+        return json.loads(extra) if extra else None
+    except ValueError:
+        return extra

@@ -1,0 +1,235 @@
+/* A sheet of cells of one size of which only those in sight exist: matrix and flat grid, for any number of runs. */
+
+const OVERSCAN_PX = 400;
+
+class Sheet {
+  /** `scroller` is the element that scrolls; `actions` are {open(row, column), pick(row, column)}. */
+  constructor(scroller, actions) {
+    this.scroller = scroller;
+    this.actions = actions;
+    this.active = { row: 0, column: 0 };
+    this.rows = new Map();
+    this.grid = element("div", { role: "grid", class: "cells", "aria-describedby": "grid-hint", "aria-multiselectable": "true" });
+    scroller.append(this.grid);
+    scroller.addEventListener("scroll", () => this.schedule(), { passive: true });
+    this.grid.addEventListener("keydown", (event) => this.onKey(event));
+    this.grid.addEventListener("click", (event) => this.onClick(event));
+    this.grid.addEventListener("focusin", (event) => this.onFocus(event));
+  }
+
+  /**
+   * Shows a model: {label, rowCount, columnCount, cellWidth, cellHeight, headWidth, headHeight, exists(row, column),
+   * cell(row, column), rowHead(row), columnHead(column), corner()}. Heads are left out where their size is 0. `startOver` goes back to
+   * the first cell; without it place and focus stay, as when only the size changes.
+   */
+  show(model, startOver) {
+    const focused = this.grid.contains(document.activeElement);
+    this.model = model;
+    if (startOver) {
+      this.active = { row: 0, column: 0 };
+      this.scroller.scrollTo(0, 0);
+    }
+    this.active.row = clamp(this.active.row, 0, Math.max(model.rowCount - 1, 0));
+    this.active.column = clamp(this.active.column, 0, Math.max(model.columnCount - 1, 0));
+    if (!model.exists(this.active.row, this.active.column)) this.active = { row: 0, column: 0 };
+    this.rows.clear();
+    this.grid.replaceChildren();
+    this.grid.setAttribute("aria-label", model.label);
+    this.grid.setAttribute("aria-rowcount", model.rowCount + (model.headHeight ? 1 : 0));
+    this.grid.setAttribute("aria-colcount", model.columnCount + (model.headWidth ? 1 : 0));
+    this.grid.style.width = `${model.headWidth + model.columnCount * model.cellWidth}px`;
+    this.grid.style.height = `${model.headHeight + model.rowCount * model.cellHeight}px`;
+    this.draw();
+    if (focused) this.cellAt(this.active.row, this.active.column)?.focus({ preventScroll: true });
+  }
+
+  schedule() {
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => { this.frame = null; this.draw(); });
+  }
+
+  /** Makes the cells in sight exist and drops the others, except the one that holds the focus. */
+  draw() {
+    if (!this.model || this.scroller.hidden) return;
+    const columns = this.visible("Left", "Width", this.model.columnCount, this.active.column);
+    const rows = this.visible("Top", "Height", this.model.rowCount, this.active.row);
+    this.drawHead(columns);
+    for (const [row, line] of this.rows) {
+      if (row >= 0 && !rows.has(row)) { line.node.remove(); this.rows.delete(row); }
+    }
+    for (const row of rows) this.drawCells(this.line(row), row, columns);
+  }
+
+  visible(side, extent, count, active) {
+    const size = this.model[`cell${extent}`];
+    const offset = this.scroller[`scroll${side}`];
+    const first = Math.max(Math.floor((offset - OVERSCAN_PX) / size), 0);
+    const last = Math.min(Math.ceil((offset + this.scroller[`client${extent}`] + OVERSCAN_PX) / size), count);
+    const places = new Set(active < count ? [active] : []);
+    for (let place = first; place < last; place++) places.add(place);
+    return places;
+  }
+
+  drawHead(columns) {
+    if (!this.model.headHeight) return;
+    const line = this.rows.get(-1) ?? this.addLine(-1, this.headRow());
+    this.drawCells(line, -1, columns);
+  }
+
+  headRow() {
+    const node = element("div", { role: "row", class: "head-row", "aria-rowindex": 1 });
+    node.style.height = `${this.model.headHeight}px`;
+    if (this.model.headWidth) node.append(this.head("columnheader", "corner", this.model.corner(), 1));
+    return node;
+  }
+
+  head(role, className, content, columnIndex) {
+    const node = element("div", { role, class: `head ${className}`, "aria-colindex": columnIndex }, content);
+    if (className !== "column-head") node.style.width = `${this.model.headWidth}px`;
+    return node;
+  }
+
+  line(row) {
+    if (this.rows.has(row)) return this.rows.get(row);
+    const { headHeight, headWidth, cellHeight } = this.model;
+    const node = element("div", { role: "row", class: "row", "aria-rowindex": row + (headHeight ? 2 : 1) });
+    node.style.top = `${headHeight + row * cellHeight}px`;
+    node.style.height = `${cellHeight}px`;
+    if (headWidth) node.append(this.head("rowheader", "row-head", this.model.rowHead(row), 1));
+    return this.addLine(row, node);
+  }
+
+  /** Rows lie in the document in their order, whatever order they were scrolled to in: readers follow it. */
+  addLine(row, node) {
+    const line = { node, cells: new Map() };
+    const later = [...this.rows].filter(([other]) => other > row).sort(([a], [b]) => a - b)[0];
+    this.grid.insertBefore(node, later ? later[1].node : null);
+    this.rows.set(row, line);
+    return line;
+  }
+
+  drawCells(line, row, columns) {
+    for (const [column, node] of line.cells) {
+      if (!columns.has(column)) { node.remove(); line.cells.delete(column); }
+    }
+    for (const column of [...columns].sort((a, b) => a - b)) {
+      if (!line.cells.has(column) && (row < 0 || this.model.exists(row, column))) this.addCell(line, row, column);
+    }
+  }
+
+  addCell(line, row, column) {
+    const { headWidth, cellWidth, cellHeight } = this.model;
+    const columnIndex = column + (headWidth ? 2 : 1);
+    const node = row < 0
+      ? this.head("columnheader", "column-head", this.model.columnHead(column), columnIndex)
+      : this.model.cell(row, column);
+    node.style.left = `${headWidth + column * cellWidth}px`;
+    node.style.width = `${cellWidth}px`;
+    if (row >= 0) this.prepareCell(node, row, column, columnIndex, cellHeight);
+    const later = [...line.cells].filter(([other]) => other > column).sort(([a], [b]) => a - b)[0];
+    line.node.insertBefore(node, later ? later[1] : null);
+    line.cells.set(column, node);
+  }
+
+  prepareCell(node, row, column, columnIndex, cellHeight) {
+    node.style.height = `${cellHeight}px`;
+    node.setAttribute("role", "gridcell");
+    node.setAttribute("aria-colindex", columnIndex);
+    node.tabIndex = row === this.active.row && column === this.active.column ? 0 : -1;
+    node.place = { row, column };
+  }
+
+  /** The element of a cell, if it exists at the moment. */
+  cellAt(row, column) {
+    return this.rows.get(row)?.cells.get(column);
+  }
+
+  /** Calls back with every cell that exists. */
+  eachCell(visit) {
+    for (const [row, line] of this.rows) {
+      if (row >= 0) for (const [column, node] of line.cells) visit(node, row, column);
+    }
+  }
+
+  /** Makes a cell the one that Tab reaches, brings it into sight and gives it the focus. */
+  focusCell(row, column) {
+    if (!this.model.exists(row, column)) return;
+    this.activate(row, column);
+    this.reveal(row, column);
+    this.draw();
+    this.cellAt(row, column)?.focus({ preventScroll: true });
+  }
+
+  activate(row, column) {
+    const before = this.cellAt(this.active.row, this.active.column);
+    if (before) before.tabIndex = -1;
+    this.active = { row, column };
+    const after = this.cellAt(row, column);
+    if (after) after.tabIndex = 0;
+  }
+
+  reveal(row, column) {
+    const { cellWidth, cellHeight, headWidth, headHeight } = this.model;
+    const { scroller } = this;
+    const left = column * cellWidth;
+    const top = row * cellHeight;
+    scroller.scrollLeft = clamp(scroller.scrollLeft, left + cellWidth - (scroller.clientWidth - headWidth), left);
+    scroller.scrollTop = clamp(scroller.scrollTop, top + cellHeight - (scroller.clientHeight - headHeight), top);
+  }
+
+  onFocus(event) {
+    const place = event.target.closest(".cell")?.place;
+    if (place) this.activate(place.row, place.column);
+  }
+
+  onClick(event) {
+    const place = event.target.closest(".cell")?.place;
+    if (!place) return;
+    if (event.target.closest(".pick")) this.actions.pick(place.row, place.column);
+    else this.actions.open(place.row, place.column);
+  }
+
+  onKey(event) {
+    if (event.altKey || event.metaKey || event.target.closest(".pick")) return;
+    const { row, column } = this.active;
+    if (event.key === "Enter") this.actions.open(row, column);
+    else if (event.key === " ") this.actions.pick(row, column);
+    else if (!this.move(event, row, column)) return;
+    event.preventDefault();
+  }
+
+  /** Moves the focus; whether the key was one that does. */
+  move(event, row, column) {
+    const { rowCount, columnCount, cellHeight } = this.model;
+    const page = Math.max(Math.floor(this.scroller.clientHeight / cellHeight), 1);
+    const far = event.ctrlKey;
+    const targets = {
+      ArrowLeft: [row, column - 1],
+      ArrowRight: [row, column + 1],
+      ArrowUp: [row - 1, column],
+      ArrowDown: [row + 1, column],
+      PageUp: [Math.max(row - page, 0), column],
+      PageDown: [Math.min(row + page, rowCount - 1), column],
+      Home: [far ? 0 : row, 0],
+      End: [far ? rowCount - 1 : row, this.lastColumn(far ? rowCount - 1 : row)],
+    };
+    const target = targets[event.key];
+    if (!target) return false;
+    this.focusCell(...this.wrapped(...target, columnCount));
+    return true;
+  }
+
+  lastColumn(row) {
+    let column = this.model.columnCount - 1;
+    while (column > 0 && !this.model.exists(row, column)) column--;
+    return column;
+  }
+
+  /** In a flat grid, the next picture after the last of a row is the first of the row below. */
+  wrapped(row, column, columnCount) {
+    if (!this.model.flows) return [row, column];
+    if (column < 0) return [row - 1, columnCount - 1];
+    if (column >= columnCount) return [row + 1, 0];
+    return [row, column];
+  }
+}

@@ -1,0 +1,100 @@
+"""Readable names for images, styles, layer weights and numbers: short, and different for different values."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+# Deeper than this, the whole URI is clearer than its tail.
+_MAX_TAIL_PARTS = 4
+_PICTURE_SUFFIX = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
+_KERAS_VGG_LAYER = re.compile(r"block(\d)_conv(\d)")
+
+
+def short_names(uris: Iterable[str]) -> dict[str, str]:
+    """The shortest tail of each URI that names it alone: `town`, else `town.jpg`, else `photos/town.jpg`, ..."""
+    depths = dict.fromkeys(uris, 0)
+    while True:
+        names = {uri: _tail(uri, depth) for uri, depth in depths.items()}
+        uses = Counter(names.values())
+        clashing = [uri for uri, name in names.items() if uses[name] > 1 and name != uri]
+        if not clashing:
+            return names
+        for uri in clashing:
+            depths[uri] += 1
+
+
+def style_label(styles: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
+    """A mixture as `starry × 0.7 + scream × 0.3`; a single style of weight 1 by its name alone."""
+    if len(styles) == 1 and styles[0]["weight"] == 1:
+        return names[styles[0]["uri"]]
+    return " + ".join(f"{names[style['uri']]} × {number_label(style['weight'])}" for style in styles)
+
+
+def value_label(name: str, value: Any) -> str:
+    """One value of a swept parameter."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return number_label(value)
+        case str():
+            return value or "(empty)"
+    if name in ("content_layers", "style_layers"):
+        return layers_label(value)
+    return _nested_label(value) or "none"
+
+
+def number_label(value: float | None) -> str:
+    """A number in at most six significant digits; whole numbers up to a million in full."""
+    if value is None:
+        return "none"
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e6):
+        return str(int(value))
+    return re.sub(r"e([+-])0*(\d+)$", lambda match: f"e{match[1].strip('+')}{match[2]}", f"{value:.6g}")
+
+
+def layers_label(weights: dict[str, float]) -> str:
+    """Layer weights: `conv1_1 conv2_1 × 0.5` when all are equal, else `conv1_1 0.9, conv2_1 0.1`; without zeros."""
+    used = {_short_layer(layer): weight for layer, weight in weights.items() if weight != 0}
+    if not used:
+        return "none"
+    if len(set(used.values())) == 1:
+        weight = number_label(next(iter(used.values())))
+        return " ".join(used) + ("" if weight == "1" else f" × {weight}")
+    return ", ".join(f"{layer} {number_label(weight)}" for layer, weight in used.items())
+
+
+def distinct_labels(values: Sequence[Any], label: Callable[[Any], str]) -> list[str]:
+    """A label for each value; values whose short labels agree are written out in full."""
+    labels = [label(value) for value in values]
+    uses = Counter(labels)
+    return [
+        text if uses[text] == 1 else json.dumps(value, ensure_ascii=False)
+        for text, value in zip(labels, values, strict=True)
+    ]
+
+
+def _tail(uri: str, depth: int) -> str:
+    parts = uri.rsplit("/", max(depth, 1))
+    if depth == 0:
+        return _PICTURE_SUFFIX.sub("", parts[-1]) or uri
+    if depth > _MAX_TAIL_PARTS or len(parts) <= depth:
+        return uri
+    return "/".join(parts[-depth:])
+
+
+def _short_layer(layer: str) -> str:
+    """Keras' name of a VGG layer as the papers write it."""
+    return _KERAS_VGG_LAYER.sub(r"conv\1_\2", layer)
+
+
+def _nested_label(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_nested_label(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return " · ".join(_nested_label(item) for item in value)
+    return value if isinstance(value, str) else value_label("", value)

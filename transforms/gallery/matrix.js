@@ -1,0 +1,198 @@
+/* What a view shows: which runs, in which cells, in which order. */
+
+const HEAD_WIDTH_PX = { wide: 148, narrow: 76 };
+const THUMB_HEAD_PX = 104;
+const TEXT_HEAD_PX = 52;
+const CAPTION_PX = { matrix: 22, grid: 42 };
+const GAP_PX = 10;
+const NARROW_PX = 640;
+const AUTO_SIZE_PX = { matrix: [96, 360], grid: [172, 260] };
+
+/** The runs that pass all filters, by number, in the order of the view. */
+function shownRuns() {
+  const filters = [...state.filters].map(([key, codes]) => [runs.codes[key], codes]);
+  const shown = [];
+  for (let run = 0; run < runs.count; run++) {
+    if (filters.every(([column, codes]) => codes.has(column[run]))) shown.push(run);
+  }
+  if (state.sort === "order") return state.descending ? shown.reverse() : shown;
+  const loss = runs[state.sort];
+  const sign = state.descending ? -1 : 1;
+  return shown.sort((a, b) => compareLosses(loss[a], loss[b], sign) || a - b);
+}
+
+/** Ascending, or descending for sign -1; a loss that is no number comes last either way. */
+function compareLosses(a, b, sign) {
+  if (a === null || b === null) return (a === null) - (b === null);
+  return sign * (a - b);
+}
+
+/** The model of a flat grid, for Sheet.show. */
+function gridModel(shown, width) {
+  const size = state.size ?? autoSize("grid", width, Math.max(2, Math.floor(width / 210)));
+  const columnCount = Math.max(Math.floor(width / size), 1);
+  const cellWidth = Math.floor(width / columnCount);
+  const cellHeight = pictureHeight(cellWidth) + CAPTION_PX.grid + GAP_PX;
+  const runsAt = (row, column) => shown.slice(row * columnCount + column, row * columnCount + column + 1);
+  return {
+    label: `Pictures, ${sortWords()}`,
+    flows: true,
+    rowCount: Math.ceil(shown.length / columnCount),
+    columnCount, cellWidth, cellHeight,
+    headWidth: 0,
+    headHeight: 0,
+    exists: (row, column) => row >= 0 && column >= 0 && row * columnCount + column < shown.length,
+    cell: (row, column) => runCell(runsAt(row, column), []),
+    runsAt,
+    sequence: () => shown,
+    placeOf: (run) => placeInList(shown.indexOf(run), columnCount),
+  };
+}
+
+const placeInList = (place, columnCount) =>
+  (place < 0 ? null : { row: Math.floor(place / columnCount), column: place % columnCount });
+
+/** The model of a matrix, for Sheet.show. */
+function matrixModel(shown, width) {
+  const rows = axis(state.rows, shown);
+  const columns = axis(state.cols, shown);
+  const cells = new Map();
+  for (const run of shown) {
+    const place = rows.placeOf(run) * columns.count + columns.placeOf(run);
+    if (cells.has(place)) cells.get(place).push(run);
+    else cells.set(place, [run]);
+  }
+  const runsAt = (row, column) => cells.get(row * columns.count + column) ?? [];
+  const except = [state.rows, state.cols];
+  return {
+    label: `Pictures by ${axisWords(state.rows)} in rows and ${axisWords(state.cols)} in columns`,
+    rowCount: rows.count,
+    columnCount: columns.count,
+    ...matrixSizes(width, columns.count),
+    exists: (row, column) => row >= 0 && column >= 0 && row < rows.count && column < columns.count,
+    cell: (row, column) => runCell(runsAt(row, column), except),
+    corner: () => [element("span", {}, axisWords(state.cols)), element("span", {}, axisWords(state.rows))],
+    rowHead: (row) => axisHead(state.rows, rows.codes[row]),
+    columnHead: (column) => axisHead(state.cols, columns.codes[column]),
+    runsAt,
+    sequence: () => [...cells].sort(([a], [b]) => a - b).flatMap(([, list]) => list),
+    placeOf: (run) => ({ row: rows.placeOf(run), column: columns.placeOf(run) }),
+  };
+}
+
+function matrixSizes(width, columnCount) {
+  const headWidth = state.rows === null ? 0 : HEAD_WIDTH_PX[width < NARROW_PX ? "narrow" : "wide"];
+  const cellWidth = Math.floor(state.size ?? autoSize("matrix", width - headWidth, columnCount));
+  const cellHeight = pictureHeight(cellWidth) + GAP_PX + (state.sort === "order" ? 0 : CAPTION_PX.matrix);
+  return { cellWidth, cellHeight, headWidth, headHeight: headHeight(state.cols) };
+}
+
+function headHeight(key) {
+  if (key === null) return 0;
+  return dimensions.get(key).values.some((value) => value.thumbs) ? THUMB_HEAD_PX : TEXT_HEAD_PX;
+}
+
+/** As wide as all columns have room, within reason. */
+function autoSize(view, width, columnCount) {
+  const [low, high] = AUTO_SIZE_PX[view];
+  return clamp(width / Math.max(columnCount, 1), Math.min(low, width / 2), high);
+}
+
+function pictureHeight(cellWidth) {
+  return Math.round((cellWidth - GAP_PX) / aspect());
+}
+
+/** Width over height of a typical picture: cells are made for it, others are fitted in. */
+function aspect() {
+  const count = Math.min(runs.count, 500);
+  const ratios = Array.from({ length: count }, (_, run) => runs.width[run] / runs.height[run]).sort((a, b) => a - b);
+  return clamp(ratios[count >> 1] ?? 1, 0.6, 1.8);
+}
+
+/** One side of the matrix: the values that occur, in their order. */
+function axis(key, shown) {
+  if (key === null) return { count: 1, codes: [0], placeOf: () => 0 };
+  const column = runs.codes[key];
+  const codes = axisCodes(key, shown, column);
+  const places = new Map(codes.map((code, place) => [code, place]));
+  return { count: codes.length, codes, placeOf: (run) => places.get(column[run]) };
+}
+
+/** Numbers stay in their order; images and names, which have none, follow the losses when those sort the view. */
+function axisCodes(key, shown, column) {
+  const codes = [...new Set(shown.map((run) => column[run]))].sort((a, b) => a - b);
+  if (state.sort === "order" || dimensions.get(key).ordered) {
+    return state.sort === "order" && state.descending ? codes.reverse() : codes;
+  }
+  const means = meanLosses(shown, column);
+  return codes.sort((a, b) => compareLosses(means.get(a), means.get(b), state.descending ? -1 : 1) || a - b);
+}
+
+function meanLosses(shown, column) {
+  const sums = new Map();
+  for (const run of shown) {
+    const loss = runs[state.sort][run];
+    const [sum, count] = sums.get(column[run]) ?? [0, 0];
+    sums.set(column[run], loss === null ? [sum, count] : [sum + loss, count + 1]);
+  }
+  return new Map([...sums].map(([code, [sum, count]]) => [code, count ? sum / count : null]));
+}
+
+/** The head of a row or column: the source picture where there is one, and the value's name. */
+function axisHead(key, code) {
+  if (key === null) return [];
+  const { label, full, thumbs = [] } = dimensions.get(key).values[code];
+  return [
+    thumbs.length ? element("span", { class: "head-thumbs" }, thumbs.slice(0, 3).map((path) => picture(path, ""))) : null,
+    element("span", { class: "head-label", title: full ?? label }, foreign(label)),
+  ];
+}
+
+const axisWords = (key) => (key === null ? "nothing" : words(key));
+
+/** A cell: the first of its runs, how many there are, the sign that it is picked, and its loss. */
+function runCell(cellRuns, except) {
+  if (!cellRuns.length) return element("div", { class: "cell empty", "aria-label": "no run" });
+  const [run] = cellRuns;
+  const id = runs.ids[run];
+  const node = element("div", { class: "cell", "data-run": id }, picture(thumbPath(id), "", { loading: "lazy", class: "thumb" }));
+  if (cellRuns.length > 1) node.append(element("span", { class: "count", title: `${cellRuns.length} runs` }, String(cellRuns.length)));
+  node.append(pickButton());
+  if (state.view === "grid" || state.sort !== "order") node.append(caption(run));
+  markPicked(node);
+  node.setAttribute("aria-label", cellWords(cellRuns, except));
+  return node;
+}
+
+function pickButton() {
+  return element("button", { type: "button", class: "pick", tabindex: "-1", "aria-label": "Pick for comparison" }, icon(ICONS.check));
+}
+
+function caption(run) {
+  const loss = state.sort === "order" ? null : element("span", { class: "figure" }, formatLoss(runs[state.sort][run]));
+  if (state.view === "matrix") return element("div", { class: "caption" }, loss);
+  const images = describeRun(run, index.dimensions.filter(({ kind }) => !isImage(kind)).map(({ key }) => key));
+  return element("div", { class: "caption" },
+    element("div", { class: "caption-line" }, foreign(images.join(" · "), "caption-images"), loss),
+    foreign(describeRun(run, ["content", "style"]).join(" · "), "caption-rest"));
+}
+
+function cellWords(cellRuns, except) {
+  const [run] = cellRuns;
+  const loss = state.sort === "order" ? "loss_total" : state.sort;
+  const several = cellRuns.length > 1 ? [`first of ${cellRuns.length} runs`] : [];
+  return [...describeRun(run, except), ...several, `${LOSS_NAMES[loss]} loss ${formatLoss(runs[loss][run])}`].join(", ");
+}
+
+/** Brings a cell's mark up to date with the picks. */
+function markPicked(node) {
+  if (!node.dataset.run) return;
+  const picked = state.picks.includes(node.dataset.run);
+  node.setAttribute("aria-selected", String(picked));
+  node.querySelector(".pick").setAttribute("aria-pressed", String(picked));
+}
+
+function sortWords() {
+  if (state.sort === "order") return state.descending ? "last of the manifest first" : "in the manifest's order";
+  return `by ${LOSS_NAMES[state.sort]} loss, ${state.descending ? "highest" : "lowest"} first`;
+}

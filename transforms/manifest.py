@@ -1,0 +1,368 @@
+"""ReadManifest: Parquet files -> valid rows with their numbers, and failures for the others."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from stylecore.config import RANDOM_WEIGHTS_PREFIX, ConfigError, StyleConfig, check_field_name
+from stylecore.layers import BACKBONES, layer_names
+from stylecore.presets import PRESETS
+from transforms import storage
+from transforms.records import Failure, ManifestRow, Reason, WeightedUri, identify_failed_row
+
+ROWS_PER_SLICE = 2_000
+ROWS, FAILURES = "rows", "failures"
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be read at all; the message names the file and what was expected."""
+
+
+class RowError(ValueError):
+    """A row that cannot be run; the message names file, row and field."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ManifestSlice:
+    """Consecutive rows of one row group, numbered in the file and in the whole manifest."""
+
+    file: str
+    row_group: int
+    first_in_group: int
+    first_in_file: int
+    first_row: int
+    rows: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """A manifest whose files and schemas were looked at, but not its rows."""
+
+    uri: str
+    files: tuple[str, ...]
+    slices: tuple[ManifestSlice, ...]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, of all files."""
+        return sum(part.rows for part in self.slices)
+
+
+def open_manifest(uri: str, limit: int | None = None) -> Manifest:
+    """Looks at the footers of a manifest's files.
+
+    Args:
+      uri: a Parquet file, a glob or a directory, local or not.
+      limit: only the first so many rows.
+
+    Raises:
+      ManifestError: no such files, not Parquet, or columns missing or of the wrong type.
+    """
+    files = _files(uri)
+    slices: list[ManifestSlice] = []
+    taken = 0
+    for file in files:
+        in_file = 0
+        for group, rows in enumerate(_row_group_sizes(file)):
+            for first in range(0, rows, ROWS_PER_SLICE):
+                count = min(ROWS_PER_SLICE, rows - first, math.inf if limit is None else limit - taken)
+                if count > 0:
+                    slices.append(ManifestSlice(file, group, first, in_file + first, taken, int(count)))
+                    taken += int(count)
+            in_file += rows
+    if not slices:
+        raise ManifestError(f"{uri}: the manifest has no rows")
+    return Manifest(uri, tuple(files), tuple(slices))
+
+
+def _files(uri: str) -> list[str]:
+    try:
+        storage.check_scheme(uri)
+        found = storage.match(uri)
+        if not found or uri.endswith("/") or (found == [uri] and not uri.endswith(".parquet")):
+            found = storage.match(storage.join(uri, "*.parquet")) or found
+    except (ValueError, storage.StorageError) as error:
+        raise ManifestError(str(error)) from error
+    if not found:
+        raise ManifestError(f"{uri}: no such manifest (a Parquet file, a glob or a directory of Parquet files)")
+    return found
+
+
+def _row_group_sizes(file: str) -> list[int]:
+    with _parquet(file) as source:
+        _check_schema(file, source.schema_arrow)
+        return [source.metadata.row_group(i).num_rows for i in range(source.num_row_groups)]
+
+
+def _parquet(file: str) -> pq.ParquetFile:
+    try:
+        if storage.is_local(file):
+            return pq.ParquetFile(file)
+        handle = FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED)
+        return pq.ParquetFile(handle, pre_buffer=True)
+    except (pa.ArrowException, OSError) as error:
+        raise ManifestError(f"{file}: not a readable Parquet file: {_line(error)}") from error
+
+
+def _check_schema(file: str, schema: pa.Schema) -> None:
+    for name, expected, is_right in (
+        ("content", "string", _is_text),
+        ("style", "string or list<struct<uri: string, weight: float>>", _is_style),
+        ("config", "struct of StyleConfig fields or a JSON string", _is_config),
+    ):
+        if name not in schema.names:
+            if name == "config":
+                continue
+            raise ManifestError(f"{file}: column {name!r} is missing, expected {expected}")
+        if not is_right(schema.field(name).type):
+            raise ManifestError(f"{file}: column {name!r} is {schema.field(name).type}, expected {expected}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_style(kind: pa.DataType) -> bool:
+    if _is_text(kind):
+        return True
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return listed and pa.types.is_struct(kind.value_type) and kind.value_type.get_field_index("uri") >= 0
+
+
+def _is_config(kind: pa.DataType) -> bool:
+    return _is_text(kind) or pa.types.is_struct(kind) or pa.types.is_null(kind)
+
+
+def read_slice(part: ManifestSlice, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a slice as Python values.
+
+    Raises:
+      ManifestError: the row group is damaged.
+    """
+    try:
+        with _parquet(part.file) as source:
+            for batch in source.iter_batches(ROWS_PER_SLICE, row_groups=[part.row_group], columns=columns):
+                yield from _overlap(batch, part)
+                part = dataclasses.replace(part, first_in_group=part.first_in_group - batch.num_rows)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{part.file}: row group {part.row_group} is damaged: {_line(error)}") from error
+
+
+def _overlap(batch: pa.RecordBatch, part: ManifestSlice) -> list[dict[str, Any]]:
+    """Rows of the batch in the slice, whose `first_in_group` counts from the batch's start."""
+    start = max(0, part.first_in_group)
+    stop = part.first_in_group + part.rows
+    if stop <= 0 or start >= batch.num_rows:
+        return []
+    rows: list[dict[str, Any]] = batch.slice(start, stop - start).to_pylist(maps_as_pydicts="strict")
+    return rows
+
+
+def parse_row(values: Mapping[str, Any], number: int, number_in_file: int, manifest_uri: str) -> ManifestRow:
+    """Parses and validates a row.
+
+    Args:
+      values: column -> value.
+      number: of the row in the whole manifest.
+      number_in_file: of the row in its file.
+      manifest_uri: the file it stands in; relative URIs are relative to it.
+
+    Raises:
+      RowError: naming the field and what was expected.
+    """
+    directory = storage.parent(manifest_uri)
+    content = _uri("content", values["content"])
+    config = _config(values.get("config"), directory)
+    others = {name: value for name, value in values.items() if name not in ("content", "style", "config")}
+    return ManifestRow(
+        number=number,
+        location=_location(manifest_uri, number_in_file),
+        failure_id=identify_failed_row(dict(values)),
+        content=content,
+        content_uri=storage.resolve(directory, content),
+        styles=_styles(values["style"], directory),
+        config=config,
+        extra=json.dumps(_plain(others), sort_keys=True, default=str) if others else None,
+    )
+
+
+def _uri(field: str, value: Any) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise RowError(f"{field} must be a path or URI, got {value!r:.80}")
+    try:
+        storage.check_scheme(value)
+    except ValueError as error:
+        raise RowError(f"{field}: {error}") from error
+    return value
+
+
+def _styles(value: Any, directory: str) -> tuple[WeightedUri, ...]:
+    entries = [{"uri": value, "weight": 1.0}] if isinstance(value, str) else value
+    if not isinstance(entries, list) or not entries:
+        raise RowError(f"style must be a path or URI, or a list of {{uri, weight}}, got {value!r:.80}")
+    return tuple(_style(entry, directory) for entry in entries)
+
+
+def _style(entry: Any, directory: str) -> WeightedUri:
+    if not isinstance(entry, Mapping):
+        raise RowError(f"style must hold {{uri, weight}}, got {entry!r:.80}")
+    written = _uri("style", entry.get("uri"))
+    weight = 1.0 if entry.get("weight") is None else entry["weight"]
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight) or weight < 0:
+        raise RowError(f"style weight must be a finite number >= 0, got {weight!r}")
+    return WeightedUri(written, storage.resolve(directory, written), float(weight))
+
+
+def _config(value: Any, directory: str) -> StyleConfig:
+    try:
+        if isinstance(value, str):
+            return _parse_json_config(value, directory)
+        values = {} if value is None else {name: item for name, item in value.items() if item is not None}
+        for name in values:
+            check_field_name(name)
+        return _with_weights_resolved(StyleConfig.from_dict(values), directory)
+    except ConfigError as error:
+        raise RowError(f"config: {error}") from error
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse_json_config(text: str, directory: str) -> StyleConfig:
+    return _with_weights_resolved(StyleConfig.from_json(text), directory)
+
+
+def _with_weights_resolved(config: StyleConfig, directory: str) -> StyleConfig:
+    if config.weights == "imagenet" or config.weights.startswith(RANDOM_WEIGHTS_PREFIX):
+        return config
+    return dataclasses.replace(config, weights=storage.resolve(directory, config.weights))
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def distinct_backbones(manifest: Manifest) -> set[tuple[str, str]]:
+    """Returns the (backbone, weights) pairs that the manifest's rows ask for, weights resolved."""
+    pairs: set[tuple[str, str]] = set()
+    for part in manifest.slices:
+        # A damaged row group is reported for each of its rows when they are read.
+        with contextlib.suppress(ManifestError):
+            for choice in {_network_choice(config) for config in _config_column(part)}:
+                with contextlib.suppress(RowError):
+                    pairs.add(_backbone(choice, storage.parent(part.file)))
+    return pairs
+
+
+_NETWORK_FIELDS = ("preset", "backbone", "weights")
+
+
+def _config_column(part: ManifestSlice) -> Iterator[Any]:
+    with _parquet(part.file) as source:
+        schema = source.schema_arrow
+    if "config" not in schema.names:
+        yield None
+        return
+    kind = schema.field("config").type
+    columns = ["config"]
+    if pa.types.is_struct(kind):
+        columns = [f"config.{name}" for name in _NETWORK_FIELDS if kind.get_field_index(name) >= 0]
+    yield from (row["config"] for row in read_slice(part, columns)) if columns else [None]
+
+
+def _network_choice(config: Any) -> tuple[Any, ...]:
+    if isinstance(config, str):
+        try:
+            config = json.loads(config)
+        except (ValueError, RecursionError):
+            return ("",)  # Not a preset: the row is reported when it is read.
+    values = config if isinstance(config, Mapping) else {}
+    return tuple(str(values[name]) if values.get(name) is not None else None for name in _NETWORK_FIELDS)
+
+
+def _backbone(choice: tuple[Any, ...], directory: str) -> tuple[str, str]:
+    chosen = {name: value for name, value in zip(_NETWORK_FIELDS, choice) if value is not None}
+    backbone = chosen.get("backbone") or PRESETS.get(chosen.get("preset", ""), {}).get("backbone", "vgg19")
+    some_layer = list(layer_names(backbone))[:1] if backbone in BACKBONES else None
+    config = _config({**chosen, "content_layers": some_layer, "style_layers": some_layer}, directory)
+    return config.backbone, config.weights
+
+
+class ReadManifest(beam.PTransform):
+    """Manifest -> {"rows": ManifestRow, "failures": (row number, row values, Failure)}."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        super().__init__()
+        self._manifest = manifest
+
+    def expand(self, root: beam.pvalue.PBegin) -> Any:
+        """See beam.PTransform."""
+        parsed = (
+            root
+            | "Slices" >> beam.Create(self._manifest.slices)
+            | "SpreadSlices" >> beam.Reshuffle()
+            | "ParseRows" >> beam.ParDo(_ParseRows()).with_outputs(FAILURES, main=ROWS)
+        )
+        # A small manifest is one row group, so one bundle: without this its rows would all stay on one worker.
+        return {ROWS: parsed[ROWS] | "SpreadRows" >> beam.Reshuffle(), FAILURES: parsed[FAILURES]}
+
+
+class _ParseRows(beam.DoFn):
+    def process(self, part: ManifestSlice) -> Iterator[Any]:
+        numbers = iter(range(part.rows))
+        try:
+            for values in read_slice(part):
+                yield _parsed(values, next(numbers), part)
+        except ManifestError as error:
+            for offset in numbers:
+                yield _failed({"content": "", "style": "", "slice": f"{part}"}, offset, part, error)
+
+
+def _parsed(values: dict[str, Any], offset: int, part: ManifestSlice) -> Any:
+    try:
+        return parse_row(values, part.first_row + offset, part.first_in_file + offset, part.file)
+    except RowError as error:
+        return _failed(values, offset, part, error)
+
+
+def _failed(values: dict[str, Any], offset: int, part: ManifestSlice, error: Exception) -> Any:
+    located = Reason(type(error).__name__, f"{_location(part.file, part.first_in_file + offset)}: {error}")
+    failure = Failure(identify_failed_row(values), None, located)
+    return beam.pvalue.TaggedOutput(FAILURES, (part.first_row + offset, _describable(values), failure))
+
+
+def _location(file: str, number_in_file: int) -> str:
+    return f"{file}, row {number_in_file}"
+
+
+def _describable(values: dict[str, Any]) -> dict[str, Any]:
+    """What a metrics row can say of a row that was not understood."""
+    styles = values.get("style")
+    entries = [{"uri": styles, "weight": 1.0}] if isinstance(styles, str) else styles or []
+    others = {name: value for name, value in values.items() if name not in ("content", "style", "config")}
+    return {
+        "content": values.get("content"),
+        "style": [{"uri": entry.get("uri"), "weight": entry.get("weight")} for entry in entries if entry],
+        "extra": json.dumps(_plain(others), sort_keys=True, default=str) if others else None,
+    }
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

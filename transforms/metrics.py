@@ -1,0 +1,158 @@
+"""WriteMetrics: one row per manifest row of the current manifest, in Parquet files that a rerun overwrites."""
+
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms import storage
+from transforms.commit import read_marker
+from transforms.layout import PARQUET, Output
+from transforms.records import Failure, ManifestRow, Reason
+from transforms.schema import arrow_config, metrics_schema
+
+# A shard's rows, histories included, are sorted in one worker's memory: about 30 kB each.
+ROWS_PER_FILE = 5_000
+
+
+def done_row(row: ManifestRow, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the metrics row of a manifest row whose run is finished: the run's record, as this manifest has it."""
+    return {**record, **_described(row)}
+
+
+def failed_row(number: int, described: ManifestRow | Mapping[str, Any], failure: Failure) -> dict[str, Any]:
+    """Returns the metrics row of a manifest row that failed.
+
+    Args:
+      number: of the manifest row.
+      described: the row, or as much of its content, style and extra as was understood.
+      failure: why.
+    """
+    known = _described(described) if isinstance(described, ManifestRow) else dict(described)
+    return {
+        **known,
+        "manifest_row": number,
+        "run_id": failure.run_id,
+        "status": "failed",
+        "error_type": failure.reason.error_type,
+        "error_message": failure.reason.error_message,
+    }
+
+
+def _described(row: ManifestRow) -> dict[str, Any]:
+    return {
+        "manifest_row": row.number,
+        "content": row.content,
+        "style": [{"uri": style.written, "weight": style.weight} for style in row.styles],
+        "config": row.config.to_dict(),
+        "extra": row.extra,
+    }
+
+
+def metrics_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Returns metrics rows as a table, sorted by manifest row."""
+    ordered = sorted(rows, key=lambda row: row["manifest_row"])
+    return pa.Table.from_pylist([_arrow_row(row) for row in ordered], schema=metrics_schema())
+
+
+def _arrow_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "config": arrow_config(row["config"])} if row.get("config") else dict(row)
+
+
+class WriteMetrics(beam.PTransform):
+    """{"runs": Run, "outcomes": (run_id, record or Reason), "failed": metrics rows} -> names of the files written.
+
+    Args:
+      output: whose metrics/ is written.
+      rows: number of rows of the manifest; with it the set of files is known, and every other file is stale.
+      recorded_failures: ids of the failures that were on record when the job began.
+    """
+
+    def __init__(self, output: Output, rows: int, recorded_failures: beam.pvalue.AsSingleton) -> None:
+        super().__init__()
+        self._output = output
+        self._recorded_failures = recorded_failures
+        self._files = max(1, math.ceil(rows / ROWS_PER_FILE))
+
+    def expand(self, inputs: Any) -> Any:
+        """See beam.PTransform."""
+        runs = inputs["runs"] | "RunsById" >> beam.Map(lambda run: (run.run_id, run.row))
+        joined = (
+            {"rows": runs, "outcomes": inputs["outcomes"]}
+            | "JoinOutcomes" >> beam.CoGroupByKey()
+            | "RowsOfRuns" >> beam.ParDo(_RowsOfRuns(self._output), self._recorded_failures)
+        )
+        written = (
+            (joined, inputs["failed"])
+            | "AllRows" >> beam.Flatten()
+            | "KeyByFile" >> beam.Map(lambda row: (row["manifest_row"] // ROWS_PER_FILE, row))
+            | "GroupFiles" >> beam.GroupByKey()
+            | "WriteFile" >> beam.MapTuple(self._write)
+        )
+        removed = (
+            written.pipeline
+            | "Once" >> beam.Create([None])
+            | "RemoveStale" >> beam.Map(self._remove_stale, beam.pvalue.AsIter(written))
+        )
+        return written, removed
+
+    def _name(self, index: int) -> str:
+        return f"metrics-{index:05d}-of-{self._files:05d}.parquet"
+
+    def _write(self, index: int, rows: Iterable[Mapping[str, Any]]) -> str:
+        buffer = io.BytesIO()
+        pq.write_table(metrics_table(rows), buffer, compression="zstd")
+        storage.write(self._output.metrics(self._name(index)), buffer.getvalue(), PARQUET)
+        return self._name(index)
+
+    def _remove_stale(self, _: None, written: Iterable[str]) -> None:
+        for name in set(storage.list_names(self._output.metrics(), ".parquet")) - set(written):
+            storage.delete(self._output.metrics(name))
+
+
+class _RowsOfRuns(beam.DoFn):
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def process(self, element: tuple[str, dict[str, Any]], recorded_failures: set[str]) -> Iterator[dict[str, Any]]:
+        run_id, joined = element
+        outcome = next(iter(joined["outcomes"]), None)
+        if outcome is None:
+            outcome = read_marker(self._output, run_id) or Reason("MissingMarker", f"runs/{run_id}.json is damaged")
+            if isinstance(outcome, dict) and run_id in recorded_failures:
+                storage.delete(self._output.failure(run_id))
+        for row in joined["rows"]:
+            if isinstance(outcome, Reason):
+                yield failed_row(row.number, row, Failure(run_id, run_id, outcome))
+            else:
+                yield done_row(row, outcome)
+
+
+def read_metrics(output: Output, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yields the metrics rows of an output directory in order, maps as dicts."""
+    for name in sorted(storage.list_names(output.metrics(), ".parquet")):
+        source = pq.ParquetFile(io.BytesIO(storage.read_bytes(output.metrics(name))))
+        for batch in source.iter_batches(500, columns=columns):
+            yield from batch.to_pylist(maps_as_pydicts="strict")
+
+
+def summary(output: Output) -> tuple[int, dict[str, int]]:
+    """Returns how many rows are done, and how many failed by error type."""
+    done = 0
+    failed: dict[str, int] = {}
+    for row in read_metrics(output, ["status", "error_type"]):
+        if row["status"] == "done":
+            done += 1
+        else:
+            failed[row["error_type"]] = failed.get(row["error_type"], 0) + 1
+    return done, failed
+
+
+def job_json(job: Mapping[str, Any]) -> bytes:
+    """Returns job.json."""
+    return json.dumps(job, indent=1, sort_keys=True).encode()

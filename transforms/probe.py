@@ -1,0 +1,44 @@
+"""ProbeImages: distinct image URIs -> what is known of each, or why it cannot be used."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from stylecore.images import ImageError, decode_image, thumbnail
+from transforms import storage
+from transforms.image_files import MAX_FILE_BYTES, sha256_hex
+from transforms.layout import WEBP, Output
+from transforms.records import ImageFacts, Reason
+
+
+class ProbeImages(beam.PTransform):
+    """Image URIs -> (URI, ImageFacts or Reason), one a distinct URI; their thumbnails go to sources/."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def expand(self, uris: Any) -> Any:
+        """See beam.PTransform."""
+        return uris | "DistinctImages" >> beam.Distinct() | "Probe" >> beam.ParDo(_Probe(self._output))
+
+
+class _Probe(beam.DoFn):
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def process(self, uri: str) -> Iterator[tuple[str, ImageFacts | Reason]]:
+        try:
+            data = storage.read_bytes(uri, MAX_FILE_BYTES)
+        except storage.StorageError as error:
+            yield uri, Reason.of(error)
+            return
+        try:
+            image = decode_image(data)
+        except ImageError as error:
+            yield uri, Reason(type(error).__name__, f"{uri}: {error}")
+            return
+        facts = ImageFacts(sha256_hex(data), *image.shape[:2])
+        storage.write_once(self._output.source(facts.sha256), thumbnail(image), WEBP)
+        yield uri, facts
