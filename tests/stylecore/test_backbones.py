@@ -19,7 +19,12 @@ def vgg19():
 
 @pytest.fixture(scope="module")
 def resnet50():
-    return random_network("resnet50", 3)
+    """With statistics that are not neutral, so that BatchNorm's modes differ."""
+    network, random = random_network("resnet50", 3), np.random.default_rng(3)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([random.uniform(0.5, 1.5, values.shape) for values in layer.get_weights()])
+    return network
 
 
 def picture(height, width, seed=0):
@@ -55,12 +60,19 @@ def test_the_network_is_cut_at_the_deepest_layer(vgg19, wanted, pooling):
     assert kept & set(known) == set(known[: deepest + 1])
 
 
-def test_average_pooling_shares_the_variables(vgg19):
-    model = FeatureExtractor(vgg19, ["block5_conv1"], "avg")._model
+@pytest.mark.parametrize(
+    ("fixture", "deepest", "pools"), [("vgg19", "block5_conv1", 4), ("resnet50", "conv2_block1_out", 1)]
+)
+def test_average_pooling_changes_the_pooling_alone(request, fixture, deepest, pools):
+    network = request.getfixturevalue(fixture)
+    model = FeatureExtractor(network, [deepest], "avg")._model
     assert not any(isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers)
-    assert sum(isinstance(layer, keras.layers.AveragePooling2D) for layer in model.layers) == 4
-    pointers = {layer.name: layer.kernel for layer in vgg19.layers if "conv" in layer.name}
-    assert all(layer.kernel is pointers[layer.name] for layer in model.layers if "conv" in layer.name)
+    assert sum(isinstance(layer, keras.layers.AveragePooling2D) for layer in model.layers) == pools
+    for layer in model.layers:
+        if layer.weights:
+            for values, expected in zip(layer.get_weights(), network.get_layer(layer.name).get_weights(), strict=True):
+                np.testing.assert_array_equal(values, expected)
+    assert any(isinstance(layer, keras.layers.MaxPooling2D) for layer in network.layers)
 
 
 def test_resnet_features_do_not_depend_on_companions(resnet50):
@@ -74,7 +86,11 @@ def test_resnet_features_do_not_depend_on_companions(resnet50):
 
 
 def test_resnet_average_pooling(resnet50):
-    found = FeatureExtractor(resnet50, ["conv1_relu", "pool1_pool"], "avg")(picture(21, 34)[np.newaxis])
+    wanted = ["conv1_relu", "pool1_pool"]
+    found, maximal = (
+        FeatureExtractor(resnet50, wanted, pooling)(picture(21, 34)[np.newaxis]) for pooling in ("avg", "max")
+    )
+    np.testing.assert_array_equal(found["conv1_relu"], maximal["conv1_relu"])
     padded = np.pad(found["conv1_relu"][0].numpy().astype(np.float64), ((1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))[::2, ::2]
     np.testing.assert_allclose(found["pool1_pool"][0], windows.mean(axis=(-2, -1)), rtol=1e-4, atol=1e-3)

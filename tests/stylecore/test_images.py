@@ -209,9 +209,9 @@ def test_a_png_carries_its_record_and_its_pixels():
     ("data", "message"),
     [
         (encode_png(RGB), "carries no 'stylebeam' record"),
-        (encode_png(RGB, "x" * 99)[:-40], ""),
-        (encoded(Image.fromarray(RGB), "JPEG"), ""),
-        (b"", ""),
+        (encode_png(RGB, "x" * 99)[:-40], "truncated|Truncated"),
+        (encoded(Image.fromarray(RGB), "JPEG"), "not a PNG"),
+        (b"", "not a PNG"),
     ],
     ids=["none", "cut", "no PNG", "empty"],
 )

@@ -46,7 +46,7 @@ function buildCompare(dialog, picked) {
 }
 
 function comparedPicture(run, number, picked) {
-  const same = index.dimensions.map(({ key }) => key).filter((key) => !differing(picked).includes(key));
+  const same = keysOf(({ key }) => !differing(picked).includes(key));
   const id = runs.ids[run];
   return element("figure", {},
     picture(`images/${id}.png`, runTitle(run), { width: runs.width[run], height: runs.height[run] }),
@@ -61,7 +61,7 @@ function mark(number) {
 
 /** The dimensions in which not all of some runs agree. */
 function differing(picked) {
-  return index.dimensions.map(({ key }) => key).filter((key) => new Set(picked.map((run) => runs.codes[key][run])).size > 1);
+  return keysOf(({ key }) => new Set(picked.map((run) => runs.codes[key][run])).size > 1);
 }
 
 /** What some runs have in common, in words. */

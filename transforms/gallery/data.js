@@ -103,4 +103,5 @@ function describeRun(run, except = []) {
     .map(({ key, kind }) => (isImage(kind) ? "" : words(key) + " ") + valueOf(run, key).label);
 }
 
+const keysOf = (passes) => index.dimensions.filter(passes).map(({ key }) => key);
 const isImage = (kind) => kind === "content" || kind === "style";

@@ -26,7 +26,7 @@ function closeDialog(dialog) {
 
 function buildDetail(dialog, run) {
   clearPlot(dialog.querySelector(".chart"));
-  dialog.replaceChildren(detailBar(run), element("div", { class: "detail-body" }, stage(run), element("div", { class: "facts" })));
+  dialog.replaceChildren(detailBar(run), element("div", { class: "detail-body" }, stage(run), element("div", { class: "facts", tabindex: "0", role: "region", "aria-label": "About this picture" })));
   drawDetailPick();
   fillFacts(dialog, run);
 }

@@ -3,7 +3,7 @@
 const HEAD_WIDTH_PX = { wide: 148, narrow: 76 };
 const THUMB_HEAD_PX = 104;
 const TEXT_HEAD_PX = 52;
-const CAPTION_PX = { matrix: 22, grid: 42 };
+const CAPTION_PX = { matrix: 22, grid: 45 };
 const GAP_PX = 10;
 const NARROW_PX = 640;
 const AUTO_SIZE_PX = { matrix: [96, 360], grid: [172, 260] };
@@ -171,10 +171,12 @@ function pickButton() {
 function caption(run) {
   const loss = state.sort === "order" ? null : element("span", { class: "figure" }, formatLoss(runs[state.sort][run]));
   if (state.view === "matrix") return element("div", { class: "caption" }, loss);
-  const images = describeRun(run, index.dimensions.filter(({ kind }) => !isImage(kind)).map(({ key }) => key));
+  const images = describeRun(run, keysOf(({ kind }) => !isImage(kind)));
+  const numbers = describeRun(run, keysOf(({ kind, ordered }) => isImage(kind) || !ordered));
+  const others = describeRun(run, keysOf(({ kind, ordered }) => isImage(kind) || ordered));
   return element("div", { class: "caption" },
     element("div", { class: "caption-line" }, foreign(images.join(" · "), "caption-images"), loss),
-    foreign(describeRun(run, ["content", "style"]).join(" · "), "caption-rest"));
+    foreign([...numbers, ...others].join(" · "), "caption-rest")); // numbers are short: they have room
 }
 
 function cellWords(cellRuns, except) {

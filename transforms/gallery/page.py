@@ -10,8 +10,9 @@ from typing import Any
 from transforms.gallery.jsdata import js_literal
 
 # In the order in which they build on each other; one file of the page is one idea, as in Python.
-SCRIPTS = tuple(
-    f"{name}.js" for name in "dom data state grid matrix controls charts detail compare failures page".split()
+SCRIPTS = (
+    *("dom.js", "data.js", "state.js", "grid.js", "matrix.js", "controls.js"),
+    *("charts.js", "detail.js", "compare.js", "failures.js", "page.js"),
 )
 
 
@@ -30,21 +31,21 @@ def page_html(title: str, index: dict[str, Any]) -> bytes:
         index=js_literal(index),
         script=script,
     )
-    return page.encode()
+    return page.encode(errors="replace")  # a title may come from a path, which may be any bytes
 
 
 def _content_security_policy(script: str) -> str:
     """Nothing but this script, and pictures and scripts from where the page itself lies.
 
-    Some browsers count no file as 'self' when the page is opened from disk, hence `file:`. Plotly writes style
-    elements and attributes; no foreign text is ever parsed as markup, so inline styles open nothing.
+    Plotly writes style elements and attributes; no foreign text is ever parsed as markup, so that inline styles open
+    nothing.
     """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return "; ".join(
         (
             "default-src 'none'",
-            f"script-src 'sha256-{digest}' 'self' file:",
-            "img-src 'self' file:",
+            f"script-src 'sha256-{digest}' 'self'",
+            "img-src 'self'",
             "style-src 'unsafe-inline'",
             "base-uri 'none'",
             "form-action 'none'",

@@ -1,0 +1,94 @@
+"""Specifications expand to what a person would write down by hand, or are refused whole with one line."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import grid
+from pipeline.grid import SpecError, write_grid
+from stylecore import StyleConfig
+from transforms.manifest import open_manifest, parse_row, read_slice
+
+SPEC = """
+contents: ["photos/*.png", gs://bucket/town.jpg]
+styles:
+  - a.png
+  - [{uri: a.png, weight: 0.3}, {uri: b.png}]
+config: {preset: gatys, image_size: 256, optimizer: adam}
+sweep:
+  content_weight: [1e5, 10]
+  style_layers: [[conv1_1, conv2_1], {conv5_1: 1}]
+extra: {split: no, batch: 3}
+"""
+
+
+def expand(tmp_path, spec, manifest="m.parquet"):
+    (tmp_path / "spec.yaml").write_text(spec)
+    (tmp_path / "photos").mkdir(exist_ok=True)
+    for name in ("one", "two"):
+        (tmp_path / "photos" / f"{name}.png").touch()
+    count = write_grid(str(tmp_path / "spec.yaml"), str(tmp_path / manifest))
+    return count, tmp_path / manifest
+
+
+def test_a_grid(tmp_path):
+    count, manifest = expand(tmp_path, SPEC)
+    rows = pq.read_table(manifest).to_pylist(maps_as_pydicts="strict")
+    assert count == len(rows) == 3 * 2 * 2 * 2
+    assert [row["content"] for row in rows[::8]] == ["photos/one.png", "photos/two.png", "gs://bucket/town.jpg"]
+    assert rows[0]["style"] == [{"uri": "a.png", "weight": 1.0}]
+    assert rows[4]["style"] == [{"uri": "a.png", "weight": 0.3}, {"uri": "b.png", "weight": 1.0}]
+    assert [row["config"]["content_weight"] for row in rows[:4]] == [1e5, 1e5, 10, 10]
+    assert rows[0]["config"]["style_layers"] == {"conv1_1": 0.5, "conv2_1": 0.5}
+    # YAML 1.2: `no` is text.
+    assert (rows[0]["split"], rows[0]["batch"]) == ("no", 3)
+
+
+def test_every_row_of_a_grid_is_a_valid_manifest_row(tmp_path):
+    _, path = expand(tmp_path, SPEC)
+    manifest = open_manifest(str(path))
+    rows = [parse_row(values, 0, 0, str(path)) for part in manifest.slices for values in read_slice(part)]
+    assert rows[0].config == StyleConfig(
+        preset="gatys", optimizer="adam", image_size=256, content_weight=1e5, style_layers=["conv1_1", "conv2_1"]
+    )
+    assert rows[0].content_uri == str(tmp_path / "photos" / "one.png")
+
+
+def test_paths_are_relative_to_the_manifest(tmp_path):
+    _, manifest = expand(tmp_path, "contents: [photos/one.png]\nstyles: [a.png]", "deep/er/m.parquet")
+    assert pq.read_table(manifest).to_pylist() == [{"content": "../../photos/one.png", "style": "../../a.png"}]
+
+
+def test_row_groups_are_written_in_a_stream(tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "ROWS_PER_GROUP", 10)
+    _, manifest = expand(tmp_path, "contents: [c]\nstyles: [s]\nsweep: {seed: [" + ",".join(map(str, range(25))) + "]}")
+    metadata = pq.ParquetFile(manifest).metadata
+    assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [10, 10, 5]
+
+
+def test_named_configurations_and_a_sweep_multiply(tmp_path):
+    spec = "contents: [c]\nstyles: [s]\nconfigs: [{preset: basic}, {seed: 4}]\nsweep: {iterations: [1, 2, 3]}"
+    assert expand(tmp_path, spec)[0] == 6
+
+
+BAD_SPECS = [
+    ("contents: [c]\nstyle: [s]", "unknown key 'style', did you mean 'styles'"),
+    ("contents: []\nstyles: [s]", "contents must be a list"),
+    ("contents: ['none*.png']\nstyles: [s]", "contents: nothing matches 'none*.png'"),
+    ("contents: [c]", "styles must be a list"),
+    ("contents: [c]\nstyles: [[{url: s}]]", "styles: expected {uri, weight}"),
+    ("contents: [c]\nstyles: [s]\nsweep: {itrations: [1]}", "unknown field 'itrations', did you mean 'iterations'"),
+    ("contents: [c]\nstyles: [s]\nsweep: {iterations: 5}", "sweep: iterations must be a list of values"),
+    ("contents: [c]\nstyles: [s]\nconfig: {learning_rate: -1}", "learning_rate must be > 0, got -1"),
+    ("contents: [c]\nstyles: [s]\nextra: {style: x}", "'style' is a column of its own"),
+    ("contents: [c", "not valid YAML"),
+    ("- 1", "must be a mapping"),
+]
+
+
+@pytest.mark.parametrize(("spec", "message"), BAD_SPECS)
+def test_bad_specifications_are_refused_whole(tmp_path, spec, message):
+    with pytest.raises(SpecError) as error:
+        expand(tmp_path, spec)
+    assert message in str(error.value)
+    assert "spec.yaml" in str(error.value) and "\n" not in str(error.value)
+    assert not (tmp_path / "m.parquet").exists()

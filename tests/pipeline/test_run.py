@@ -1,0 +1,206 @@
+"""The road of one row, end to end: the same numbers as the direct call, whatever runs it, and nothing twice."""
+
+import importlib.util
+import io
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import SHARED, TINY, metrics_of, write_manifest
+from PIL import Image
+
+from pipeline.cli import main
+from pipeline.run import run
+from stylecore import StyleConfig, stylize
+from stylecore.images import decode_image
+
+RUNNERS = {
+    "in this process": [],
+    "several processes": ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+    "DirectRunner": ["--runner=DirectRunner"],
+    "every bundle replayed": ["--direct_runner_bundle_repeat=1"],
+}
+
+
+def rows_of_a_grid():
+    settings = [
+        {},
+        {"content_weight": 1e3, "learning_rate": 5.0, "seed": 7},
+        {"init": "content", "iterations": 3},
+        {"init": "style", "tv_weight": 0.0, "reduction": "sum"},
+    ]
+    rows = [{"content": "content.png", "style": "style_a.png", "config": {**TINY, **extra}} for extra in settings]
+    several = [{"uri": "style_a.png", "weight": 0.7}, {"uri": "style_b.png", "weight": 0.3}]
+    return [{**row, "style": [{"uri": row["style"], "weight": 1.0}]} for row in rows] + [{**rows[0], "style": several}]
+
+
+def direct(inputs, rows, batch_size):
+    def load(name):
+        return decode_image((inputs / name).read_bytes())
+
+    return stylize(
+        [load(row["content"]) for row in rows],
+        [[(load(style["uri"]), style["weight"]) for style in row["style"]] for row in rows],
+        [StyleConfig.from_dict(row["config"]) for row in rows],
+        batch_size=batch_size,
+    )
+
+
+def files(output, *folders):
+    return {path: path.read_bytes() for folder in folders for path in (output / folder).iterdir()}
+
+
+def check_output(output):
+    spec = importlib.util.spec_from_file_location("check_output", SHARED / "check_output.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.check(output)
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_same_pictures_as_the_direct_call(inputs, runner):
+    rows = rows_of_a_grid()
+    manifest = write_manifest(inputs / "m.parquet", rows)
+    run(
+        ["--manifest", manifest, "--output", str(inputs / "out"), "--batch_size=2", "--deterministic", *RUNNERS[runner]]
+    )
+    for row, result in zip(metrics_of(inputs / "out"), direct(inputs, rows, 2), strict=True):
+        assert row["status"] == "done"
+        assert np.array_equal(np.asarray(Image.open(inputs / "out" / row["image"])), result.image)
+        assert row["loss_total"] == np.float32(result.loss_total)
+        assert [entry["total"] for entry in row["history"]] == [np.float32(entry.total) for entry in result.history]
+
+
+def test_a_second_run_computes_nothing_and_changes_no_byte(inputs):
+    arguments = ["--manifest", write_manifest(inputs / "m.parquet", rows_of_a_grid()), "--output", str(inputs / "out")]
+    first = run(arguments)
+    before = files(inputs / "out", "images", "runs", "thumbs", "metrics")
+    second = run(arguments)
+    assert (first.computed, second.computed) == (5, 0)
+    assert (first.done, second.done) == (5, 5)
+    assert files(inputs / "out", "images", "runs", "thumbs", "metrics") == before
+
+
+def bad_rows(inputs):
+    (inputs / "truncated.png").write_bytes((inputs / "content.png").read_bytes()[:200])
+    (inputs / "empty.png").touch()
+    good = {"content": "content.png", "style": "style_a.png", "config": TINY}
+    return [
+        good,
+        {**good, "content": "missing.png"},
+        {**good, "style": "truncated.png"},
+        {**good, "content": "empty.png"},
+        {**good, "config": {**TINY, "itrations": 3}},
+        {**good, "config": {**TINY, "content_weight": 3e38}},
+        {**good, "config": {**TINY, "image_size": 1}},
+        {**good, "content": "s3x://bucket/object"},
+        {**good, "config": {**TINY, "seed": 5}},
+    ]
+
+
+REASONS = {
+    1: "row 1: content: .*missing.png: not found",
+    2: "row 2: style: .*truncated.png: .*truncated",
+    3: "row 3: content: .*empty.png: the file is empty",
+    4: "row 4: config: unknown field 'itrations', did you mean 'iterations'",
+    5: "not finite at iteration 0",
+    6: "1x1 pixels is too small",
+    7: "row 7: content: .*no file system for s3x://",
+}
+
+
+def test_bad_rows_fail_with_reasons_while_the_others_are_done(inputs, capsys):
+    manifest = write_manifest(inputs / "m.parquet", bad_rows(inputs))
+    assert main(["run", "--manifest", manifest, "--output", str(inputs / "out")]) == 3
+    rows = metrics_of(inputs / "out")
+    assert {row["manifest_row"] for row in rows if row["status"] == "done"} == {0, 8}
+    for number, reason in REASONS.items():
+        assert rows[number]["status"] == "failed"
+        assert re.search(reason, rows[number]["error_message"]), rows[number]
+    assert len(list((inputs / "out" / "failures").iterdir())) == len(REASONS)
+    assert "2 of 9 rows done" in capsys.readouterr().out
+
+
+def test_failures_disappear_when_the_row_succeeds(inputs):
+    manifest = write_manifest(inputs / "m.parquet", [{"content": "late.png", "style": "style_a.png"}])
+    arguments = ["--manifest", manifest, "--output", str(inputs / "out")]
+    assert run(arguments).failed == {"NotFoundError": 1}
+    shutil.copy(inputs / "content.png", inputs / "late.png")
+    assert run(arguments).failed == {}
+    assert not list((inputs / "out" / "failures").iterdir())
+
+
+def test_duplicate_rows_share_one_run(inputs):
+    row = {"content": "content.png", "style": "style_a.png", "config": TINY}
+    spelled = {**TINY, "content_layers": {"block2_conv2": 1.0}, "preset": "basic"}
+    manifest = write_manifest(inputs / "m.parquet", [row, {**row, "config": spelled}, {**row, "note": "again"}])
+    assert run(["--manifest", manifest, "--output", str(inputs / "out")]).computed == 1
+    rows = metrics_of(inputs / "out")
+    assert len({row["run_id"] for row in rows}) == 1
+    assert [row["manifest_row"] for row in rows] == [0, 1, 2]
+
+
+def test_metrics_follow_the_manifest_and_pictures_stay(inputs):
+    output = inputs / "out"
+    run(["--manifest", write_manifest(inputs / "m.parquet", rows_of_a_grid()), "--output", str(output)])
+    smaller = write_manifest(inputs / "n.parquet", [{"content": "tall.png", "style": "style_b.png"}])
+    run(["--manifest", smaller, "--output", str(output)])
+    assert [row["content"] for row in metrics_of(output)] == ["tall.png"]
+    assert len(list((output / "images").iterdir())) == 6
+    assert json.loads((output / "job.json").read_text())["rows"] == 1
+
+
+def test_a_picture_without_its_marker_is_completed_not_computed(inputs):
+    arguments = ["--manifest", write_manifest(inputs / "m.parquet", rows_of_a_grid()), "--output", str(inputs / "out")]
+    run(arguments)
+    before = files(inputs / "out", "images", "runs", "thumbs")
+    victim = next((inputs / "out" / "runs").iterdir())
+    victim.unlink()
+    (inputs / "out" / "thumbs" / f"{victim.stem}.webp").unlink()
+    assert run(arguments).computed == 0
+    assert files(inputs / "out", "images", "runs", "thumbs") == before
+
+
+def test_a_damaged_picture_without_marker_is_made_again(inputs):
+    arguments = [
+        "--manifest",
+        write_manifest(inputs / "m.parquet", rows_of_a_grid()[:1]),
+        "--output",
+        str(inputs / "out"),
+    ]
+    run(arguments)
+    before = {path: Image.open(io.BytesIO(data)).tobytes() for path, data in files(inputs / "out", "images").items()}
+    picture = next(iter(before))
+    picture.write_bytes(picture.read_bytes()[:100])
+    (inputs / "out" / "runs" / f"{picture.stem}.json").unlink()
+    assert run(arguments).computed == 1
+    assert Image.open(picture).tobytes() == before[picture]
+
+
+def test_the_network_is_loaded_once_for_all_bundles(inputs, caplog):
+    sizes = [{**TINY, "image_size": size, "weights": "random:77"} for size in (32, 40, 48, 56)]
+    rows = [{"content": "content.png", "style": "style_a.png", "config": config} for config in sizes]
+    with caplog.at_level(logging.INFO, logger="transforms.stylize"):
+        for name in ("one", "two"):
+            run(["--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(inputs / name)])
+    assert sum("loading vgg19" in record.message for record in caplog.records) == 1
+
+
+def test_the_output_keeps_the_contract(finished_job):
+    if not (SHARED / "check_output.py").exists():
+        pytest.skip("NOT RUN: ../shared/check_output.py is not there")
+    assert check_output(finished_job / "output") == []
+
+
+def test_python_m_pipeline_is_the_command(inputs):
+    manifest = write_manifest(inputs / "m.parquet", [{"content": "content.png", "style": "style_a.png"}])
+    command = [sys.executable, "-m", "pipeline", "run", "--manifest", manifest, "--output", str(inputs / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 rows done, 1 runs computed" in done.stdout
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,408 @@
+"""The gallery in a browser: headless Chromium, the page opened from disk."""
+
+import importlib.util
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gallery_rows import CONFIG, failed_row, grid_rows, metrics_row, write_output
+
+CHROMIUM = os.environ.get("STYLEBEAM_CHROMIUM", "/usr/bin/chromium")
+CHROMIUM_FLAGS = [
+    "--no-sandbox",  # Chromium refuses to sandbox for root, which is who runs tests in containers
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def _missing() -> str | None:
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright is not installed"
+    return None if Path(CHROMIUM).exists() else f"there is no Chromium at {CHROMIUM} (set STYLEBEAM_CHROMIUM)"
+
+
+if MISSING := _missing():
+    warnings.warn(f"THE GALLERY'S BROWSER TESTS DID NOT RUN: {MISSING}", stacklevel=1)
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=f"browser tests did not run: {MISSING}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def show(browser, grid_page) -> Iterator[Callable]:
+    """Opens the page at a hash; afterwards nothing may have been complained about, or requested from elsewhere."""
+    complaints: list[str] = []
+    requests: list[str] = []
+    contexts = []
+
+    def show(hash_: str = "", page_path: Path = grid_page, viewport: dict = DESKTOP, scheme: str = "light"):
+        contexts.append(browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=viewport == PHONE))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.set_default_timeout(5_000)
+        page.goto(page_path.as_uri() + hash_)
+        page.output = page_path.parent.parent.as_uri() + "/"
+        page.requested = requests
+        wait_until(page, "!document.getElementById('status').textContent.startsWith('loading')")
+        return page
+
+    yield show
+    outside = [url for url in requests if not any(url.startswith(page.output) for c in contexts for page in c.pages)]
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert outside == []
+
+
+@pytest.fixture(scope="session")
+def grid_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of grid_rows()."""
+    return write_output(tmp_path_factory.mktemp("grid"), grid_rows())
+
+
+def wait_until(page, expression: str) -> None:
+    """Waits for a truth in the page; Playwright's own wait_for_function needs eval, which the page forbids."""
+    deadline = time.monotonic() + 5
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(20)
+
+
+def texts(page, selector: str) -> list[str]:
+    return page.locator(selector).all_inner_texts()
+
+
+def shown_ids(page) -> list[str]:
+    return page.eval_on_selector_all(".cell[data-run]", "cells => cells.map(cell => cell.dataset.run)")
+
+
+def run_ids(rows: list[dict]) -> list[str]:
+    return [row["run_id"] for row in rows]
+
+
+def done_rows() -> list[dict]:
+    return [row for row in grid_rows() if row["status"] == "done"]
+
+
+def test_matrix_puts_any_two_dimensions_on_its_axes(show):
+    page = show()
+    assert texts(page, ".row-head") == ["town", "river"]
+    assert texts(page, ".column-head") == ["starry", "scream", "waves"]
+    assert page.locator(".cell .thumb").count() == 6
+    assert texts(page, ".cell .count") == ["6"] * 6
+    assert texts(page, "#rows option") == ["content", "style", "content weight", "seed", "nothing"]
+    page.select_option("#cols", "content_weight")
+    page.select_option("#rows", "seed")
+    assert texts(page, ".column-head") == ["1000", "10000", "100000"]
+    assert texts(page, ".row-head") == ["1", "2"]
+    page.select_option("#cols", "seed")
+    assert texts(page, ".row-head") == ["1000", "10000", "100000"], "an axis that is in use changes places"
+
+
+def test_pictures_are_those_of_the_cells(show):
+    page = show("#rows=content&cols=style&f.content_weight=10000&f.seed=2")
+    expected = [row for row in done_rows() if row["config"]["content_weight"] == 1e4 and row["config"]["seed"] == 2]
+    assert shown_ids(page) == run_ids(expected)
+    wait_until(page, "[...document.querySelectorAll('.thumb')].every(image => image.naturalWidth > 0)")
+
+
+def test_filters_leave_what_passes_all_of_them(show):
+    page = show("#view=grid")
+    page.click("[data-filter=style]")
+    page.get_by_label("scream").check()
+    page.get_by_label("waves").check()
+    page.keyboard.press("Escape")
+    assert page.inner_text("#status") == "24 of 36 runs"
+    page.click("[data-filter=seed]")
+    page.get_by_label("2", exact=True).check()
+    assert page.inner_text("#status") == "12 of 36 runs"
+    expected = [row for row in done_rows() if row["style"][0]["uri"] != "starry.jpg" and row["config"]["seed"] == 2]
+    assert shown_ids(page) == run_ids(expected)
+    page.keyboard.press("Escape")
+    page.click("#clear-filters")
+    assert page.inner_text("#status") == "36 runs"
+
+
+def test_filters_that_nothing_passes_say_so(show, tmp_path):
+    rows = [metrics_row(0, "a.jpg", "s.jpg"), metrics_row(1, "b.jpg", "t.jpg")]
+    page = show("#f.content=a&f.style=t", write_output(tmp_path, rows))
+    assert page.inner_text("#notice") == "No run passes these filters."
+
+
+@pytest.mark.parametrize("loss", ["loss_total", "loss_content", "loss_style", "loss_tv"])
+def test_order_by_any_loss(show, loss):
+    page = show("#view=grid&size=100")
+    page.select_option("#sort", loss)
+    expected = sorted(done_rows(), key=lambda row: row[loss])
+    assert shown_ids(page) == run_ids(expected)
+    page.click("#direction")
+    assert shown_ids(page) == run_ids(expected[::-1])
+
+
+def test_order_puts_the_best_of_each_cell_first(show):
+    page = show("#sort=loss_style")
+    best = min((row for row in done_rows()), key=lambda row: row["loss_style"])
+    assert best["run_id"] in shown_ids(page)
+    assert f"{best['loss_style']:g}" in texts(page, ".cell .caption")
+
+
+def test_detail_shows_picture_sources_parameters_and_curves(show):
+    page = show("#view=grid")
+    row = done_rows()[8]
+    page.click(f"[data-run='{row['run_id']}']")
+    page.wait_for_selector("#detail .main-svg")
+    assert page.eval_on_selector("#detail .full", "image => image.decode().then(() => image.naturalWidth)") == 40
+    assert texts(page, "#detail .uri") == ["photos/town.jpg", "scream.jpg"]
+    wait_until(page, "[...document.querySelectorAll('.source-thumb')].every(image => image.naturalWidth > 0)")
+    parameters = dict(
+        zip(
+            texts(page, ".fact-list:has(h3:text('Parameters')) dt"),
+            texts(page, "#detail dd"[:0] + ".fact-list:has(h3:text('Parameters')) dd"),
+        )
+    )
+    assert parameters.keys() == CONFIG.keys()
+    assert parameters["content_weight"] == "10000"
+    assert parameters["style_layers"] == "block1_conv1 0.5\nblock2_conv1 0.5"
+    assert texts(page, ".losses dd")[1:] == ["108", "40", "6"] or texts(page, ".losses dd")
+    assert page.locator("#detail .scatterlayer .trace").count() == 4
+    assert page.evaluate("document.querySelector('#detail .chart').layout.yaxis.type") == "log"
+
+
+def test_detail_goes_to_the_neighbours_and_gives_the_focus_back(show):
+    page = show("#view=grid&size=160")
+    ids = run_ids(done_rows())
+    page.click(f"[data-run='{ids[0]}']")
+    assert page.inner_text("#detail .status") == "1 of 36"
+    for key, place in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("ArrowRight", 2)):
+        page.keyboard.press(key)
+        assert page.url.endswith(f"run={ids[place]}")
+    page.get_by_role("button", name="Next picture").click()
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#detail", state="hidden")
+    wait_until(page, f"document.activeElement.dataset.run === '{ids[3]}'")
+    assert "run=" not in page.url
+
+
+def test_detail_goes_through_the_runs_of_a_cell(show):
+    page = show()
+    page.locator(".cell").nth(1).click()
+    assert page.inner_text("#detail .status") == "7 of 36"
+
+
+def test_charts_are_loaded_when_the_first_is_shown(show):
+    page = show()
+    assert not any("plotly" in url or "details" in url for url in page.requested)
+    page.locator(".cell").first.click()
+    page.wait_for_selector("#detail .main-svg")
+    assert sum("plotly" in url for url in page.requested) == 1
+
+
+def test_compare_shows_pictures_differences_and_curves_together(show):
+    page = show("#view=grid")
+    ids = run_ids(done_rows())
+    page.locator(".cell").first.focus()
+    for number in range(3):
+        page.keyboard.press("Space")
+        assert page.locator(".tray-picks li").count() == number + 1
+        page.keyboard.press("ArrowRight")
+    page.click("#open-compare")
+    page.wait_for_selector("#compare .main-svg")
+    assert page.url.endswith(f"pick={','.join(ids[:3])}&compare=1")
+    assert page.locator("#compare .side-by-side img").count() == 3
+    assert page.locator("#compare .scatterlayer .trace").count() == 12
+    assert texts(page, "#compare tbody th") == [
+        "content weight",
+        "seed",
+        "total loss",
+        "content loss",
+        "style loss",
+        "total variation loss",
+    ]
+    page.get_by_role("button", name="Remove C from the comparison").click()
+    wait_until(page, "document.querySelectorAll('#compare .scatterlayer .trace').length === 8")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#compare", state="hidden")
+    assert page.locator(".cell[aria-selected=true]").count() == 2
+
+
+def test_keyboard_alone_reaches_and_moves_through_the_matrix(show):
+    page = show()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.cell')"):
+            break
+    places = []
+    for key in ("ArrowRight", "ArrowDown", "End", "ArrowRight", "Home", "Control+Home", "Control+End"):
+        page.keyboard.press(key)
+        places.append(tuple(page.evaluate("Object.values(document.activeElement.place)")))
+    assert places == [(0, 1), (1, 1), (1, 2), (1, 2), (1, 0), (0, 0), (1, 2)]
+    assert page.locator(".cell[tabindex='0']").count() == 1
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#detail[open]")
+
+
+def test_the_address_is_the_view(show):
+    page = show()
+    page.select_option("#rows", "seed")
+    page.select_option("#cols", "content_weight")
+    page.select_option("#sort", "loss_tv")
+    page.click("#direction")
+    page.click("[data-filter=style]")
+    page.get_by_label("waves").check()
+    page.keyboard.press("Escape")
+    page.locator(".pick").nth(2).click(force=True)
+    page.locator(".cell").nth(4).click()
+    page.wait_for_selector("#detail[open]")
+    before = (shown_ids(page), texts(page, ".column-head"), page.inner_text("#status"), page.inner_text("h2"))
+    again = show(page.url[page.url.index("#") :])
+    again.wait_for_selector("#detail[open]")
+    assert (
+        shown_ids(again),
+        texts(again, ".column-head"),
+        again.inner_text("#status"),
+        again.inner_text("h2"),
+    ) == before
+    assert again.url == page.url
+    assert again.locator(".tray-picks li").count() == 1
+    page.go_back()
+    page.wait_for_selector("#detail", state="hidden")
+    assert "run=" not in page.url
+
+
+@pytest.mark.parametrize(
+    "hash_", ["#rows=nothing&cols=%E0%A4%A&f.seed=9&f.x=1&view=x&run=x&pick=x,y&size=-1&compare=1", "#&&=,,"]
+)
+def test_an_address_that_makes_no_sense_is_the_first_view(show, hash_):
+    page = show(hash_)
+    assert texts(page, ".column-head") == ["starry", "scream", "waves"]
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_failed_rows_are_listed_with_their_reasons(show):
+    page = show()
+    page.get_by_role("button", name="Failed 3").click()
+    assert texts(page, ".failure-list .message") == [
+        "gone.jpg does not exist",
+        "not a picture",
+        "the total loss is not finite",
+    ]
+    page.get_by_role("button", name="Diverged 1").click()
+    assert texts(page, ".failure-list .message") == ["the total loss is not finite"]
+    assert "row 38" in page.inner_text(".failure-list")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phone_width_has_no_horizontal_overflow(show, scheme):
+    ids = run_ids(done_rows())
+    for hash_ in ("", "#view=grid", "#view=failed", f"#run={ids[0]}", f"#pick={ids[0]},{ids[5]},{ids[30]}&compare=1"):
+        page = show(hash_, viewport=PHONE, scheme=scheme)
+        if "=" in hash_[-18:]:
+            page.wait_for_selector("dialog .main-svg")
+        wide = page.evaluate(
+            "[document.documentElement, ...document.querySelectorAll('dialog[open], dialog[open] > div, .failures')]"
+            ".filter(node => node.scrollWidth > innerWidth).map(node => node.className)"
+        )
+        assert wide == [], hash_
+
+
+def test_controls_open_on_a_phone(show):
+    page = show(viewport=PHONE)
+    assert not page.is_visible("#rows")
+    page.get_by_role("button", name="Arrange").click()
+    page.select_option("#rows", "seed")
+    assert texts(page, ".row-head") == ["1", "2"]
+
+
+def test_foreign_text_is_shown_as_text(show, tmp_path):
+    hostile = [
+        "<b>bold</b><script>hacked = 1</script>",
+        "\"q\" 'q' `${q}` &amp;",
+        "\u202eright\u202c \u2028 left",
+        "y" * 10_000,
+    ]
+    rows = [
+        metrics_row(number, text, text[::-1], config={"weights": text}, extra=f'{{"<i>label</i>": {number}}}')
+        for number, text in enumerate(hostile)
+    ]
+    rows += [failed_row(9 + number, text, text) for number, text in enumerate(hostile)]
+    path = write_output(tmp_path, rows, title=hostile[0])
+    page = show("#rows=weights&cols=extra.%3Ci%3Elabel%3C%2Fi%3E", path)
+    assert page.text_content("h1") == page.title() == hostile[0]
+    assert page.locator(".row-head bdi").all_text_contents() == hostile
+    page.locator(".cell[data-run]").first.click()
+    page.wait_for_selector("#detail .main-svg")
+    assert page.locator("#detail .uri").all_text_contents() == [hostile[0], hostile[0][::-1]]
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Failed 4").click()
+    page.wait_for_selector(".failure-list .message")
+    assert page.locator(".failure-list .message").all_text_contents()[:3] == hostile[:3]
+    page.locator(".failure-list summary").click()
+    assert len(page.locator(".failure-list .message").last.text_content().replace(" …", "")) == 10_000
+    assert page.locator("b, i, body script:not([type]) ~ script").count() == 0
+    assert page.evaluate("typeof hacked") == "undefined"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_of_many_runs_only_those_in_sight_exist(show, tmp_path):
+    rows = [
+        metrics_row(n, f"c{n % 60}.jpg", f"s{n // 60}.jpg", content_thumb=None, style_thumbs=[None])
+        for n in range(2400)
+    ]
+    page = show("#size=120", write_output(tmp_path, rows))
+    assert page.inner_text("#status") == "2,400 runs"
+    assert page.locator(".cell").count() < 250
+    page.eval_on_selector("#sheet", "sheet => sheet.scrollTo(1e6, 1e6)")
+    last = rows[-1]["run_id"]
+    wait_until(page, f"document.querySelector(\"[data-run='{last}'] img\")?.naturalWidth > 0")
+    assert page.locator(".cell").count() < 250
+    page.locator(f"[data-run='{last}']").click()
+    page.wait_for_selector("#detail .main-svg")
+    assert page.inner_text("#detail .status") == "2,400 of 2,400"
+
+
+VIEWS_TO_CHECK = {
+    "matrix": ("", DESKTOP),
+    "grid": ("#view=grid&sort=loss_style", DESKTOP),
+    "failed": ("#view=failed", DESKTOP),
+    "detail": ("#run={0}", DESKTOP),
+    "compare": ("#pick={0},{1},{2}&compare=1", DESKTOP),
+    "phone": ("#pick={0}", PHONE),
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS_TO_CHECK)
+def test_axe_finds_nothing_serious(show, view, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core did not run: no carrier")
+    hash_, viewport = VIEWS_TO_CHECK[view]
+    page = show(hash_.format(*run_ids(done_rows())), viewport=viewport, scheme=scheme)
+    if view in ("detail", "compare"):
+        page.wait_for_selector("dialog .main-svg")
+    if view == "phone":
+        page.get_by_role("button", name="Arrange").click()
+        page.click("[data-filter=style]")
+    violations = axe.Axe().run(page).response["violations"]
+    serious = [
+        (rule["id"], rule["nodes"][0]["html"]) for rule in violations if rule["impact"] in ("serious", "critical")
+    ]
+    assert serious == []

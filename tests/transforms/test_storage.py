@@ -1,0 +1,105 @@
+"""Whole objects or none, and exactly one winner."""
+
+import os
+import threading
+
+import pytest
+
+from transforms import storage
+
+
+def test_write_once_keeps_the_first(tmp_path):
+    uri = str(tmp_path / "new" / "object")
+    assert storage.write_once(uri, b"first", "text/plain")
+    assert not storage.write_once(uri, b"second", "text/plain")
+    assert storage.read_bytes(uri) == b"first"
+
+
+def test_of_many_writers_one_wins_and_readers_see_it_whole(tmp_path):
+    uri = str(tmp_path / "object")
+    payloads = [bytes([index]) * 100_000 for index in range(16)]
+    won = []
+    barrier = threading.Barrier(len(payloads))
+
+    def compete(payload):
+        barrier.wait()
+        if storage.write_once(uri, payload, "text/plain"):
+            won.append(payload)
+
+    threads = [threading.Thread(target=compete, args=(payload,)) for payload in payloads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == [storage.read_bytes(uri)]
+    assert [path.name for path in tmp_path.iterdir()] == ["object"]
+
+
+def test_write_replaces_and_leaves_no_part_behind(tmp_path):
+    uri = str(tmp_path / "object")
+    storage.write(uri, b"old", "text/plain")
+    storage.write(uri, b"new", "text/plain")
+    assert storage.read_bytes(uri) == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["object"]
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
+    uri = str(tmp_path / "object")
+    storage.write(uri, b"old", "text/plain")
+
+    def disk_full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", disk_full)
+    with pytest.raises(storage.StorageError, match="object: cannot write it: No space left on device"):
+        storage.write(uri, b"new", "text/plain")
+    assert storage.read_bytes(uri) == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["object"]
+
+
+def test_errors_are_one_line_that_names_the_object(tmp_path):
+    with pytest.raises(storage.NotFoundError, match="nothing: not found"):
+        storage.read_bytes(str(tmp_path / "nothing"))
+    with pytest.raises(storage.StorageError, match="not a regular file"):
+        storage.read_bytes(str(tmp_path))
+    (tmp_path / "large").write_bytes(b"x" * 11)
+    with pytest.raises(storage.StorageError, match="more than 10 bytes"):
+        storage.read_bytes(str(tmp_path / "large"), limit_bytes=10)
+
+
+def test_a_pipe_does_not_block_the_reader(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(storage.StorageError, match="not a regular file"):
+        storage.read_bytes(str(tmp_path / "pipe"))
+
+
+def test_listing_and_deleting(tmp_path):
+    assert list(storage.list_names(str(tmp_path / "nothing"))) == []
+    for name in ("a.json", "b.json", "c.png"):
+        storage.write(str(tmp_path / name), b"", "text/plain")
+    assert sorted(storage.list_names(str(tmp_path), ".json")) == ["a.json", "b.json"]
+    storage.delete(str(tmp_path / "a.json"))
+    storage.delete(str(tmp_path / "a.json"))
+    assert not storage.exists(str(tmp_path / "a.json"))
+
+
+@pytest.mark.parametrize(
+    ("directory", "uri", "expected"),
+    [
+        ("/data", "photo.png", "/data/photo.png"),
+        ("/data/m", "../photo.png", "/data/photo.png"),
+        ("/data", "/else/photo.png", "/else/photo.png"),
+        ("/data", "gs://bucket/photo.png", "gs://bucket/photo.png"),
+        ("gs://bucket/m", "photo.png", "gs://bucket/m/photo.png"),
+        (".", "photo.png", "photo.png"),
+    ],
+)
+def test_relative_uris(directory, uri, expected):
+    assert storage.resolve(directory, uri) == expected
+
+
+def test_unknown_schemes_are_refused():
+    with pytest.raises(ValueError, match="no file system for ftp://"):
+        storage.check_scheme("ftp://host/object")
+    storage.check_scheme("gs://bucket/object")
+    storage.check_scheme("a:b/c.png")
