@@ -43,21 +43,24 @@ class FeatureExtractor:
     """Activations of the named layers of a backbone, for RGB images in 0..255.
 
     Args:
-      network: the whole network with its weights, from `build_backbone`; with max pooling its variables are shared.
+      network: the whole network with its weights, from `build_backbone`. Shared unless something is exchanged.
       layers: Keras' names of the layers whose activations are wanted.
       pooling: "max" or "avg".
+      precision: of the convolutions, "float32" or "bfloat16".
     """
 
-    def __init__(self, network: keras.Model, layers: Sequence[str], pooling: str) -> None:
+    def __init__(self, network: keras.Model, layers: Sequence[str], pooling: str, precision: str = "float32") -> None:
         self.layers = tuple(layers)
-        pooled = network if pooling == "max" else with_average_pooling(network)
+        if (pooling, precision) != ("max", "float32"):
+            network = rebuilt(network, pooling, precision)
         # A functional model computes only what its outputs need: this is the cut at the deepest layer.
-        self._model = keras.Model(pooled.inputs, [pooled.get_layer(name).output for name in self.layers])
+        self._model = keras.Model(network.inputs, [network.get_layer(name).output for name in self.layers])
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Maps [batch, height, width, 3] float32 to layer name -> [batch, h, w, channels]; BatchNorm infers."""
+        """Maps [batch, height, width, 3] float32 to {name: [batch, h, w, channels]} in float32; BatchNorm infers."""
         outputs = self._model(preprocess(images), training=False)
-        return dict(zip(self.layers, outputs if isinstance(outputs, list) else [outputs], strict=True))
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        return {name: tf.cast(output, tf.float32) for name, output in zip(self.layers, outputs, strict=True)}
 
     def check_size(self, height: int, width: int) -> None:
         """Raises ValueError if an image of this size has no position left at one of the layers."""
@@ -70,19 +73,28 @@ class FeatureExtractor:
             raise ValueError(too_small)
 
 
-def with_average_pooling(network: keras.Model) -> keras.Model:
-    """Returns a copy of the network, weights included, with every max pooling replaced by average pooling."""
+def rebuilt(network: keras.Model, pooling: str, precision: str) -> keras.Model:
+    """Returns a copy of the network, weights included, with its poolings and the arithmetic of its layers exchanged.
+
+    Args:
+      network: with max pooling, in float32.
+      pooling: "max" or "avg".
+      precision: "float32" or "bfloat16"; the variables stay float32.
+    """
+    policy = "float32" if precision == "float32" else f"mixed_{precision}"
 
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if not isinstance(layer, keras.layers.MaxPooling2D):
-            return layer.__class__.from_config(layer.get_config())
-        kept = ("name", "pool_size", "strides", "padding", "data_format")
-        return keras.layers.AveragePooling2D(**{key: layer.get_config()[key] for key in kept})
+        config = {**layer.get_config(), "dtype": policy}
+        if isinstance(layer, keras.layers.MaxPooling2D) and pooling == "avg":
+            return keras.layers.AveragePooling2D(**config)
+        if isinstance(layer, keras.layers.InputLayer):
+            return layer
+        return layer.__class__.from_config(config)
 
-    averaging = keras.models.clone_model(network, clone_function=copy)
-    averaging.set_weights(network.get_weights())
-    averaging.trainable = False
-    return averaging
+    copied = keras.models.clone_model(network, clone_function=copy)
+    copied.set_weights(network.get_weights())
+    copied.trainable = False
+    return copied
 
 
 def usable_layers(backbone: str, network: keras.Model) -> list[str]:

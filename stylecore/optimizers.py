@@ -88,9 +88,6 @@ class Adam:
         return Proposal(AdamState(mu, nu, steps), moved, finite, ~finite, tf.zeros_like(finite))
 
 
-OPTIMIZERS = {"adam": Adam}
-
-
 def per_image(values: Tensor) -> Tensor:
     """Reshapes [batch] to [batch, 1, 1, 1]."""
     return values[:, tf.newaxis, tf.newaxis, tf.newaxis]

@@ -40,13 +40,11 @@ def prepare(content: np.ndarray, style: Style, config: StyleConfig) -> Problem:
     Raises:
       ValueError: an array that is not such an image, or no style.
     """
+    if config.pyramid:
+        raise ValueError("pyramid must be empty: coarse-to-fine is not built yet")
     check_image("content", content)
-    styles = [(style, 1.0)] if isinstance(style, np.ndarray) else list(style)
-    if not styles:
-        raise ValueError("style must be at least one image")
-    for image, _ in styles:
-        check_image("style", image)
-    height, width = target_size(*content.shape[:2], config.image_size)
+    styles = weighted_styles(style)
+    height, width = target_size(content.shape[0], content.shape[1], config.image_size)
     fitted = tuple((fit_style(image, height, width, config), float(weight)) for image, weight in styles)
     resized = resize(content, height, width)
     if config.init == "noise":
@@ -54,6 +52,20 @@ def prepare(content: np.ndarray, style: Style, config: StyleConfig) -> Problem:
     else:
         initial = resized if config.init == "content" else resize(styles[0][0], height, width)
     return Problem(resized, fitted, initial, config)
+
+
+def weighted_styles(style: Style) -> list[tuple[np.ndarray, float]]:
+    """Returns a style as a list of (image, weight), or raises ValueError."""
+    styles = [(style, 1.0)] if isinstance(style, np.ndarray) else style
+    if not isinstance(styles, list | tuple) or not styles:
+        raise ValueError("style must be an image or a list of (image, weight)")
+    for entry in styles:
+        if not isinstance(entry, list | tuple) or len(entry) != 2:
+            raise ValueError("style must be an image or a list of (image, weight)")
+        check_image("style", entry[0])
+        if not (np.isfinite(entry[1]) and entry[1] >= 0):
+            raise ValueError(f"the weight of a style must be a finite number >= 0, got {entry[1]}")
+    return list(styles)
 
 
 def check_image(name: str, image: np.ndarray) -> None:
@@ -71,7 +83,7 @@ def fit_style(image: np.ndarray, height: int, width: int, config: StyleConfig) -
     if config.style_fit == "stretch":
         return resize(image, height, width)
     longest = max(1.0, config.style_scale * max(height, width))
-    return resize(image, *scaled_size(*image.shape[:2], longest))
+    return resize(image, *scaled_size(image.shape[0], image.shape[1], longest))
 
 
 def white_noise(seed: int, height: int, width: int) -> np.ndarray:

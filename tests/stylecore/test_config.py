@@ -198,8 +198,8 @@ def test_canonical_form_leaves_out_what_has_no_effect():
     assert StyleConfig().canonical_json() == json.dumps(canonical, sort_keys=True, separators=(",", ":"))
 
 
-positive = st.floats(min_value=0, exclude_min=True, max_value=1e6)
-weight = st.floats(min_value=0, max_value=1e6)
+positive = st.floats(min_value=0, exclude_min=True, max_value=1e6, width=32)
+weight = st.floats(min_value=0, max_value=1e6, width=32)
 vgg_layers = st.dictionaries(
     st.sampled_from(["conv1_1", "conv2_2", "conv3_1", "conv4_2", "block5_conv1", "pool4"]), weight, min_size=1
 )
@@ -214,15 +214,15 @@ optional = {
     "content_weight": weight,
     "optimizer": st.sampled_from(["adam", "lbfgs"]),
     "learning_rate": positive,
-    "beta_1": st.floats(0, 1, exclude_max=True),
+    "beta_1": st.floats(0, 1, exclude_max=True, width=32),
     "iterations": st.integers(0, 1_000_000),
     "early_stop_window": st.integers(0, 10_000),
     "init": st.sampled_from(["noise", "content", "style"]),
     "seed": st.integers(0, MAX_SEED),
     "image_size": st.none() | st.integers(1, 16_384),
     "style_fit": st.sampled_from(["stretch", "keep"]),
-    "style_scale": st.floats(0, 8, exclude_min=True),
-    "pyramid": st.lists(st.floats(0, 1, exclude_min=True), max_size=4).map(
+    "style_scale": st.floats(0, 8, exclude_min=True, width=32),
+    "pyramid": st.lists(st.floats(0, 1, exclude_min=True, width=32), max_size=4).map(
         lambda scales: [{"scale": scale, "share": 1 / len(scales)} for scale in scales]
     ),
     "precision": st.sampled_from(["float32", "bfloat16"]),

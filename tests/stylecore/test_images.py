@@ -87,6 +87,12 @@ def test_every_mode_becomes_rgb(image, kind, options, expected):
     np.testing.assert_allclose(decoded[0, 0], expected, atol=1)
 
 
+def test_sixteen_bits_are_scaled_and_rounded():
+    levels = np.array([[0, 128, 129, 32_767, 65_280, 65_406, 65_407, 65_535]], np.uint16)
+    decoded = decode_image(encoded(Image.fromarray(levels), "PNG"))
+    np.testing.assert_array_equal(decoded[0, :, 0], np.rint(levels[0] / 257))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize(
     ("orientation", "upright"),

@@ -148,6 +148,12 @@ def test_early_stop_is_at_the_first_iterate_that_gained_too_little(engine, windo
     assert stopped.history == plain.history[: stop + 1]
 
 
+@pytest.mark.parametrize("window", [1, 5, 12])
+def test_a_tolerance_of_one_stops_as_soon_as_the_window_is_full(engine, window):
+    (result,) = run(engine, [problem(iterations=20, early_stop_window=window, early_stop_tolerance=1)])
+    assert (result.iterations, result.stop_reason) == (window, "converged")
+
+
 @pytest.mark.parametrize("settings", [{"early_stop_window": 13}, {"early_stop_window": 4, "early_stop_tolerance": 0}])
 def test_no_early_stop_before_the_window_is_full_or_while_the_loss_falls(engine, settings):
     (result,) = run(engine, [problem(**settings)])

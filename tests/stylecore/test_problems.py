@@ -40,6 +40,11 @@ def test_how_styles_fit(settings, size):
     np.testing.assert_array_equal(fitted, resize(style, *size))
 
 
+def test_a_kept_style_is_measured_by_the_longest_side():
+    ((fitted, _),) = prepare(picture(20, 30), picture(40, 80, 1), StyleConfig(style_fit="keep")).styles
+    assert fitted.shape == (15, 30, 3)
+
+
 def test_every_style_keeps_its_weight_as_given():
     styles = [(picture(8, 9, 1), 3), (picture(12, 7, 2), 0.25)]
     problem = prepare(picture(30, 20), styles, StyleConfig(style_fit="keep"))
@@ -79,7 +84,7 @@ NAN = np.full((4, 4, 3), np.nan, np.float32)
         (GOOD.astype(np.float64), GOOD, "content must be uint8 or float32, got float64"),
         (GOOD, np.full((4, 4, 3), 256, np.float32), r"style must lie in 0\.\.255, got 256\.0\.\.256\.0"),
         (GOOD, NAN, r"style must lie in 0\.\.255, got nan"),
-        (GOOD, [], "style must be at least one image"),
+        (GOOD, [], "style must be an image or a list"),
         (GOOD, [(GOOD, 1.0), (NAN, 1.0)], "style must lie"),
     ],
 )
