@@ -9,6 +9,7 @@ import apache_beam as beam
 from transforms import manifest, resolve
 from transforms.batching import BatchRuns
 from transforms.commit import record_failure
+from transforms.dataset import WriteDataset
 from transforms.gallery_page import write_gallery
 from transforms.layout import JSON, Output
 from transforms.manifest import Manifest, ReadManifest
@@ -33,6 +34,7 @@ class Job:
       batch_size: runs to a batch; None chooses by size.
       max_batch_secs: a batch is kept shorter than this, by estimate.
       deterministic: see StylizeRuns.
+      dataset: what dataset/ holds, see DATASET_MODES; None chooses by the size of the pictures.
     """
 
     manifest: Manifest
@@ -42,6 +44,7 @@ class Job:
     batch_size: int | None = None
     max_batch_secs: float = 600.0
     deterministic: bool = False
+    dataset: str | None = None
 
 
 def define_pipeline(root: beam.Pipeline, job: Job) -> None:
@@ -76,17 +79,19 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     written, removed = {"runs": runs, "outcomes": outcomes, "failed": failed} | "WriteMetrics" >> WriteMetrics(
         output, job.manifest.rows, recorded_failures
     )
-    _ = start | "WriteGallery" >> beam.Map(
-        lambda out, *_: write_gallery(out), beam.pvalue.AsIter(written), beam.pvalue.AsIter(removed)
-    )
+    metrics = (beam.pvalue.AsIter(written), beam.pvalue.AsIter(removed))
+    _ = start | "WriteGallery" >> beam.Map(lambda out, *_: write_gallery(out), *metrics)
+    if job.dataset != "none":
+        _ = start | "WriteDataset" >> WriteDataset(output, job.dataset, after=metrics)
     run_count = (
         runs
         | "RunIds" >> beam.Map(lambda run: run.run_id)
         | "DistinctRunIds" >> beam.Distinct()
         | "CountRuns" >> beam.combiners.Count.Globally()
     )
-    _ = run_count | "WriteJob" >> beam.Map(
-        lambda count: write(output.job, job_json({**job.description, "runs": count}), JSON)
+    counted = run_count | "WriteJob" >> beam.Map(lambda count: _write_job(job, runs=count))
+    _ = counted | "MetricsAreWritten" >> beam.Map(
+        lambda count, *_: _write_job(job, runs=count, metrics_rows=job.manifest.rows), *metrics
     )
 
 
@@ -98,6 +103,12 @@ def _to_compute(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Ru
     if first is not None:
         planned(1)
         yield first
+
+
+def _write_job(job: Job, **known: int) -> int:
+    """Writes job.json. `metrics_rows` stands in it once metrics/ is whole: see metrics_are_current."""
+    write(job.output.job, job_json({**job.description, **known}), JSON)
+    return known["runs"]
 
 
 def _record(output: Output, number: int, described: Any, failure: Any) -> dict[str, Any]:

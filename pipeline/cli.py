@@ -1,6 +1,7 @@
 """The command line: parses, calls, and turns every expected error into one line and an exit status."""
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
@@ -59,7 +60,14 @@ def build_parser() -> argparse.ArgumentParser:
     grid = commands.add_parser("grid", help="expand contents x styles x parameters into a manifest")
     grid.add_argument("spec", metavar="SPEC.yaml", help="what to expand, see docs/grid.md")
     grid.add_argument("--output", required=True, metavar="MANIFEST.parquet", help="the manifest to write")
+    _add_settings_option(
+        grid, "a field of the configuration for every row, in spite of SPEC; the value as JSON or text"
+    )
     grid.set_defaults(handler=_grid)
+
+    plan = commands.add_parser("plan", help="check a manifest and say what a job would do", allow_abbrev=False)
+    _add_plan_options(plan)
+    plan.set_defaults(handler=_plan)
 
     run = commands.add_parser(
         "run",
@@ -71,19 +79,17 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run_options(run)
     run.set_defaults(handler=_run)
 
+    status = commands.add_parser("status", help="show how far the job of an output directory is", allow_abbrev=False)
+    status.add_argument("directory", metavar="DIR", help="an output directory, local or gs://")
+    status.add_argument("--watch", action="store_true", help="show it again and again, until the job is finished")
+    status.set_defaults(handler=_status)
+
     stylize = commands.add_parser("stylize", help="make one picture, without a manifest")
     stylize.add_argument("content", help="photograph, a path or URI")
     stylize.add_argument("style", help="painting, a path or URI")
     stylize.add_argument("--output", required=True, metavar="PICTURE.png", help="the picture to write")
     stylize.add_argument("--preset", help="named configuration to start from")
-    stylize.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        dest="settings",
-        help="a field of the configuration, the value as JSON or text; can be repeated",
-    )
+    _add_settings_option(stylize, "a field of the configuration, the value as JSON or text")
     _add_weights_options(stylize)
     stylize.set_defaults(handler=_stylize)
 
@@ -93,8 +99,9 @@ def build_parser() -> argparse.ArgumentParser:
     weights.add_argument("--to", metavar="DIR", help="put a copy there, local or gs://, for --weights_dir")
     weights.set_defaults(handler=_weights)
 
-    gallery = commands.add_parser("gallery", help="rebuild the gallery of an output directory")
+    gallery = commands.add_parser("gallery", help="rebuild gallery/ and dataset/ of an output directory")
     gallery.add_argument("directory", metavar="DIR", help="an output directory, local or gs://")
+    _add_dataset_option(gallery)
     gallery.set_defaults(handler=_gallery)
     return parser
 
@@ -106,17 +113,56 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     StyleBeamOptions._add_argparse_args(parser)
 
 
+def _add_plan_options(parser: argparse.ArgumentParser) -> None:
+    from pipeline.options import positive
+
+    parser.add_argument(
+        "--manifest", required=True, metavar="M", help="Parquet file, glob or directory, local or gs://"
+    )
+    parser.add_argument("--output", metavar="DIR", help="output directory to look for finished runs in")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows of the manifest")
+    parser.add_argument("--batch_size", type=positive, metavar="N", help="as `run` would be given it")
+    parser.add_argument(
+        "--max_batch_secs", type=float, default=600.0, metavar="S", help="as `run` would be given it (default: 600)"
+    )
+    _add_weights_options(parser)
+
+
 def _add_weights_options(parser: argparse.ArgumentParser) -> None:
     from pipeline.options import add_weights_options
 
     add_weights_options(parser)
 
 
+def _add_settings_option(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", dest="settings", help=f"{text}; can be repeated"
+    )
+
+
+def _add_dataset_option(parser: argparse.ArgumentParser) -> None:
+    from pipeline.options import add_dataset_option
+
+    add_dataset_option(parser)
+
+
 def _grid(known: argparse.Namespace, _: Sequence[str]) -> int:
     from pipeline.grid import write_grid
 
-    print(f"{write_grid(known.spec, known.output)} rows in {known.output}")
+    overrides = dict(_setting(text) for text in known.settings)
+    print(f"{write_grid(known.spec, known.output, overrides)} rows in {known.output}")
     return DONE
+
+
+def _plan(known: argparse.Namespace, _: Sequence[str]) -> int:
+    import_tensorflow()
+    from pipeline.plan import PlanOptions, plan
+    from pipeline.plan_report import report
+
+    names = [field.name for field in dataclasses.fields(PlanOptions)]
+    found = plan(PlanOptions(**{name: getattr(known, name) for name in names}))
+    print("\n".join(report(found)))
+    return ROWS_FAILED if found.bad.count else DONE
 
 
 def _run(_: argparse.Namespace, arguments: Sequence[str]) -> int:
@@ -133,6 +179,17 @@ def _run(_: argparse.Namespace, arguments: Sequence[str]) -> int:
         print(f"{count} rows failed with {error_type}; see failures/ and metrics/ for the reasons")
     print(f"gallery: {summary.gallery}")
     return ROWS_FAILED if failed else DONE
+
+
+def _status(known: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline.status import FINISHED, StatusReader
+    from pipeline.status_report import report, watch
+
+    reader = StatusReader(known.directory)
+    status = watch(reader) if known.watch else reader.read()
+    if not known.watch:
+        print("\n".join(report(status)))
+    return ROWS_FAILED if status.state == FINISHED and status.failed else DONE
 
 
 def _stylize(known: argparse.Namespace, _: Sequence[str]) -> int:
@@ -169,24 +226,29 @@ def _weights(known: argparse.Namespace, _: Sequence[str]) -> int:
 
 
 def _gallery(known: argparse.Namespace, _: Sequence[str]) -> int:
-    from transforms.gallery_page import write_gallery
+    import_tensorflow()
     from transforms.layout import Output
+    from transforms.rebuild import rebuild
 
-    print(f"gallery: {write_gallery(Output(known.directory))}")
+    print(f"gallery: {rebuild(Output(known.directory), known.dataset)}")
     return DONE
 
 
-def _is_usage(error: Exception) -> bool:
-    from pipeline.grid import SpecError
-    from pipeline.options import OptionError
-    from stylecore.config import ConfigError
-    from stylecore.images import ImageError
-    from stylecore.weights import WeightsError
-    from transforms.manifest import ManifestError
-    from transforms.storage import StorageError
+# By name: to import them all, TensorFlow included, would take seconds and greet the user after the message.
+_USAGE_ERRORS = {
+    "argparse.ArgumentTypeError",
+    "pipeline.grid.SpecError",
+    "pipeline.options.OptionError",
+    "stylecore.config.ConfigError",
+    "stylecore.images.ImageError",
+    "stylecore.weights.WeightsError",
+    "transforms.manifest.ManifestError",
+    "transforms.storage.StorageError",
+}
 
-    usage = (ConfigError, ImageError, ManifestError, OptionError, SpecError, StorageError, WeightsError)
-    return isinstance(error, (*usage, argparse.ArgumentTypeError))
+
+def _is_usage(error: Exception) -> bool:
+    return any(f"{kind.__module__}.{kind.__qualname__}" in _USAGE_ERRORS for kind in type(error).__mro__)
 
 
 def _one_line(error: Exception) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from stylecore.config import ConfigError, StyleConfig, check_field_name, field_kinds
 from transforms import storage
@@ -26,12 +27,13 @@ class SpecError(ValueError):
     """A grid specification that cannot be expanded; the message names the file and the key."""
 
 
-def write_grid(spec_path: str, manifest: str) -> int:
+def write_grid(spec_path: str, manifest: str, overrides: Mapping[str, Any] | None = None) -> int:
     """Expands a specification into a manifest.
 
     Args:
       spec_path: a YAML file, see docs/grid.md; its relative paths are relative to it.
       manifest: the Parquet file to write, local or gs://.
+      overrides: configuration fields that win over the specification in every row.
 
     Returns:
       The number of rows.
@@ -42,6 +44,7 @@ def write_grid(spec_path: str, manifest: str) -> int:
     spec = _read_spec(spec_path)
     directory = Path(spec_path).resolve().parent
     try:
+        spec = _overridden(spec, overrides or {})
         contents = [_relocated(path, manifest) for path in _images("contents", spec.get("contents"), directory)]
         styles = [_relocated_style(style, manifest) for style in _styles(spec.get("styles"), directory)]
         fields, schema = _schema(spec, styles)
@@ -67,6 +70,19 @@ def _read_spec(path: str) -> Mapping[str, Any]:
             hint = f", did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(_KEYS)}"
             raise SpecError(f"{path}: unknown key {key!r}{hint}")
     return spec
+
+
+def _overridden(spec: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Gives every row the values of `overrides`; what differed in these fields alone becomes one row."""
+    if not overrides:
+        return spec
+    configs: list[dict[str, Any]] = []
+    for entry in _configs(spec):
+        rest = {name: value for name, value in entry.items() if name not in overrides}
+        if rest not in configs:
+            configs.append(rest)
+    sweep = {name: values for name, values in _mapping(spec, "sweep").items() if name not in overrides}
+    return {**spec, "config": {**_mapping(spec, "config"), **overrides}, "configs": configs, "sweep": sweep}
 
 
 def _images(key: str, patterns: Any, directory: Path) -> list[str]:

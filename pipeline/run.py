@@ -66,6 +66,7 @@ def prepare_job(options: StyleBeamOptions) -> Job:
         "manifest": options.manifest,
         "rows": manifest.rows,
         "runs": None,
+        "dataset": options.dataset,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "stylebeam_version": __version__,
         "tensorflow_version": tf.__version__,
@@ -82,6 +83,7 @@ def prepare_job(options: StyleBeamOptions) -> Job:
         batch_size=options.batch_size,
         max_batch_secs=options.max_batch_secs,
         deterministic=options.deterministic,
+        dataset=options.dataset,
     )
 
 

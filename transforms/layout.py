@@ -6,6 +6,9 @@ from transforms import storage
 
 PNG, WEBP, JSON = "image/png", "image/webp", "application/json"
 PARQUET, HDF5 = "application/vnd.apache.parquet", "application/x-hdf5"
+MARKDOWN = "text/markdown; charset=utf-8"
+# What dataset/ holds: nothing, rows with the paths of their pictures, or rows with their pictures.
+DATASET_MODES = ("none", "metadata", "full")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Output:
     def metrics(self, name: str = "") -> str:
         """A file of metrics, or their directory."""
         return storage.join(self.root, "metrics", *filter(None, [name]))
+
+    def dataset(self, name: str = "") -> str:
+        """A file of the dataset, or its directory."""
+        return storage.join(self.root, "dataset", *filter(None, [name]))
 
     def gallery(self, name: str) -> str:
         """A file of the gallery."""

@@ -133,12 +133,26 @@ class _RowsOfRuns(beam.DoFn):
                 yield done_row(row, outcome)
 
 
-def read_metrics(output: Output, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Yields the metrics rows of an output directory in order, maps as dicts."""
-    for name in sorted(storage.list_names(output.metrics(), ".parquet")):
+def read_metrics(
+    output: Output, columns: list[str] | None = None, within: range | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yields the metrics rows of an output directory in order, maps as dicts.
+
+    Args:
+      output: the directory.
+      columns: only these.
+      within: manifest rows; files that hold none of them are not read.
+    """
+    for index, name in enumerate(sorted(storage.list_names(output.metrics(), ".parquet"))):
+        if within is not None and not _overlap(within, range(index * ROWS_PER_FILE, (index + 1) * ROWS_PER_FILE)):
+            continue
         source = pq.ParquetFile(io.BytesIO(storage.read_bytes(output.metrics(name))))
         for batch in source.iter_batches(500, columns=columns):
             yield from batch.to_pylist(maps_as_pydicts="strict")
+
+
+def _overlap(one: range, other: range) -> bool:
+    return one.start < other.stop and other.start < one.stop
 
 
 def summary(output: Output) -> tuple[int, dict[str, int]]:

@@ -4,12 +4,34 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 
 from stylecore.images import ImageError, decode_image, thumbnail
 from transforms import storage
 from transforms.image_files import MAX_FILE_BYTES, sha256_hex
 from transforms.layout import WEBP, Output
 from transforms.records import ImageFacts, Reason
+
+
+def probe_image(uri: str) -> tuple[ImageFacts, np.ndarray] | Reason:
+    """Reads and decodes an image once, fully.
+
+    Args:
+      uri: of a file in a format that `decode_image` reads.
+
+    Returns:
+      What is known of it and its pixels, uint8 RGB [height, width, 3]; or why it cannot be used.
+    """
+    try:
+        data = storage.read_bytes(uri, MAX_FILE_BYTES)
+    except storage.StorageError as error:
+        return Reason.of(error)
+    try:
+        image = decode_image(data)
+    except ImageError as error:
+        return Reason(type(error).__name__, f"{uri}: {error}")
+    height, width = image.shape[:2]
+    return ImageFacts(sha256_hex(data), height, width), image
 
 
 class ProbeImages(beam.PTransform):
@@ -29,16 +51,10 @@ class _Probe(beam.DoFn):
         self._output = output
 
     def process(self, uri: str) -> Iterator[tuple[str, ImageFacts | Reason]]:
-        try:
-            data = storage.read_bytes(uri, MAX_FILE_BYTES)
-        except storage.StorageError as error:
-            yield uri, Reason.of(error)
+        probed = probe_image(uri)
+        if isinstance(probed, Reason):
+            yield uri, probed
             return
-        try:
-            image = decode_image(data)
-        except ImageError as error:
-            yield uri, Reason(type(error).__name__, f"{uri}: {error}")
-            return
-        facts = ImageFacts(sha256_hex(data), *image.shape[:2])
+        facts, image = probed
         storage.write_once(self._output.source(facts.sha256), thumbnail(image), WEBP)
         yield uri, facts

@@ -4,6 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import grid
+from pipeline.cli import main
 from pipeline.grid import SpecError, write_grid
 from stylecore import StyleConfig
 from transforms.manifest import open_manifest, parse_row, read_slice
@@ -68,6 +69,65 @@ def test_row_groups_are_written_in_a_stream(tmp_path, monkeypatch):
 def test_named_configurations_and_a_sweep_multiply(tmp_path):
     spec = "contents: [c]\nstyles: [s]\nconfigs: [{preset: basic}, {seed: 4}]\nsweep: {iterations: [1, 2, 3]}"
     assert expand(tmp_path, spec)[0] == 6
+
+
+def expand_with(tmp_path, spec, overrides):
+    (tmp_path / "spec.yaml").write_text(f"contents: [c]\nstyles: [s]\n{spec}")
+    count = write_grid(str(tmp_path / "spec.yaml"), str(tmp_path / "m.parquet"), overrides)
+    rows = [row.get("config") for row in pq.read_table(tmp_path / "m.parquet").to_pylist(maps_as_pydicts="strict")]
+    assert count == len(rows)
+    return rows
+
+
+@pytest.mark.parametrize(
+    "spec", ["", "config: {iterations: 7}", "configs: [{iterations: 7}]", "sweep: {iterations: [7, 8]}"]
+)
+def test_overrides_win_wherever_the_field_stands(tmp_path, spec):
+    assert expand_with(tmp_path, spec, {"iterations": 5}) == [{"iterations": 5}]
+
+
+def test_overrides_leave_the_other_fields_alone(tmp_path):
+    spec = "config: {seed: 4}\nconfigs: [{preset: basic}, {preset: gatys, iterations: 9}]\nsweep: {tv_weight: [0, 1]}"
+    rows = expand_with(tmp_path, spec, {"iterations": 5})
+    assert [(row["preset"], row["tv_weight"]) for row in rows] == [
+        ("basic", 0.0),
+        ("basic", 1.0),
+        ("gatys", 0.0),
+        ("gatys", 1.0),
+    ]
+    assert all(row["seed"] == 4 and row["iterations"] == 5 for row in rows)
+
+
+def test_configurations_that_differed_only_in_what_is_overridden_become_one_row(tmp_path):
+    rows = expand_with(tmp_path, "configs: [{seed: 1, iterations: 7}, {seed: 1}, {seed: 2}]", {"iterations": 5})
+    assert [row["seed"] for row in rows] == [1, 2]
+
+
+def test_overrides_are_checked_like_the_specification(tmp_path):
+    with pytest.raises(SpecError, match="unknown field 'itrations', did you mean 'iterations'"):
+        expand_with(tmp_path, "", {"itrations": 5})
+    with pytest.raises(SpecError, match="iterations must be a number, got .many."):
+        expand_with(tmp_path, "", {"iterations": "many"})
+
+
+def test_overrides_from_the_command_line(tmp_path, capsys):
+    (tmp_path / "spec.yaml").write_text("contents: [c]\nstyles: [s]\nsweep: {seed: [1, 2]}")
+    manifest = tmp_path / "m.parquet"
+    settings = ["--set", "image_size=64", "--set", 'style_layers={"conv1_1": 1}', "--set", "pooling=avg"]
+    assert main(["grid", str(tmp_path / "spec.yaml"), "--output", str(manifest), *settings]) == 0
+    assert "2 rows" in capsys.readouterr().out
+    (row, _) = [row["config"] for row in pq.read_table(manifest).to_pylist(maps_as_pydicts="strict")]
+    assert row == {
+        "image_size": 64,
+        "style_layers": {"conv1_1": 1.0},
+        "pooling": "avg",
+        "seed": 1,
+    }
+
+
+def test_a_setting_without_a_value_is_a_usage_error(tmp_path, capsys):
+    assert main(["grid", "spec.yaml", "--output", str(tmp_path / "m.parquet"), "--set", "image_size"]) == 2
+    assert "--set must be FIELD=VALUE" in capsys.readouterr().err
 
 
 BAD_SPECS = [

@@ -2,6 +2,7 @@
 
 const TERMS = ["total", "content", "style", "tv"];
 const TERM_NAMES = { total: "total", content: "content", style: "style", tv: "total variation" };
+const MAX_DECADE_TICKS = 6;
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid", "dash"];
 
 /** The four curves of one run. */
@@ -13,7 +14,7 @@ async function drawCurves(container, history) {
     line: { color: colors.terms[number], width: term === "total" ? 2.5 : 1.5 },
   }));
   const legend = { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } };
-  await plot(container, traces, { ...baseLayout(colors), height: 300, showlegend: true, legend, xaxis: xAxis(colors), yaxis: yAxis(colors) });
+  await plot(container, traces, { ...baseLayout(colors), height: 300, showlegend: true, legend, xaxis: xAxis(colors), yaxis: yAxis(colors, TERMS.map((term) => history[term])) });
 }
 
 /** One small chart for each loss, with a curve for each run; `series` are {name, history}. */
@@ -22,7 +23,7 @@ async function drawOverlay(container, series) {
   const columns = container.clientWidth < NARROW_PX ? 1 : 2;
   const rows = TERMS.length / columns;
   const layout = { ...baseLayout(colors), height: 240 * rows + 40, showlegend: false, annotations: [], margin: { l: 52, r: 12, t: 28, b: 36 } };
-  TERMS.forEach((term, number) => addPanel(layout, term, number, columns, rows, colors));
+  TERMS.forEach((term, number) => addPanel(layout, term, number, columns, rows, colors, yAxis(colors, series.map(({ history }) => history[term]))));
   const traces = TERMS.flatMap((term, number) => series.map(({ name, history }, run) => ({
     ...curve(history, term),
     name,
@@ -33,7 +34,7 @@ async function drawOverlay(container, series) {
   await plot(container, traces, layout);
 }
 
-function addPanel(layout, term, number, columns, rows, colors) {
+function addPanel(layout, term, number, columns, rows, colors, yaxis) {
   const column = number % columns;
   const row = Math.floor(number / columns);
   const gap = { x: columns > 1 ? 0.08 : 0, y: 0.16 / rows };
@@ -42,7 +43,7 @@ function addPanel(layout, term, number, columns, rows, colors) {
   const left = column * (width + gap.x);
   const top = 1 - row * (height + 2 * gap.y);
   layout[`xaxis${number + 1}`] = { ...xAxis(colors), domain: [left, left + width], anchor: `y${number + 1}` };
-  layout[`yaxis${number + 1}`] = { ...yAxis(colors), domain: [Math.max(top - height, 0), top], anchor: `x${number + 1}` };
+  layout[`yaxis${number + 1}`] = { ...yaxis, domain: [Math.max(top - height, 0), top], anchor: `x${number + 1}` };
   layout.annotations.push({
     text: TERM_NAMES[term], x: left, y: top, xref: "paper", yref: "paper", xanchor: "left", yanchor: "bottom",
     showarrow: false, font: { size: 13 },
@@ -92,8 +93,12 @@ function xAxis(colors) {
   return { gridcolor: "rgba(0,0,0,0)", linecolor: colors.rule, zeroline: false, ticks: "outside", tickcolor: colors.rule, fixedrange: true, nticks: 6, hoverformat: "d" };
 }
 
-function yAxis(colors) {
-  return { type: "log", gridcolor: colors.rule, zeroline: false, exponentformat: "power", fixedrange: true, dtick: 1, automargin: true };
+/** A logarithmic axis: whole powers of ten, few enough to read; where there are less than two, Plotly's own choice. */
+function yAxis(colors, curves) {
+  const logarithms = curves.flat().filter((value) => value > 0).map(Math.log10);
+  const decades = logarithms.length ? Math.max(...logarithms) - Math.min(...logarithms) : 0;
+  const ticks = decades < 1.5 ? { nticks: 6 } : { dtick: Math.ceil(decades / MAX_DECADE_TICKS) };
+  return { type: "log", gridcolor: colors.rule, zeroline: false, exponentformat: "power", fixedrange: true, automargin: true, ...ticks };
 }
 
 function themeColors() {

@@ -101,9 +101,10 @@ function differences(picked, records) {
 
 function lossRow(loss, picked) {
   const values = picked.map((run) => runs[loss][run]);
-  const best = Math.min(...values.filter((value) => value !== null));
+  const differ = new Set(values).size > 1;
+  const lowest = Math.min(...values.filter((value) => value !== null));
   const row = tableRow(`${LOSS_NAMES[loss]} loss`, values.map(formatLoss), "figure");
-  values.forEach((value, number) => row.children[number + 1].classList.toggle("best", value === best));
+  values.forEach((value, number) => row.children[number + 1].classList.toggle("best", differ && value === lowest));
   return row;
 }
 

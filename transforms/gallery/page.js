@@ -4,6 +4,7 @@ let sheet;
 let model;
 let drawnKey = "";
 let drawnArrangement = "";
+let loadTrouble = null;
 
 /** Brings everything up to date with the view. */
 function render() {
@@ -53,7 +54,7 @@ function redrawSheet(scroller, key) {
   model.shown = shown.length;
   scroller.classList.toggle("flat", state.view === "grid");
   sheet.show(model, arrangementKey() !== drawnArrangement);
-  byId("size").value = model.cellWidth;
+  byId("size").value = state.size ?? model.cellWidth;
   drawnKey = key;
   drawnArrangement = arrangementKey();
   drawNotice(shown.length);
@@ -66,6 +67,7 @@ function drawNotice(shown) {
 }
 
 function drawStatus() {
+  if (loadTrouble !== null) return announce(loadTrouble);
   const loaded = runs.count < index.runs ? "loading " : "";
   const all = counted(index.runs, "run");
   const shown = model?.shown ?? index.runs;
@@ -94,6 +96,7 @@ function focusRun(run) {
 }
 
 function readAddress() {
+  forgetPendingAddress();
   Object.assign(state, readHash(location.hash));
   if (!viewExists(state.view)) state.view = initialState().view;
   render();
@@ -113,7 +116,8 @@ async function start() {
     await loadRuns(render);
     render();
   } catch (error) {
-    announce(error.message);
+    loadTrouble = error.message;
+    render();
   }
 }
 

@@ -91,10 +91,40 @@ const tokenOf = (key) => (code) => {
 
 /** Changes the view and its address; `push` makes the change one that the Back button undoes. */
 function change(changes, { push = false } = {}) {
+  if (push && address.timer !== null) writeAddress("replaceState");
   Object.assign(state, changes);
-  const hash = "#" + writeHash(state);
-  if (hash !== location.hash) history[push ? "pushState" : "replaceState"](null, "", hash);
+  if (push) writeAddress("pushState");
+  else replaceAddress();
   render();
+}
+
+/* Safari throws at the 101st address within ten seconds, which a held arrow key or a dragged slider reach. */
+const ADDRESS_BURST = 20;
+const ADDRESS_INTERVAL_MS = 150;
+const address = { credit: ADDRESS_BURST, writtenAt: 0, timer: null };
+
+/** Writes the address at once, or, when it has just changed very often, a little later. */
+function replaceAddress() {
+  if (address.timer !== null) return;
+  const earned = (performance.now() - address.writtenAt) / ADDRESS_INTERVAL_MS;
+  address.credit = Math.min(address.credit + earned, ADDRESS_BURST);
+  if (address.credit >= 1) writeAddress("replaceState");
+  else address.timer = setTimeout(writeAddress, ADDRESS_INTERVAL_MS, "replaceState");
+}
+
+function writeAddress(method) {
+  forgetPendingAddress();
+  const hash = "#" + writeHash(state);
+  if (hash === location.hash) return;
+  address.credit = Math.max(address.credit - 1, 0);
+  address.writtenAt = performance.now();
+  history[method](null, "", hash);
+}
+
+/** Drops an address that waits to be written, since another one holds. */
+function forgetPendingAddress() {
+  clearTimeout(address.timer);
+  address.timer = null;
 }
 
 /** Picks a run for comparison, or puts it back. */

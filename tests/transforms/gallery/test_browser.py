@@ -21,6 +21,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+TIMEOUT_SECS = 20  # on a machine that is busy with other tests, Plotly takes its time
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -52,13 +53,13 @@ def show(browser, grid_page) -> Iterator[Callable]:
     requests: list[str] = []
     contexts = []
 
-    def show(hash_: str = "", page_path: Path = grid_page, viewport: dict = DESKTOP, scheme: str = "light"):
-        contexts.append(browser.new_context(viewport=viewport, color_scheme=scheme, has_touch=viewport == PHONE))
+    def show(hash_: str = "", page_path: Path = grid_page, viewport: dict = DESKTOP):
+        contexts.append(browser.new_context(viewport=viewport, has_touch=viewport == PHONE))
         page = contexts[-1].new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.set_default_timeout(5_000)
+        page.on("request", lambda request: requests.append(request.url) if request.url[:5] != "data:" else None)
+        page.set_default_timeout(1000 * TIMEOUT_SECS)
         page.goto(page_path.as_uri() + hash_)
         page.output = page_path.parent.parent.as_uri() + "/"
         page.requested = requests
@@ -81,7 +82,7 @@ def grid_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def wait_until(page, expression: str) -> None:
     """Waits for a truth in the page; Playwright's own wait_for_function needs eval, which the page forbids."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + TIMEOUT_SECS
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, expression
         page.wait_for_timeout(20)
@@ -89,6 +90,11 @@ def wait_until(page, expression: str) -> None:
 
 def texts(page, selector: str) -> list[str]:
     return page.locator(selector).all_inner_texts()
+
+
+def tick(page, label: str) -> None:
+    """Lets a value through in the filter that is open."""
+    page.get_by_role("checkbox", name=label, exact=True).check()
 
 
 def shown_ids(page) -> list[str]:
@@ -128,12 +134,12 @@ def test_pictures_are_those_of_the_cells(show):
 def test_filters_leave_what_passes_all_of_them(show):
     page = show("#view=grid")
     page.click("[data-filter=style]")
-    page.get_by_label("scream").check()
-    page.get_by_label("waves").check()
+    tick(page, "scream")
+    tick(page, "waves")
     page.keyboard.press("Escape")
     assert page.inner_text("#status") == "24 of 36 runs"
     page.click("[data-filter=seed]")
-    page.get_by_label("2", exact=True).check()
+    tick(page, "2")
     assert page.inner_text("#status") == "12 of 36 runs"
     expected = [row for row in done_rows() if row["style"][0]["uri"] != "starry.jpg" and row["config"]["seed"] == 2]
     assert shown_ids(page) == run_ids(expected)
@@ -173,16 +179,16 @@ def test_detail_shows_picture_sources_parameters_and_curves(show):
     assert page.eval_on_selector("#detail .full", "image => image.decode().then(() => image.naturalWidth)") == 40
     assert texts(page, "#detail .uri") == ["photos/town.jpg", "scream.jpg"]
     wait_until(page, "[...document.querySelectorAll('.source-thumb')].every(image => image.naturalWidth > 0)")
-    parameters = dict(
-        zip(
-            texts(page, ".fact-list:has(h3:text('Parameters')) dt"),
-            texts(page, "#detail dd"[:0] + ".fact-list:has(h3:text('Parameters')) dd"),
-        )
-    )
+    section = "#detail section:has(h3:text-is('Parameters'))"
+    parameters = dict(zip(texts(page, f"{section} dt"), texts(page, f"{section} dd"), strict=True))
     assert parameters.keys() == CONFIG.keys()
     assert parameters["content_weight"] == "10000"
     assert parameters["style_layers"] == "block1_conv1 0.5\nblock2_conv1 0.5"
-    assert texts(page, ".losses dd")[1:] == ["108", "40", "6"] or texts(page, ".losses dd")
+    assert [float(text) for text in texts(page, ".losses dd")[1:]] == [
+        row["loss_content"],
+        row["loss_style"],
+        row["loss_tv"],
+    ]
     assert page.locator("#detail .scatterlayer .trace").count() == 4
     assert page.evaluate("document.querySelector('#detail .chart').layout.yaxis.type") == "log"
 
@@ -268,7 +274,7 @@ def test_the_address_is_the_view(show):
     page.select_option("#sort", "loss_tv")
     page.click("#direction")
     page.click("[data-filter=style]")
-    page.get_by_label("waves").check()
+    tick(page, "waves")
     page.keyboard.press("Escape")
     page.locator(".pick").nth(2).click(force=True)
     page.locator(".cell").nth(4).click()
@@ -287,6 +293,47 @@ def test_the_address_is_the_view(show):
     page.go_back()
     page.wait_for_selector("#detail", state="hidden")
     assert "run=" not in page.url
+
+
+def test_addresses_change_no_faster_than_browsers_allow(show):
+    page = show("#view=grid")
+    page.evaluate(
+        """() => {
+          window.written = 0;
+          const replace = history.replaceState;
+          history.replaceState = (...to) => { written++; replace.apply(history, to); };
+        }"""
+    )
+    milliseconds = page.eval_on_selector(
+        "#size",
+        """range => {
+          const start = performance.now();
+          for (range.value = 100; range.value < 400; range.stepUp()) range.dispatchEvent(new Event("input"));
+          return performance.now() - start;
+        }""",
+    )
+    assert page.evaluate("written") <= 21 + milliseconds / 150
+    wait_until(page, "location.hash === '#view=grid&size=396'")
+
+
+def test_size_is_changed_by_keys(show):
+    page = show("#view=grid")
+    page.focus("#size")
+    before = page.locator(".cell").first.bounding_box()["width"]
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    assert page.locator(".cell").first.bounding_box()["width"] < before - 40
+
+
+def test_chunks_that_are_missing_are_named(browser, tmp_path):
+    path = write_output(tmp_path, grid_rows())
+    for chunk in (path.parent / "data").glob("runs-*"):
+        chunk.unlink()
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    wait_until(page, "document.getElementById('status').textContent.includes('runs-00000')")
+    assert "could not be read" in page.inner_text("#status")
+    page.close()
 
 
 @pytest.mark.parametrize(
@@ -311,12 +358,11 @@ def test_failed_rows_are_listed_with_their_reasons(show):
     assert "row 38" in page.inner_text(".failure-list")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_phone_width_has_no_horizontal_overflow(show, scheme):
+def test_phone_width_has_no_horizontal_overflow(show):
     ids = run_ids(done_rows())
     for hash_ in ("", "#view=grid", "#view=failed", f"#run={ids[0]}", f"#pick={ids[0]},{ids[5]},{ids[30]}&compare=1"):
-        page = show(hash_, viewport=PHONE, scheme=scheme)
-        if "=" in hash_[-18:]:
+        page = show(hash_, viewport=PHONE)
+        if "run=" in hash_ or "compare" in hash_:
             page.wait_for_selector("dialog .main-svg")
         wide = page.evaluate(
             "[document.documentElement, ...document.querySelectorAll('dialog[open], dialog[open] > div, .failures')]"
@@ -390,19 +436,18 @@ VIEWS_TO_CHECK = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS_TO_CHECK)
-def test_axe_finds_nothing_serious(show, view, scheme):
+def test_axe_finds_nothing_serious(show, view):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core did not run: no carrier")
     hash_, viewport = VIEWS_TO_CHECK[view]
-    page = show(hash_.format(*run_ids(done_rows())), viewport=viewport, scheme=scheme)
+    page = show(hash_.format(*run_ids(done_rows())), viewport=viewport)
     if view in ("detail", "compare"):
         page.wait_for_selector("dialog .main-svg")
     if view == "phone":
         page.get_by_role("button", name="Arrange").click()
         page.click("[data-filter=style]")
-    violations = axe.Axe().run(page).response["violations"]
-    serious = [
-        (rule["id"], rule["nodes"][0]["html"]) for rule in violations if rule["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        violations = axe.Axe().run(page).response["violations"]
+        serious = [(rule["id"], rule["nodes"]) for rule in violations if rule["impact"] in ("serious", "critical")]
+        assert serious == [], scheme

@@ -278,7 +278,7 @@ def test_policy_allows_this_script_and_nothing_from_elsewhere():
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert directives["default-src"] == directives["base-uri"] == directives["form-action"] == "'none'"
     assert directives["script-src"] == f"'sha256-{digest}' 'self'"
-    assert directives["img-src"] == "'self'"
+    assert directives["img-src"] == "'self' data:"
     assert not re.search(r"https?:|\*|unsafe-eval", policy)
 
 

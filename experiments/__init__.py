@@ -1,0 +1,1 @@
+"""The paper's experiments as grids, and their reproduction: `make reproduce`."""

@@ -1,0 +1,29 @@
+"""How numbers read in what the commands print."""
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def duration(secs: float) -> str:
+    """Returns a length of time in its two largest units: `3 h 20 min`, `45 s`."""
+    left = max(0, round(secs))
+    parts = []
+    for name, size in _UNITS:
+        count, left = divmod(left, size)
+        if count or (name == "s" and not parts):
+            parts.append(f"{count} {name}")
+        elif parts:
+            break
+        if len(parts) == 2:
+            break
+    return " ".join(parts)
+
+
+def rate(per_min: float, thing: str) -> str:
+    """Returns a rate in the unit in which it is a number people can picture."""
+    return f"{per_min:.1f} {thing} a minute" if per_min >= 1 else f"{per_min * 60:.1f} {thing} an hour"
+
+
+def plural(count: int, thing: str) -> str:
+    """Returns `1 row`, `2 rows`, `2 batches`."""
+    ending = "es" if thing.endswith("ch") else "s"
+    return f"{count} {thing}{'' if count == 1 else ending}"

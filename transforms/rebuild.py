@@ -1,0 +1,47 @@
+"""`stylebeam gallery`: gallery/ and dataset/ once more, from what a directory holds."""
+
+import contextlib
+from collections.abc import Iterator
+
+from transforms import storage
+from transforms.dataset import write_dataset
+from transforms.gallery_page import write_gallery
+from transforms.layout import DATASET_MODES, Output
+from transforms.row_sources import MetricsRows, RowSource, marker_rows, metrics_are_current, read_job
+
+
+def rebuild(output: Output, dataset: str | None = None) -> str:
+    """Brings gallery/ and dataset/ up to date and returns the path of the gallery's page.
+
+    They show the current manifest where its metrics are complete. Otherwise (the job died, or is still running) they
+    show every run that is finished and every failure on record. Files whose content would be the same are not touched.
+
+    Args:
+      output: the directory.
+      dataset: see DATASET_MODES; None does as the job was told.
+
+    Raises:
+      StorageError: there is no such output directory, or it cannot be read or written.
+    """
+    with _rows(output) as source:
+        page = write_gallery(output, source)
+        mode = dataset or _mode_of_job(output)
+        if mode != "none":
+            write_dataset(source, output, mode)
+    return page
+
+
+def _mode_of_job(output: Output) -> str | None:
+    mode = read_job(output).get("dataset")
+    return mode if mode in DATASET_MODES else None
+
+
+@contextlib.contextmanager
+def _rows(output: Output) -> Iterator[RowSource]:
+    if metrics_are_current(output):
+        yield MetricsRows(output)
+        return
+    with marker_rows(output) as source:
+        if not (storage.exists(output.job) or any(True for _ in source.rows(["status"]))):
+            raise storage.StorageError(f"{output.root}: no output directory of stylebeam: no job.json, no runs/")
+        yield source
