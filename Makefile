@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo/output
 
-.PHONY: install demo test check lint clean
+.PHONY: install demo reproduce test check lint clean
 
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml setup.py deploy/constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint deploy/constraints.txt --editable ".[dev,demo]"
+	$(BIN)/python -m pip install --quiet --constraint deploy/constraints.txt --editable ".[dev,demo,reproduce]"
 	touch $@
 
 # 2 photographs x 2 styles x 3 configurations; a second `make demo` computes nothing again.
@@ -19,6 +19,12 @@ demo: install
 	$(BIN)/stylebeam grid demo/grid.yaml --output $(DEMO)/manifest.parquet
 	$(BIN)/stylebeam run --manifest $(DEMO)/manifest.parquet --output $(DEMO)/gallery
 	@echo "open file://$(CURDIR)/$(DEMO)/gallery/gallery/index.html"
+
+# The paper's experiments and docs/reproduction.md; finished runs are not computed again. FULL=1: the paper's size.
+# Or any other: make reproduce IMAGE_SIZE=256 ITERATIONS=1000
+reproduce: install
+	$(BIN)/python -m experiments.reproduce $(if $(FULL),--full) $(if $(IMAGE_SIZE),--image_size $(IMAGE_SIZE)) \
+		$(if $(ITERATIONS),--iterations $(ITERATIONS))
 
 test: install
 	$(BIN)/python -m pytest
@@ -31,4 +37,4 @@ lint: install
 check: lint test
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info
+	rm -rf $(VENV) $(DEMO) experiments/inputs build dist *.egg-info

@@ -1,17 +1,16 @@
-"""The paper's claims, each judged by a pure function of an experiment's pictures.
+"""The paper's claims, each judged by a pure function of an experiment's pictures, with its criterion beside it.
 
-Thresholds were fixed before any result was seen; where the paper says "falls" or "more", a plain comparison is the
-threshold. A claim about each picture must hold for every pair of photograph and painting of its experiment.
+Criteria were fixed before any result was seen; where the paper says "falls" or "more", a plain comparison is the
+criterion. A claim about single pictures must hold for every pair of photograph and painting of its experiment.
 """
 
-import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from experiments.judging import Claim, Finding, MissingPictureError, by_label, each_pair, in_order, less, listed
 from experiments.pictures import Picture
 
 # Where the curves are steep: "faster" is judged after a tenth of the iterations.
@@ -20,108 +19,12 @@ EARLY = 0.1
 QUARTER, HALF = 0.25, 0.5
 
 
-class Finding(NamedTuple):
-    """What was measured, in words, and whether the claim holds; None: it could not be judged."""
-
-    measured: str
-    holds: bool | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """A claim.
-
-    Attributes:
-      text: what is claimed.
-      criterion: when we say that it holds, and why so.
-      judge: measures it on the pictures of its experiment.
-      reason: the likeliest reason if it does not hold; a guess, not a measurement.
-      unverified: what to say if it cannot be judged.
-    """
-
-    text: str
-    criterion: str
-    judge: Callable[[Sequence[Picture]], Finding]
-    reason: str
-    unverified: str = "a picture that it needs is missing"
-
-    def find(self, pictures: Sequence[Picture]) -> Finding:
-        """Judges the claim; pictures that are missing make it unjudged."""
-        try:
-            return self.judge(pictures)
-        except MissingPictureError as error:
-            return Finding(f"{error} is missing", None)
-
-
-class MissingPictureError(LookupError):
-    """An experiment without a picture that a claim is about."""
-
-
-def by_label(pictures: Sequence[Picture], *labels: str) -> list[Picture]:
-    """Returns the pictures with these labels, in their order."""
-    found = {picture.label: picture for picture in pictures}
-    for label in labels:
-        if label not in found:
-            raise MissingPictureError(label)
-    return [found[label] for label in labels]
-
-
-def pairs(pictures: Sequence[Picture]) -> Mapping[tuple[str, str], list[Picture]]:
-    """Groups pictures by photograph and painting."""
-    groups: dict[tuple[str, str], list[Picture]] = {}
-    for picture in pictures:
-        groups.setdefault((picture.photograph, picture.painting), []).append(picture)
-    return groups
-
-
-def each_pair(judge: Callable[[Sequence[Picture]], Finding]) -> Callable[[Sequence[Picture]], Finding]:
-    """Makes a judgement on one photograph and painting one on all of them: it must hold for each."""
-
-    def judge_all(pictures: Sequence[Picture]) -> Finding:
-        groups = pairs(pictures)
-        if not groups:
-            raise MissingPictureError("every picture")
-        findings = {photograph: judge(group) for (photograph, _), group in groups.items()}
-        text = "; ".join(f"{name}: {finding.measured}" for name, finding in findings.items())
-        return Finding(text, all(finding.holds for finding in findings.values()))
-
-    return judge_all
-
-
-def _listed(values: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in values.items())
-
-
-def _in_order(term: str, labels: Sequence[str], rising: bool) -> Callable[[Sequence[Picture]], Finding]:
-    """A final loss rises, or falls, strictly from label to label."""
-
-    def judge(pictures: Sequence[Picture]) -> Finding:
-        values = {picture.label: picture.losses[term] for picture in by_label(pictures, *labels)}
-        steps = itertools.pairwise(values.values())
-        return Finding(_listed(values), all((before < after) is rising and before != after for before, after in steps))
-
-    return each_pair(judge)
-
-
-def _less(
-    value: Callable[[Picture], float], smaller: str, larger: str, name: str
-) -> Callable[[Sequence[Picture]], Finding]:
-    """A measure is smaller for one label than for another."""
-
-    def judge(pictures: Sequence[Picture]) -> Finding:
-        few, many = by_label(pictures, smaller, larger)
-        text = f"{name}: {smaller} {value(few):.3g}, {larger} {value(many):.3g}"
-        return Finding(text, value(few) < value(many))
-
-    return each_pair(judge)
-
-
 @each_pair
 def starts_near_1e8(pictures: Sequence[Picture]) -> Finding:
     """4.1: each weighted term of the first image is within a factor of ten of 1e8."""
     (picture,) = by_label(pictures, "basic")
     start = {term: picture.config[f"{term}_weight"] * picture.history[0][term] for term in ("content", "style", "tv")}
-    return Finding(_listed(start), all(1e7 <= value <= 1e9 for value in start.values()))
+    return Finding(listed(start), all(1e7 <= value <= 1e9 for value in start.values()))
 
 
 @each_pair
@@ -189,7 +92,7 @@ def faster_in_style_and_tv(pictures: Sequence[Picture]) -> Finding:
     slow, fast = by_label(pictures, "5", "15")
     ahead = {term: slow.at(EARLY, term) / fast.at(EARLY, term) for term in ("content", "style", "tv")}
     return Finding(
-        f"loss with 5 over loss with 15: {_listed(ahead)}", min(ahead["style"], ahead["tv"]) > ahead["content"]
+        f"loss with 5 over loss with 15: {listed(ahead)}", min(ahead["style"], ahead["tv"]) > ahead["content"]
     )
 
 
@@ -255,7 +158,7 @@ def all_converge(pictures: Sequence[Picture]) -> Finding:
     """6-7: with each variant the total loss of the delivered picture is below that of the initial image."""
     variants = by_label(pictures, "average pooling", "from content", "from style")
     left = {picture.label: picture.losses["total"] / picture.history[0]["total"] for picture in variants}
-    return Finding(f"L_total as a share of its start: {_listed(left)}", max(left.values()) < 1)
+    return Finding(f"L_total as a share of its start: {listed(left)}", max(left.values()) < 1)
 
 
 _STRICT = "strict order of the final losses"
@@ -276,27 +179,27 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
         ),
     ),
     "4.2": (
-        Claim("L_content falls as the ratio rises", _STRICT, _in_order("content", _RATIOS, rising=False), _CHAOS),
-        Claim("L_style rises with the ratio", _STRICT, _in_order("style", _RATIOS, rising=True), _CHAOS),
+        Claim("L_content falls as the ratio rises", _STRICT, in_order("content", _RATIOS, rising=False), _CHAOS),
+        Claim("L_style rises with the ratio", _STRICT, in_order("style", _RATIOS, rising=True), _CHAOS),
         Claim(
             "at ratio 10 L_content falls faster than at 0.1",
             f"less of the first L_content is left after {EARLY:.0%} of the iterations",
-            _less(lambda picture: picture.left(EARLY, "content"), "10", "0.1", f"left of L_content at {EARLY:.0%}"),
+            less(lambda picture: picture.left(EARLY, "content"), "10", "0.1", f"left of L_content at {EARLY:.0%}"),
             "so early the style loss dominates at both ratios",
         ),
         Claim(
             "at 1e-4 the picture is a mosaic",
             "what can be measured of it: the photograph is gone, L_content is at least 0.9 of the painting's own",
             is_mosaic,
-            "the style's own features resemble the photograph's more than those of the painting do: its objects are gone too",
+            "mere texture can be nearer to a photograph, in deep features, than a painting with its own objects is",
         ),
     ),
     "4.3": (
-        Claim("L_tv falls as gamma rises", _STRICT, _in_order("tv", ("0", "10", "100"), rising=False), _CHAOS),
+        Claim("L_tv falls as gamma rises", _STRICT, in_order("tv", ("0", "10", "100"), rising=False), _CHAOS),
         Claim(
             "at 100 the contours of the content are obscured",
             "L_content is higher at gamma 100 than at 10",
-            _less(lambda picture: picture.losses["content"], "10", "100", "L_content"),
+            less(lambda picture: picture.losses["content"], "10", "100", "L_content"),
             "in a small picture the content features are coarse, and smoothing costs them little",
         ),
     ),
@@ -330,13 +233,13 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
         Claim(
             "the L2 content loss falls faster",
             f"less of the first L_content is left after {EARLY:.0%} of the iterations",
-            _less(lambda picture: picture.left(EARLY, "content"), "L2", "L1", f"left of L_content at {EARLY:.0%}"),
+            less(lambda picture: picture.left(EARLY, "content"), "L2", "L1", f"left of L_content at {EARLY:.0%}"),
             "so early the style and TV terms drive both",
         ),
         Claim(
             "L2 keeps slightly more content",
             "by one yardstick for both, the mean squared difference at conv5_2 of the delivered pictures",
-            _less(lambda picture: picture.content_distance("conv5_2"), "L2", "L1", "content distance"),
+            less(lambda picture: picture.content_distance("conv5_2"), "L2", "L1", "content distance"),
             "alpha weighs losses of different scale, so the two runs balance content and style differently",
         ),
     ),
@@ -344,7 +247,7 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
         Claim(
             "two content layers keep clearer content",
             "the mean squared difference to the photograph at conv4_2, which neither optimises, is smaller",
-            _less(lambda picture: picture.content_distance("conv4_2"), "VGG19 (2)", "VGG19 (1)", "content distance"),
+            less(lambda picture: picture.content_distance("conv4_2"), "VGG19 (2)", "VGG19 (1)", "content distance"),
             "conv4_4 adds little weight beside conv5_2 under the reduction `mean`",
         ),
     ),
@@ -352,25 +255,25 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
         Claim(
             "low style layers give clearer content than high ones",
             "the mean squared difference to the photograph at conv4_2 is smaller",
-            _less(lambda picture: picture.content_distance("conv4_2"), "low", "high", "content distance"),
-            "the Gram matrices of low layers are larger numbers, so that equal weights give them more of the total loss",
+            less(lambda picture: picture.content_distance("conv4_2"), "low", "high", "content distance"),
+            "the Gram matrices of low layers are larger numbers: equal weights give them more of the total loss",
         ),
         Claim(
             "low style layers give finer style than high ones",
             "the mean spatial frequency of the luminance is higher",
-            _less(lambda picture: picture.yardstick.frequency, "high", "low", "cycles per pixel"),
+            less(lambda picture: picture.yardstick.frequency, "high", "low", "cycles per pixel"),
             "high layers constrain fine structure so little that noise of the initial image stays",
         ),
         Claim(
             "high style layers give more of the style's colour",
             "the colour histograms are nearer to the painting's than with low layers",
-            _less(lambda picture: picture.yardstick.colour, "high", "low", "colour distance in grey levels"),
+            less(lambda picture: picture.yardstick.colour, "high", "low", "colour distance in grey levels"),
             "colour is what the Gram matrix of conv1_1 holds; without it nothing ties the colours to the painting",
         ),
         Claim(
             "high style layers give larger forms of the style",
             "the style loss at conv4_1 and conv5_1, where forms are, is smaller than with low layers",
-            _less(
+            less(
                 lambda picture: picture.style_distance("conv4_1", "conv5_1"), "high", "low", "style loss of high layers"
             ),
             "the content loss acts on the same deep layers and holds them back",
@@ -399,7 +302,7 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
         ),
         Claim(
             "the seed has no visible influence on the picture",
-            "at a quarter of their size any two pictures correlate by at least 0.9: four fifths of the variance is common",
+            "at a quarter of their size any two correlate by at least 0.9: four fifths of the variance is common",
             seeds_look_alike,
             "style may be placed anywhere: where the content leaves freedom, the noise decides what goes where",
         ),
@@ -415,7 +318,7 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
         Claim(
             "its picture is a blend of content and noise",
             "what can be measured of it: its L_tv is higher than VGG19's",
-            _less(lambda picture: picture.losses["tv"], "VGG19", "ResNet50", "L_tv"),
+            less(lambda picture: picture.losses["tv"], "VGG19", "ResNet50", "L_tv"),
             "the total variation term removes the noise",
             _RESNET,
         ),
@@ -444,7 +347,7 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
         Claim(
             "starting from the content keeps more content than from noise (our check)",
             "L_content is lower",
-            _less(lambda picture: picture.losses["content"], "from content", "basic", "L_content"),
+            less(lambda picture: picture.losses["content"], "from content", "basic", "L_content"),
             "both find the same minimum",
         ),
     ),

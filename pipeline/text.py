@@ -6,7 +6,7 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 def duration(secs: float) -> str:
     """Returns a length of time in its two largest units: `3 h 20 min`, `45 s`."""
     left = max(0, round(secs))
-    parts = []
+    parts: list[str] = []
     for name, size in _UNITS:
         count, left = divmod(left, size)
         if count or (name == "s" and not parts):

@@ -204,9 +204,9 @@ class Engine:
             self._measure = tf.function(self._objective, input_signature=specs)
         return Losses(*(float(term[0]) for term in self._measure(*arguments)))
 
-    def losses_and_gradient(self, images: np.ndarray, batch: Batch) -> tuple[Losses, Tensor]:
+    def losses_and_gradient(self, images: Tensor, batch: Batch) -> tuple[Losses, Tensor]:
         """Evaluates the objective once, outside of the loop."""
-        return self._objective.value_and_gradient(tf.constant(images), batch.targets, batch.weights)
+        return self._objective.value_and_gradient(tf.convert_to_tensor(images), batch.targets, batch.weights)
 
     def _style_target(self, problem: Problem) -> tuple[Tensor, ...]:
         weighted = [

@@ -106,7 +106,7 @@ def test_configurations_that_differed_only_in_what_is_overridden_become_one_row(
 def test_overrides_are_checked_like_the_specification(tmp_path):
     with pytest.raises(SpecError, match="unknown field 'itrations', did you mean 'iterations'"):
         expand_with(tmp_path, "", {"itrations": 5})
-    with pytest.raises(SpecError, match="iterations must be a number, got .many."):
+    with pytest.raises(SpecError, match="iterations must be a number"):
         expand_with(tmp_path, "", {"iterations": "many"})
 
 

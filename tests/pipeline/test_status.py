@@ -242,7 +242,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("os.scandir", deny)
-    with pytest.raises(StorageError, match="runs: cannot list it: .*Permission denied"):
+    with pytest.raises(StorageError, match=r"runs: cannot list it: .*Permission denied"):
         read(tmp_path)
 
 

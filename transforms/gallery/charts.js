@@ -93,12 +93,17 @@ function xAxis(colors) {
   return { gridcolor: "rgba(0,0,0,0)", linecolor: colors.rule, zeroline: false, ticks: "outside", tickcolor: colors.rule, fixedrange: true, nticks: 6, hoverformat: "d" };
 }
 
-/** A logarithmic axis: whole powers of ten, few enough to read; where there are less than two, Plotly's own choice. */
+/** A logarithmic axis. */
 function yAxis(colors, curves) {
+  return { type: "log", gridcolor: colors.rule, zeroline: false, exponentformat: "power", fixedrange: true, automargin: true, ...yTicks(curves) };
+}
+
+/** Whole powers of ten, few enough to read; over a decade or so 1, 2 and 5 as well; over less, Plotly's own choice. */
+function yTicks(curves) {
   const logarithms = curves.flat().filter((value) => value > 0).map(Math.log10);
   const decades = logarithms.length ? Math.max(...logarithms) - Math.min(...logarithms) : 0;
-  const ticks = decades < 1.5 ? { nticks: 6 } : { dtick: Math.ceil(decades / MAX_DECADE_TICKS) };
-  return { type: "log", gridcolor: colors.rule, zeroline: false, exponentformat: "power", fixedrange: true, automargin: true, ...ticks };
+  if (decades < 0.7) return { nticks: 6 };
+  return { dtick: decades < 1.5 ? "D2" : Math.ceil(decades / MAX_DECADE_TICKS) };
 }
 
 function themeColors() {

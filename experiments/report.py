@@ -1,0 +1,156 @@
+"""Writes docs/reproduction.md from the results: the same bytes from the same results."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from experiments.drawing import curves, strip
+from experiments.judging import Claim, Finding
+from experiments.pictures import Picture
+from experiments.results import Results, names
+from experiments.sections import SECTIONS, Section
+from experiments.sizes import FULL, Size
+
+_VERDICTS = {True: "holds", False: "does **not** hold", None: "not verified"}
+
+
+def write_report(results: Results, size: Size, report: Path) -> Counter[str]:
+    """Writes the report and, in a folder of its name beside it, its pictures; returns the number of each verdict."""
+    folder = report.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    findings = {
+        section.number: [(claim, claim.find(results.pictures.get(section.grid, ()))) for claim in section.claims]
+        for section in SECTIONS
+    }
+    verdicts = Counter(_VERDICTS[finding.holds] for found in findings.values() for _, finding in found)
+    lines = [*_head(results, size), *_overview(findings, verdicts)]
+    for section in SECTIONS:
+        lines += _section(section, results, findings[section.number], size, folder)
+    report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return verdicts
+
+
+def _head(results: Results, size: Size) -> list[str]:
+    runs = results.runs()
+    return [
+        "# The paper's experiments, reproduced",
+        "",
+        "Written by `make reproduce`: pictures, curves, numbers and verdicts are computed from the metrics of one job",
+        "(experiments/). Photographs and paintings are the demo's; claims are the paper's, unless marked as a check of",
+        "ours.",
+        "",
+        *_sizes(results, size),
+        *(_versions(run) for run in runs[:1]),
+        "",
+        "Losses are unweighted, but for L_total, and use the reduction `mean`. A claim must hold for each photograph",
+        "of its section. Criteria were written down before the results were seen; they stand in experiments/claims.py.",
+    ]
+
+
+def _sizes(results: Results, size: Size) -> list[str]:
+    runs = results.runs()
+    shapes = sorted({f"{run['width']}x{run['height']}" for run in runs})
+    minutes = sum(run["seconds"] for run in runs) / 60
+    rows = sum(len(rows) for rows in results.rows.values())
+    other = "" if size == FULL else " `make reproduce FULL=1` runs them at the paper's size."
+    return [
+        f"**Size.** {size.described()} (section 4.4: {_iterations(results, '4_04_iterations')}); pictures of "
+        f"{', '.join(shapes)} px. {len(runs)} runs for {rows} rows: experiments share runs. "
+        f"{minutes:.0f} minutes of computing.{other}"
+    ]
+
+
+def _iterations(results: Results, grid: str) -> str:
+    return (
+        ", ".join(sorted({str(row["iterations"]) for row in results.finished(grid)})) if grid in results.rows else "-"
+    )
+
+
+def _versions(run: dict) -> str:
+    return (
+        f"StyleBeam {run['stylebeam_version']}, TensorFlow {run['tensorflow_version']}, on {run['device']}; "
+        f"VGG19 weights {run['weights_sha256'][:16]}."
+    )
+
+
+def _overview(findings: dict[str, list[tuple[Claim, Finding]]], verdicts: Counter[str]) -> list[str]:
+    counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in _VERDICTS.values())
+    rows = [
+        f"| [{number}](#{_anchor(number)}) | {claim.text} | {_VERDICTS[finding.holds]} |"
+        for number, found in findings.items()
+        for claim, finding in found
+    ]
+    return ["", "## All claims", "", f"{counts}.", "", "| section | claim | verdict |", "|---|---|---|", *rows]
+
+
+def _anchor(number: str) -> str:
+    return f"section-{number.replace('.', '-')}"
+
+
+def _section(
+    section: Section, results: Results, findings: Sequence[tuple[Claim, Finding]], size: Size, folder: Path
+) -> list[str]:
+    rows = results.rows.get(section.grid, ())
+    return [
+        "",
+        f'<a id="{_anchor(section.number)}"></a>',
+        "",
+        f"## {section.number} {section.title}",
+        "",
+        f"Varies: {section.varies}. Grid: [{section.grid}.yaml](../experiments/{section.grid}.yaml).",
+        *_drawn(section, results, folder),
+        *_failures(rows),
+        "",
+        "| claim | criterion | measured | verdict |",
+        "|---|---|---|---|",
+        *(_finding_row(claim, finding) for claim, finding in findings),
+        *_doubts(findings, size),
+    ]
+
+
+def _drawn(section: Section, results: Results, folder: Path) -> list[str]:
+    pictures = results.pictures.get(section.grid, ())
+    if not pictures:
+        return []
+    stem = section.grid
+    (folder / f"{stem}.webp").write_bytes(strip(_lines(pictures, section, results)))
+    (folder / f"{stem}_curves.png").write_bytes(curves(pictures))
+    labels = ", ".join(dict.fromkeys(picture.label for picture in pictures))
+    return [
+        "",
+        f"![Photograph, painting and results: {labels}]({folder.name}/{stem}.webp)",
+        "",
+        f"![Loss terms over the iterations, log scale: {labels}]({folder.name}/{stem}_curves.png)",
+    ]
+
+
+def _lines(pictures: Sequence[Picture], section: Section, results: Results) -> list[dict[str, np.ndarray]]:
+    lines: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+    for picture, row in zip(pictures, results.finished(section.grid), strict=True):
+        photograph, painting = names(row)
+        inputs = {"photograph": results.photographs[photograph], "painting": results.paintings[painting]}
+        lines.setdefault((photograph, painting), dict(inputs))[picture.label] = results.pixels[row["run_id"]]
+    return list(lines.values())
+
+
+def _failures(rows: Iterable[dict]) -> list[str]:
+    failed = [row for row in rows if row["status"] != "done"]
+    return [""] * bool(failed) + [f"- Failed: {row['error_type']}: {row['error_message']}" for row in failed]
+
+
+def _finding_row(claim: Claim, finding: Finding) -> str:
+    measured = finding.measured if finding.holds is not None else f"{finding.measured}: {claim.unverified}"
+    return f"| {claim.text} | {claim.criterion} | {measured} | {_VERDICTS[finding.holds]} |"
+
+
+def _doubts(findings: Sequence[tuple[Claim, Finding]], size: Size) -> list[str]:
+    """For claims that do not hold, the likeliest reason."""
+    smaller = "" if size == FULL else f" Nor is this the paper's size ({size.described()} here)."
+    lines = [
+        f'- "{claim.text}" does not hold. Likeliest reason, not tested: {claim.reason}.{smaller}'
+        for claim, finding in findings
+        if finding.holds is False
+    ]
+    return [""] * bool(lines) + lines
