@@ -74,7 +74,7 @@ def each_pair(judge: Callable[[Sequence[Picture]], Finding]) -> Callable[[Sequen
             photograph if one_painting else f"{photograph}, {painting}": judge(group)
             for (photograph, painting), group in groups.items()
         }
-        text = "; ".join(f"{name}: {finding.measured}" for name, finding in findings.items())
+        text = ", ".join(f"{name} ({finding.measured})" for name, finding in findings.items())
         return Finding(text, all(finding.holds for finding in findings.values()))
 
     return judge_all
@@ -82,7 +82,7 @@ def each_pair(judge: Callable[[Sequence[Picture]], Finding]) -> Callable[[Sequen
 
 def listed(values: Mapping[str, float]) -> str:
     """Returns names with their values, for people."""
-    return ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+    return ", ".join(f"{name}: {value:.3g}" for name, value in values.items())
 
 
 def in_order(term: str, labels: Sequence[str], rising: bool) -> Callable[[Sequence[Picture]], Finding]:
@@ -103,7 +103,7 @@ def less(
 
     def judge(pictures: Sequence[Picture]) -> Finding:
         few, many = by_label(pictures, smaller, larger)
-        text = f"{name}: {smaller} {value(few):.3g}, {larger} {value(many):.3g}"
+        text = f"{name} {listed({smaller: value(few), larger: value(many)})}"
         return Finding(text, value(few) < value(many))
 
     return each_pair(judge)

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.drawing import curves, strip
 from experiments.judging import Claim, Finding
-from experiments.pictures import Picture
+from experiments.pictures import TERMS, Picture
 from experiments.results import Results, names
 from experiments.sections import SECTIONS, Section
 from experiments.sizes import FULL, Size
@@ -16,7 +16,7 @@ from experiments.sizes import FULL, Size
 _VERDICTS = {True: "holds", False: "does **not** hold", None: "not verified"}
 
 
-def write_report(results: Results, size: Size, report: Path) -> Counter[str]:
+def write_report(results: Results, size: Size, report: Path) -> Counter[bool | None]:
     """Writes the report and, in a folder of its name beside it, its pictures; returns the number of each verdict."""
     folder = report.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
@@ -24,12 +24,17 @@ def write_report(results: Results, size: Size, report: Path) -> Counter[str]:
         section.number: [(claim, claim.find(results.pictures.get(section.grid, ()))) for claim in section.claims]
         for section in SECTIONS
     }
-    verdicts = Counter(_VERDICTS[finding.holds] for found in findings.values() for _, finding in found)
+    verdicts = Counter(finding.holds for found in findings.values() for _, finding in found)
     lines = [*_head(results, size), *_overview(findings, verdicts)]
     for section in SECTIONS:
         lines += _section(section, results, findings[section.number], size, folder)
     report.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return verdicts
+
+
+def tally(verdicts: Counter[bool | None]) -> str:
+    """Returns the number of each verdict in words."""
+    return f"{verdicts[True]} claims hold, {verdicts[False]} do not, {verdicts[None]} could not be verified here"
 
 
 def _head(results: Results, size: Size) -> list[str]:
@@ -75,14 +80,13 @@ def _versions(run: dict) -> str:
     )
 
 
-def _overview(findings: dict[str, list[tuple[Claim, Finding]]], verdicts: Counter[str]) -> list[str]:
-    counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in _VERDICTS.values())
+def _overview(findings: dict[str, list[tuple[Claim, Finding]]], verdicts: Counter[bool | None]) -> list[str]:
     rows = [
         f"| [{number}](#{_anchor(number)}) | {claim.text} | {_VERDICTS[finding.holds]} |"
         for number, found in findings.items()
         for claim, finding in found
     ]
-    return ["", "## All claims", "", f"{counts}.", "", "| section | claim | verdict |", "|---|---|---|", *rows]
+    return ["", "## All claims", "", f"{tally(verdicts)}.", "", "| section | claim | verdict |", "|---|---|---|", *rows]
 
 
 def _anchor(number: str) -> str:
@@ -101,6 +105,7 @@ def _section(
         "",
         f"Varies: {section.varies}. Grid: [{section.grid}.yaml](../experiments/{section.grid}.yaml).",
         *_drawn(section, results, folder),
+        *_losses(results.pictures.get(section.grid, ())),
         *_failures(rows),
         "",
         "| claim | criterion | measured | verdict |",
@@ -130,9 +135,25 @@ def _lines(pictures: Sequence[Picture], section: Section, results: Results) -> l
     lines: dict[tuple[str, str], dict[str, np.ndarray]] = {}
     for picture, row in zip(pictures, results.finished(section.grid), strict=True):
         photograph, painting = names(row)
-        inputs = {"photograph": results.photographs[photograph], "painting": results.paintings[painting]}
-        lines.setdefault((photograph, painting), dict(inputs))[picture.label] = results.pixels[row["run_id"]]
+        inputs = {
+            photograph: results.photographs[photograph],
+            painting.replace("_", " "): results.paintings[painting],
+        }
+        # The gallery's labels are the names of photograph and painting, which stand there already.
+        label = "result" if picture.label.startswith(photograph) else picture.label
+        lines.setdefault((photograph, painting), inputs)[label] = results.pixels[row["run_id"]]
     return list(lines.values())
+
+
+def _losses(pictures: Sequence[Picture]) -> list[str]:
+    rows = [
+        f"| {picture.photograph} | {picture.label} | "
+        + " | ".join(f"{picture.losses[term]:.3g}" for term in TERMS)
+        + " |"
+        for picture in pictures
+    ]
+    head = ["", "| photograph | picture | L_content | L_style | L_tv | L_total |", "|---|---|---|---|---|---|"]
+    return head * bool(rows) + rows
 
 
 def _failures(rows: Iterable[dict]) -> list[str]:

@@ -54,7 +54,7 @@ def reproduce(settings: Settings) -> int:
     """Runs the job and writes the report; returns the exit status."""
     import_tensorflow()
     from experiments.presets_page import write_presets_page
-    from experiments.report import write_report
+    from experiments.report import tally, write_report
     from experiments.results import read_results
     from pipeline.run import run
 
@@ -64,7 +64,7 @@ def reproduce(settings: Settings) -> int:
     results = read_results(job, manifest)
     verdicts = write_report(results, settings.size, settings.report)
     write_presets_page(results, settings.size, settings.report.parent / "presets.md", settings.report.with_suffix(""))
-    print(f"{settings.report}: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
+    print(f"{settings.report}: {tally(verdicts)}")
     return ROWS_FAILED if summary is None or summary.failed else DONE
 
 
@@ -128,7 +128,9 @@ def main() -> int:
     """Parses the command line, writes the inputs and runs everything."""
     from demo.inputs import write_inputs
 
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    # TensorFlow warns of retracing where several kinds of step are each traced once.
+    for library in ("apache_beam", "tensorflow"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     known = _parser().parse_args()
     size = FULL if known.full else REDUCED
     size = Size(known.image_size or size.image_size, known.iterations or size.iterations)

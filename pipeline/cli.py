@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from pipeline.quiet import import_tensorflow
+from pipeline.text import unknown_option
 
 DONE, FAILURE, USAGE, ROWS_FAILED = 0, 1, 2, 3
 
@@ -44,9 +45,14 @@ def _command(arguments: Sequence[str]) -> int:
     # `run` takes every Beam option too: they are checked by pipeline.options.
     known, others = parser.parse_known_args(arguments)
     if others and known.command != "run":
-        parser.error(f"unknown option {others[0]}")
+        parser.error(unknown_option(others[0], _flags(parser, known.command)))
     handler: Callable[[argparse.Namespace, Sequence[str]], int] = known.handler
     return handler(known, arguments[1:])
+
+
+def _flags(parser: argparse.ArgumentParser, command: str) -> list[str]:
+    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return [flag for action in commands.choices[command]._actions for flag in action.option_strings]
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,11 +1,11 @@
 """The options of `stylebeam run`, and the check that Beam itself does not make: unknown ones are errors."""
 
 import argparse
-import difflib
 from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
+from pipeline.text import unknown_option
 from stylecore.config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
 from transforms.layout import DATASET_MODES
 
@@ -90,10 +90,7 @@ def parse_options(arguments: Sequence[str]) -> PipelineOptions:
     except argparse.ArgumentError as error:
         raise OptionError(str(error)) from error
     if unknown:
-        raise OptionError(_unknown(unknown[0], [flag for action in parser._actions for flag in action.option_strings]))
+        raise OptionError(
+            unknown_option(unknown[0], [flag for action in parser._actions for flag in action.option_strings])
+        )
     return PipelineOptions(list(arguments))
-
-
-def _unknown(argument: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
-    return f"unknown option {argument}" + (f", did you mean {close[0]}?" if close else "")

@@ -5,7 +5,6 @@ each distinct image and each distinct (backbone, weights).
 """
 
 import dataclasses
-import itertools
 import os
 import re
 import sys
@@ -142,7 +141,7 @@ def _with_bar(rows: Iterable[Any], total: int) -> Iterable[Any]:
 
 def read_rows(manifest: Manifest) -> Iterator[ManifestRow | tuple[Reason, str]]:
     """Yields the rows of a manifest in order; of a bad one the reason and its location."""
-    for part in _row_groups(manifest.slices):
+    for part in manifest.slices:
         offsets = iter(range(part.rows))
         try:
             for values in read_slice(part):
@@ -150,13 +149,6 @@ def read_rows(manifest: Manifest) -> Iterator[ManifestRow | tuple[Reason, str]]:
         except ManifestError as error:
             for offset in offsets:
                 yield _bad(error, part, offset)
-
-
-def _row_groups(slices: Iterable[ManifestSlice]) -> Iterator[ManifestSlice]:
-    """Slices of one row group as one: each slice alone would read the row group from its beginning."""
-    for _, group in itertools.groupby(slices, key=lambda part: (part.file, part.row_group)):
-        first, *others = group
-        yield dataclasses.replace(first, rows=first.rows + sum(part.rows for part in others))
 
 
 def _parsed(values: dict[str, Any], part: ManifestSlice, offset: int) -> ManifestRow | tuple[Reason, str]:

@@ -1,4 +1,7 @@
-"""How numbers read in what the commands print."""
+"""How numbers and mistakes read in what the commands print."""
+
+import difflib
+from collections.abc import Iterable
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -16,6 +19,12 @@ def duration(secs: float) -> str:
         if len(parts) == 2:
             break
     return " ".join(parts)
+
+
+def unknown_option(argument: str, known: Iterable[str]) -> str:
+    """Returns the message on an option that does not exist, with the nearest that does."""
+    close = difflib.get_close_matches(argument.partition("=")[0], list(known), n=1)
+    return f"unknown option {argument}" + (f", did you mean {close[0]}?" if close else "")
 
 
 def rate(per_min: float, thing: str) -> str:

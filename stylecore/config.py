@@ -2,8 +2,10 @@
 
 import dataclasses
 import difflib
+import functools
 import json
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 from stylecore.layers import BACKBONES, canonical_layer_name
@@ -177,9 +179,11 @@ class StyleConfig:
             yield from ("early_stop_window", "early_stop_tolerance")
 
 
-def field_kinds() -> dict[str, Kind]:
+@functools.cache
+def field_kinds() -> Mapping[str, Kind]:
     """Returns the kind of every field, in the order of their declaration."""
-    return {field.name: field.metadata["kind"] for field in dataclasses.fields(StyleConfig)}
+    kinds = {field.name: field.metadata["kind"] for field in dataclasses.fields(StyleConfig)}
+    return MappingProxyType(kinds)
 
 
 def check_field_name(name: str) -> None:

@@ -82,6 +82,11 @@ def _derive(output: Output, run_id: str, picture: bytes) -> dict[str, Any]:
     return record
 
 
+def finished_record(output: Output, run_id: str) -> dict[str, Any] | None:
+    """Returns the record of a finished run, from its marker or else from its picture; None if it is not finished."""
+    return read_marker(output, run_id) or complete_commit(output, run_id)
+
+
 def read_marker(output: Output, run_id: str) -> dict[str, Any] | None:
     """Returns the record of a finished run, None if there is none or it is damaged."""
     try:

@@ -20,7 +20,7 @@ from stylecore.presets import PRESETS
 from transforms import storage
 from transforms.records import Failure, ManifestRow, Reason, WeightedUri, identify_failed_row
 
-ROWS_PER_SLICE = 2_000
+_ROWS_PER_READ = 2_000
 ROWS, FAILURES = "rows", "failures"
 
 
@@ -34,11 +34,10 @@ class RowError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ManifestSlice:
-    """Consecutive rows of one row group, numbered in the file and in the whole manifest."""
+    """The first `rows` rows of one row group, numbered in the file and in the whole manifest."""
 
     file: str
     row_group: int
-    first_in_group: int
     first_in_file: int
     first_row: int
     rows: int
@@ -74,11 +73,10 @@ def open_manifest(uri: str, limit: int | None = None) -> Manifest:
     for file in files:
         in_file = 0
         for group, rows in enumerate(_row_group_sizes(file)):
-            for first in range(0, rows, ROWS_PER_SLICE):
-                count = min(ROWS_PER_SLICE, rows - first, math.inf if limit is None else limit - taken)
-                if count > 0:
-                    slices.append(ManifestSlice(file, group, first, in_file + first, taken, int(count)))
-                    taken += int(count)
+            count = rows if limit is None else min(rows, limit - taken)
+            if count > 0:
+                slices.append(ManifestSlice(file, group, in_file, taken, count))
+                taken += count
             in_file += rows
     if not slices:
         raise ManifestError(f"{uri}: the manifest has no rows")
@@ -151,23 +149,16 @@ def read_slice(part: ManifestSlice, columns: list[str] | None = None) -> Iterato
     Raises:
       ManifestError: the row group is damaged.
     """
+    left = part.rows
     try:
         with _parquet(part.file) as source:
-            for batch in source.iter_batches(ROWS_PER_SLICE, row_groups=[part.row_group], columns=columns):
-                yield from _overlap(batch, part)
-                part = dataclasses.replace(part, first_in_group=part.first_in_group - batch.num_rows)
+            for batch in source.iter_batches(_ROWS_PER_READ, row_groups=[part.row_group], columns=columns):
+                yield from batch.slice(0, left).to_pylist(maps_as_pydicts="strict")
+                left -= min(left, batch.num_rows)
+                if not left:
+                    return
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{part.file}: row group {part.row_group} is damaged: {_line(error)}") from error
-
-
-def _overlap(batch: pa.RecordBatch, part: ManifestSlice) -> list[dict[str, Any]]:
-    """Rows of the batch in the slice, whose `first_in_group` counts from the batch's start."""
-    start = max(0, part.first_in_group)
-    stop = part.first_in_group + part.rows
-    if stop <= 0 or start >= batch.num_rows:
-        return []
-    rows: list[dict[str, Any]] = batch.slice(start, stop - start).to_pylist(maps_as_pydicts="strict")
-    return rows
 
 
 def parse_row(values: Mapping[str, Any], number: int, number_in_file: int, manifest_uri: str) -> ManifestRow:

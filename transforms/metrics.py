@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms import storage
-from transforms.commit import read_marker
+from transforms.commit import finished_record, record_failure
 from transforms.layout import PARQUET, Output
 from transforms.records import Failure, ManifestRow, Reason
 from transforms.schema import arrow_config, metrics_schema
@@ -123,14 +123,23 @@ class _RowsOfRuns(beam.DoFn):
         run_id, joined = element
         outcome = next(iter(joined["outcomes"]), None)
         if outcome is None:
-            outcome = read_marker(self._output, run_id) or Reason("MissingMarker", f"runs/{run_id}.json is damaged")
-            if isinstance(outcome, dict) and run_id in recorded_failures:
-                storage.delete(self._output.failure(run_id))
+            outcome = self._finished(run_id, recorded_failures)
         for row in joined["rows"]:
             if isinstance(outcome, Reason):
                 yield failed_row(row.number, row, Failure(run_id, run_id, outcome))
             else:
                 yield done_row(row, outcome)
+
+    def _finished(self, run_id: str, recorded_failures: set[str]) -> dict[str, Any] | Reason:
+        """What a run left that was finished before this job."""
+        if (record := finished_record(self._output, run_id)) is None:
+            marker = self._output.marker(run_id)
+            damaged = Reason("DamagedMarker", f"{marker}: damaged like its picture, delete both to make the run again")
+            record_failure(self._output, Failure(run_id, run_id, damaged))
+            return damaged
+        if run_id in recorded_failures:
+            storage.delete(self._output.failure(run_id))
+        return record
 
 
 def read_metrics(

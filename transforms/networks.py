@@ -2,12 +2,14 @@
 
 import contextlib
 import logging
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
 
+from stylecore.config import WEIGHTS_DIR_VARIABLE
 from stylecore.weights import Weights, WeightsError, file_names, load_file, load_weights, save_weights
 from transforms import storage
 from transforms.layout import HDF5, Output
@@ -51,6 +53,7 @@ def find_weights(backbone: str, name: str, weights_dir: str | None, source: str 
     if name.endswith(".h5"):
         with _local_copy(name) as path:
             return load_file(backbone, path, origin=name)
+    weights_dir = weights_dir or os.environ.get(WEIGHTS_DIR_VARIABLE)
     if weights_dir and not storage.is_local(weights_dir):
         with _local_directory(weights_dir, backbone) as directory:
             return load_weights(backbone, name, directory=directory, source=source)

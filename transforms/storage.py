@@ -107,7 +107,9 @@ def list_names(directory: str, suffix: str = "") -> Iterator[str]:
 
 
 def match(pattern: str) -> list[str]:
-    """Returns the objects that a glob matches, sorted."""
+    """Returns the objects that a glob matches, sorted; a local path that exists is itself, whatever is in its name."""
+    if is_local(pattern) and Path(pattern).is_file():
+        return [pattern]
     with _named_errors("list", pattern):
         return sorted(found.path for result in FileSystems.match([pattern]) for found in result.metadata_list)
 

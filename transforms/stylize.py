@@ -15,7 +15,7 @@ from stylecore.loop import Engine, Progress, Result, optimize
 from stylecore.problems import Problem, prepare
 from transforms import progress
 from transforms.batching import RunBatch
-from transforms.commit import commit_result, complete_commit, read_marker, record_failure
+from transforms.commit import commit_result, finished_record, record_failure
 from transforms.image_files import ChangedError, load_image
 from transforms.layout import Output
 from transforms.networks import load_published
@@ -55,16 +55,13 @@ class StylizeRuns(beam.DoFn):
         with _device_lock:
             runs: list[Run] = []
             for run in batch.runs:
-                if (record := self._finished(run)) is not None:
+                if (record := finished_record(self._output, run.run_id)) is not None:
                     progress.finished(1)
                     yield run.run_id, record
                 else:
                     runs.append(run)
             if runs:
                 yield from self._compute(runs, batch.size if self._deterministic else None)
-
-    def _finished(self, run: Run) -> dict[str, Any] | None:
-        return read_marker(self._output, run.run_id) or complete_commit(self._output, run.run_id)
 
     def _compute(self, runs: list[Run], padded_size: int | None) -> Iterator[Outcome]:
         kind = runs[0].bucket.kind

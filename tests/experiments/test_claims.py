@@ -171,8 +171,7 @@ def test_every_claim_has_its_cases():
 @pytest.mark.parametrize(("section", "number", "holding", "failing"), CASES, ids=IDS)
 def test_a_claim_that_holds_and_one_that_does_not(section, number, holding, failing):
     good, bad = find(section, number, holding), find(section, number, failing)
-    assert good.holds is True or good.holds == np.True_
-    assert bad.holds is not None and not bad.holds
+    assert good.holds is True and bad.holds is False
     assert any(character.isdigit() for character in good.measured + bad.measured)
     assert "\n" not in good.measured and "|" not in good.measured
 
@@ -186,9 +185,9 @@ def test_without_pictures_a_claim_is_not_judged(section, number):
 def test_a_claim_must_hold_for_every_photograph(section, number, holding, failing):
     elsewhere = [moved(bad) for bad in failing]
     finding = find(section, number, [*holding, *elsewhere])
-    assert not finding.holds and finding.holds is not None
+    assert finding.holds is False
     if section != "5":
-        assert "cat: " in finding.measured and "cup: " in finding.measured
+        assert "cat (" in finding.measured and "cup (" in finding.measured
 
 
 def moved(one: Picture) -> Picture:
@@ -218,7 +217,7 @@ def test_a_fraction_of_the_iterations_is_the_last_recorded_point_within_it():
 def test_colours_are_compared_without_places():
     image = np.random.default_rng(0).integers(0, 200, (6, 5, 3))
     assert colour_distance(image, image[::-1, ::-1]) == 0
-    assert colour_distance(image, image + [3, 0, 0]) == pytest.approx(1)
+    assert colour_distance(image, image + np.array([3, 0, 0])) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("period", [2, 4, 8])

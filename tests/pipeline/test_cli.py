@@ -56,6 +56,12 @@ def test_argparse_mistakes_exit_with_2(arguments):
     assert stop.value.code == 2
 
 
+def test_an_unknown_option_names_the_nearest(capsys):
+    with pytest.raises(SystemExit):
+        main(["stylize", "a", "b", "--output=x", "--presett=gatys"])
+    assert "unknown option --presett=gatys, did you mean --preset?" in capsys.readouterr().err
+
+
 def test_an_output_that_cannot_be_written(inputs, manifest, capsys):
     (inputs / "file").touch()
     assert main(["run", "--manifest", manifest, "--output", str(inputs / "file")]) == 2

@@ -182,6 +182,15 @@ def test_a_damaged_picture_without_marker_is_made_again(inputs):
     assert Image.open(picture).tobytes() == before[picture]
 
 
+def test_a_damaged_marker_does_not_cost_the_row(inputs):
+    arguments = ["--manifest", write_manifest(inputs / "m.parquet", rows_of_a_grid()), "--output", str(inputs / "out")]
+    run(arguments)
+    before = metrics_of(inputs / "out")
+    next((inputs / "out" / "runs").iterdir()).write_bytes(b"{")
+    assert run(arguments).computed == 0
+    assert metrics_of(inputs / "out") == before
+
+
 def test_the_network_is_loaded_once_for_all_bundles(inputs, caplog):
     sizes = [{**TINY, "image_size": size, "weights": "random:77"} for size in (32, 40, 48, 56)]
     rows = [{"content": "content.png", "style": "style_a.png", "config": config} for config in sizes]

@@ -39,10 +39,10 @@ def read(uri, limit=None):
     return rows, [failure.value for failure in failures]
 
 
-@pytest.mark.parametrize("rows_per_slice", [3, 7, 1000])
+@pytest.mark.parametrize("rows_per_read", [3, 7, 1000])
 @pytest.mark.parametrize("row_group_size", [4, 100])
-def test_rows_are_numbered_over_files_and_row_groups(tmp_path, monkeypatch, rows_per_slice, row_group_size):
-    monkeypatch.setattr(manifests, "ROWS_PER_SLICE", rows_per_slice)
+def test_rows_are_numbered_over_files_and_row_groups(tmp_path, monkeypatch, rows_per_read, row_group_size):
+    monkeypatch.setattr(manifests, "_ROWS_PER_READ", rows_per_read)
     for name, count in (("a", 10), ("b", 5)):
         write(
             tmp_path / f"{name}.parquet",
