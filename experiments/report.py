@@ -11,7 +11,7 @@ from experiments.judging import Claim, Finding
 from experiments.pictures import TERMS, Picture
 from experiments.results import Results, names
 from experiments.sections import SECTIONS, Section
-from experiments.sizes import FULL, Size
+from experiments.sizes import FULL, Size, estimated_secs
 
 _VERDICTS = {True: "holds", False: "does **not** hold", None: "not verified"}
 
@@ -57,13 +57,14 @@ def _head(results: Results, size: Size) -> list[str]:
 def _sizes(results: Results, size: Size) -> list[str]:
     runs = results.runs()
     shapes = sorted({f"{run['width']}x{run['height']}" for run in runs})
-    minutes = sum(run["seconds"] for run in runs) / 60
+    # An estimate, because measured seconds would be others each time.
+    minutes = sum(estimated_secs(run["iterations"], run["height"], run["width"]) for run in runs) / 60
     rows = sum(len(rows) for rows in results.rows.values())
     other = "" if size == FULL else " `make reproduce FULL=1` runs them at the paper's size."
     return [
         f"**Size.** {size.described()} (section 4.4: {_iterations(results, '4_04_iterations')}); pictures of "
         f"{', '.join(shapes)} px. {len(runs)} runs for {rows} rows: experiments share runs. "
-        f"{minutes:.0f} minutes of computing.{other}"
+        f"About {minutes:.0f} minutes on 2 idle CPU cores.{other}"
     ]
 
 
