@@ -1,5 +1,5 @@
 # Everything runs in .venv, with the versions of deploy/constraints.txt. Needs Python 3.11, make and a package index.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo/output

@@ -21,7 +21,7 @@ from demo.paintings import PAINTINGS
 from demo.photographs import PHOTOGRAPHS
 from stylecore import StyleConfig, lbfgs
 from stylecore.buckets import step_kind
-from stylecore.loop import Engine
+from stylecore.engine import Engine
 from stylecore.problems import Problem, prepare
 from stylecore.weights import load_weights
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from stylecore import StyleConfig
 from stylecore.buckets import default_batch_size, step_kind
-from stylecore.loop import Engine
+from stylecore.engine import Engine
 from stylecore.problems import prepare
 from stylecore.weights import Weights, load_weights
 

@@ -8,7 +8,7 @@ from pipeline.progress_bar import IterationBar
 from stylecore.config import ConfigError, StyleConfig
 from stylecore.images import decode_image, encode_png
 from stylecore.layers import BACKBONES
-from stylecore.loop import Result
+from stylecore.results import Result
 from stylecore.stylization import stylize
 from stylecore.weights import cache_directory, load_imagenet
 from transforms import storage

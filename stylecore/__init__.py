@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from stylecore.config import ConfigError, StyleConfig
 
 if TYPE_CHECKING:
-    from stylecore.loop import Result
+    from stylecore.results import Result
     from stylecore.stylization import stylize
 
 __all__ = ["ConfigError", "Result", "StyleConfig", "stylize"]
 
-_HEAVY = {"stylize": "stylecore.stylization", "Result": "stylecore.loop"}
+_HEAVY = {"stylize": "stylecore.stylization", "Result": "stylecore.results"}
 
 
 def __getattr__(name: str) -> Any:

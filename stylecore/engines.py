@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from stylecore.buckets import StepKind
-from stylecore.loop import Engine
+from stylecore.engine import Engine
 
 _MAX_NETWORKS = 4
 _MAX_ENGINES = 16

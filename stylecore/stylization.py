@@ -8,9 +8,11 @@ import numpy as np
 
 from stylecore.buckets import Bucket, StepKind, default_batch_size, step_kind
 from stylecore.config import StyleConfig
+from stylecore.engine import Engine
 from stylecore.engines import get_engine
-from stylecore.loop import Engine, Progress, Result, optimize
+from stylecore.loop import optimize
 from stylecore.problems import Problem, Style, prepare
+from stylecore.results import Progress, Result
 from stylecore.weights import Weights, load_weights
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from stylecore.engines import device_name
 from stylecore.images import ImageError, decode_image, encode_png, read_png_record, thumbnail
-from stylecore.loop import Result
+from stylecore.results import Result
 from stylecore.version import __version__
 from transforms import storage
 from transforms.layout import JSON, PNG, WEBP, Output, image_path

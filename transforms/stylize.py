@@ -9,10 +9,12 @@ from typing import Any
 import apache_beam as beam
 import tensorflow as tf
 
+from stylecore.engine import Engine
 from stylecore.engines import get_engine
 from stylecore.images import ImageError
-from stylecore.loop import Engine, Progress, Result, optimize
+from stylecore.loop import optimize
 from stylecore.problems import Problem, prepare
+from stylecore.results import Progress, Result
 from transforms import progress
 from transforms.batching import RunBatch
 from transforms.commit import commit_result, finished_record, record_failure

@@ -10,8 +10,10 @@ import reference
 
 from stylecore.buckets import step_kind
 from stylecore.config import StyleConfig
-from stylecore.loop import Engine, NotFiniteError, history_stride, optimize
+from stylecore.engine import Engine
+from stylecore.loop import optimize
 from stylecore.problems import prepare
+from stylecore.results import NotFiniteError, history_stride
 from stylecore.stylization import stylize
 from stylecore.weights import random_network
 

@@ -8,7 +8,7 @@ import reference
 
 from stylecore.buckets import step_kind
 from stylecore.config import StyleConfig
-from stylecore.loop import Engine
+from stylecore.engine import Engine
 from stylecore.problems import prepare
 from stylecore.weights import random_network
 
