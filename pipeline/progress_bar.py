@@ -23,6 +23,11 @@ def _bar(total: int, unit: str) -> Any:
     return tqdm(total=total, unit=unit, disable=None, file=sys.stderr, dynamic_ncols=True, smoothing=0)
 
 
+def _losses(losses: progress.Losses) -> str:
+    total, content, style, tv = losses
+    return f"loss {total:.4g} (content {content:.3g}, style {style:.3g}, tv {tv:.3g})"
+
+
 class RunBar:
     """Shows runs done of runs planned, and iteration and loss of the current batch."""
 
@@ -42,10 +47,10 @@ class RunBar:
             self._bar.total += runs
             self._bar.refresh()
 
-    def optimizing(self, iteration: int, total_loss: float) -> None:
+    def optimizing(self, iteration: int, losses: progress.Losses) -> None:
         """See transforms.progress.Listener."""
         with self._lock:
-            self._bar.set_postfix_str(f"iteration {iteration}, loss {total_loss:.4g}")
+            self._bar.set_postfix_str(f"iteration {iteration}, {_losses(losses)}")
 
     def finished(self, runs: int) -> None:
         """See transforms.progress.Listener."""
@@ -117,9 +122,9 @@ class IterationBar:
     def __init__(self, iterations: int) -> None:
         self._bar = _bar(iterations, " iterations")
 
-    def show(self, iteration: int, total_loss: float) -> None:
+    def show(self, iteration: int, losses: progress.Losses) -> None:
         """Moves the bar to an iteration."""
-        self._bar.set_postfix_str(f"loss {total_loss:.4g}", refresh=False)
+        self._bar.set_postfix_str(_losses(losses), refresh=False)
         self._bar.update(iteration - self._bar.n)
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ def stylize_one(
             images[1:],
             [config],
             weights=weights,
-            on_progress=lambda state: bar.show(int(state.iterations[0]), float(state.totals[0])),
+            on_progress=lambda state: bar.show(int(state.iterations[0]), state.median_losses()),
         )
     finally:
         bar.close()

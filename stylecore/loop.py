@@ -47,7 +47,7 @@ def optimize(
         for index in waiting:
             histories[index].extend(numbers.numpy()[:, index], terms[:, :, index])
         if on_progress:
-            on_progress(Progress(state.iteration.numpy()[: len(problems)] - 1, terms[-1, 0, : len(problems)]))
+            on_progress(Progress(state.iteration.numpy()[: len(problems)] - 1, terms[-1, :, : len(problems)]))
         for index in sorted(waiting):
             if status[index] != RUNNING:
                 waiting.remove(index)

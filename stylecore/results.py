@@ -53,10 +53,21 @@ class Result:
 
 
 class Progress(NamedTuple):
-    """How far a batch is: for each of its problems the iterations made and the latest total loss."""
+    """How far a batch is.
+
+    Attributes:
+      iterations: made so far, [problems].
+      losses: the latest total, content, style and tv, [4, problems].
+    """
 
     iterations: np.ndarray
-    totals: np.ndarray
+    losses: np.ndarray
+
+    def median_losses(self) -> tuple[float, float, float, float]:
+        """Returns total, content, style and tv of the problem whose total is the median."""
+        middle = np.argsort(self.losses[0])[self.losses.shape[1] // 2]
+        total, content, style, tv = (float(term) for term in self.losses[:, middle])
+        return total, content, style, tv
 
 
 class History:

@@ -4,6 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Protocol
 
+# Total, content, style, tv.
+Losses = tuple[float, float, float, float]
+
 
 class Listener(Protocol):
     """What wants to know."""
@@ -11,8 +14,8 @@ class Listener(Protocol):
     def planned(self, runs: int) -> None:
         """So many more runs are to be computed."""
 
-    def optimizing(self, iteration: int, total_loss: float) -> None:
-        """The current batch is at this iteration; the loss is its median."""
+    def optimizing(self, iteration: int, losses: Losses) -> None:
+        """The current batch is at this iteration; the losses are those of its median picture."""
 
     def finished(self, runs: int) -> None:
         """So many more runs are done or failed."""
@@ -37,10 +40,10 @@ def planned(runs: int) -> None:
         listener.planned(runs)
 
 
-def optimizing(iteration: int, total_loss: float) -> None:
+def optimizing(iteration: int, losses: Losses) -> None:
     """See Listener."""
     for listener in _listeners:
-        listener.optimizing(iteration, total_loss)
+        listener.optimizing(iteration, losses)
 
 
 def finished(runs: int) -> None:

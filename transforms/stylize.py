@@ -118,4 +118,4 @@ def _load_network(output: Output, backbone: str, fingerprint: str) -> Any:
 
 
 def _report(state: Progress) -> None:
-    progress.optimizing(int(state.iterations.max()), float(sorted(state.totals)[len(state.totals) // 2]))
+    progress.optimizing(int(state.iterations.max()), state.median_losses())

@@ -59,12 +59,15 @@ def no_terminal(monkeypatch):
     return file
 
 
+LOSSES = (5.0, 1.0, 2.0, 3.0)
+
+
 def drive():
     progress.planned(2)
     progress.planned(2)
-    progress.optimizing(40, 123456.789)
+    progress.optimizing(40, (123456.789, 1.0, 22.0, 333.0))
     progress.finished(3)
-    progress.optimizing(80, 98765.4321)
+    progress.optimizing(80, (98765.4321, 1.0, 22.0, 333.0))
     progress.finished(1)
 
 
@@ -76,7 +79,7 @@ def test_a_terminal_sees_runs_iterations_and_losses(terminal, tmp_path):
     with run_bar(Output(str(tmp_path)), in_this_process=True):
         drive()
     text = terminal.text()
-    assert "iteration 40, loss 1.235e+05" in text
+    assert "iteration 40, loss 1.235e+05 (content 1, style 22, tv 333)" in text
     assert "4/4" in last_line(text)
     assert "iteration 80, loss 9.877e+04" in last_line(text)
 
@@ -86,7 +89,7 @@ def test_without_a_terminal_there_is_not_one_byte(no_terminal, tmp_path, in_this
     with run_bar(Output(str(tmp_path)), in_this_process):
         drive()
     bar = IterationBar(10)
-    bar.show(10, 1.0)
+    bar.show(10, LOSSES)
     bar.close()
     assert no_terminal.getvalue() == ""
 
@@ -140,14 +143,14 @@ def test_calls_from_many_threads_are_all_counted(no_terminal):
 
 def test_one_picture_shows_its_iterations(terminal):
     bar = IterationBar(30)
-    bar.show(10, 5.0)
-    bar.show(30, 2.5)
+    bar.show(10, LOSSES)
+    bar.show(30, LOSSES)
     bar.close()
     assert "30/30" in last_line(terminal.text())
 
 
 def test_an_early_stop_leaves_the_bar_where_it_was(terminal):
     bar = IterationBar(30)
-    bar.show(12, 2.5)
+    bar.show(12, LOSSES)
     bar.close()
     assert "12/30" in last_line(terminal.text())
