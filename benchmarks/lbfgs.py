@@ -57,10 +57,18 @@ class Bench:
 
     def best_totals(self, index: int, **settings: Any) -> np.ndarray:
         """Returns the lowest total loss after each evaluation of our optimiser."""
+        return self._optimise(index, **settings)[0]
+
+    def evaluations_per_iteration(self, index: int) -> float:
+        """Returns what an iteration, an accepted step, costs L-BFGS."""
+        totals, accepted = self._optimise(index, optimizer="lbfgs")
+        return len(totals) / accepted
+
+    def _optimise(self, index: int, **settings: Any) -> tuple[np.ndarray, int]:
         problem, engine = self.problem(index, **settings)
         batch = engine.batch([problem])
-        _, _, losses = engine.advance(engine.start([problem], batch), batch, self.evaluations)
-        return np.minimum.accumulate(losses.total.numpy()[:, 0])
+        _, numbers, losses = engine.advance(engine.start([problem], batch), batch, self.evaluations)
+        return np.minimum.accumulate(losses.total.numpy()[:, 0]), int(numbers.numpy().max())
 
     def scipy_total(self, index: int) -> float:
         """Returns the lowest total loss that SciPy's L-BFGS-B reaches in as many evaluations."""
@@ -113,7 +121,8 @@ def sweep(bench: Bench) -> dict[str, Any]:
     print(f"history size: {history}", flush=True)
     steps = {step: _with_first_step(step, relative) for step in (5.0, 15.0, 100.0)}
     print(f"first step: {steps}", flush=True)
-    return {"by_history_size": history, "by_first_step": steps}
+    costs = [bench.evaluations_per_iteration(index) for index in range(len(PROBLEMS))]
+    return {"by_history_size": history, "by_first_step": steps, "evaluations_per_iteration": costs}
 
 
 def _with_first_step(step: float, measure: Callable[[], float]) -> float:

@@ -131,6 +131,9 @@ def _add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max_batch_secs", type=float, default=600.0, metavar="S", help="as `run` would be given it (default: 600)"
     )
+    parser.add_argument(
+        "--price_per_hour", type=float, metavar="PRICE", help="of a machine with two CPU cores, to print the job's cost"
+    )
     _add_weights_options(parser)
 
 

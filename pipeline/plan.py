@@ -66,6 +66,7 @@ class Plan:
       output: the output directory, if one was given.
       unknown_weights: the (backbone, weights) that only a download could tell.
       counts: of the valid rows.
+      price_per_hour: of one machine, if one was given.
     """
 
     manifest: str
@@ -76,11 +77,12 @@ class Plan:
     output: str | None
     unknown_weights: tuple[tuple[str, str], ...]
     counts: Counts
+    price_per_hour: float | None
 
 
 @dataclasses.dataclass(frozen=True)
 class PlanOptions:
-    """What `stylebeam run` would be given: see its options of the same names."""
+    """What `stylebeam run` would be given, see its options of the same names, and what a machine costs an hour."""
 
     manifest: str
     output: str | None = None
@@ -89,6 +91,7 @@ class PlanOptions:
     max_batch_secs: float = 600.0
     weights_dir: str | None = None
     weights_source: str = "auto"
+    price_per_hour: float | None = None
 
 
 def plan(options: PlanOptions) -> Plan:
@@ -120,6 +123,7 @@ def plan(options: PlanOptions) -> Plan:
         output=options.output,
         unknown_weights=fingerprints.unknown(),
         counts=counts,
+        price_per_hour=options.price_per_hour,
     )
 
 

@@ -77,3 +77,6 @@ def _time(plan: Plan) -> Iterator[str]:
             f"time: about {duration(plan.counts.secs)}, an estimate for two CPU cores and VGG19 in float32 without "
             f"early stops (this machine has {os.cpu_count()}); a GPU is many times faster"
         )
+    if plan.price_per_hour is not None:
+        cost = plan.counts.secs / 3600 * plan.price_per_hour
+        yield f"cost: about {cost:.2f}, at {plan.price_per_hour:g} an hour for such a machine"

@@ -13,8 +13,8 @@ from transforms.records import Run
 
 # A shard is grouped and sorted in one worker's memory; a run weighs one to two kilobytes.
 RUNS_PER_SHARD = 512
-# Two CPU cores on VGG19 to conv5_2: 0.26 seconds at 256x256, see benchmarks/step_time.py.
-ESTIMATED_SECS_PER_PIXEL_AND_ITERATION = 4e-6
+# Two CPU cores on VGG19 to conv5_2: 0.36 seconds at 256x256 in batches, see benchmarks/step_time.py.
+ESTIMATED_SECS_PER_PIXEL_AND_ITERATION = 5.5e-6
 
 
 @dataclasses.dataclass(frozen=True)

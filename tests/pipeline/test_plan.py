@@ -56,6 +56,13 @@ def test_rows_runs_duplicates_and_shapes_are_counted(inputs):
     assert found.counts.secs == pytest.approx(pixel_iterations * batching.ESTIMATED_SECS_PER_PIXEL_AND_ITERATION)
 
 
+def test_a_price_gives_a_cost(inputs):
+    rows = [{**GOOD, "config": {**TINY, "iterations": 1_000_000}}]
+    found = planned(write_manifest(inputs / "m.parquet", rows), price_per_hour=2.0)
+    assert f"cost: about {found.counts.secs / 1800:.2f}, at 2 an hour" in printed(found)
+    assert "cost" not in printed(planned(str(inputs / "m.parquet")))
+
+
 def test_a_batch_size_is_the_jobs(inputs):
     rows = [{**GOOD, "config": {**TINY, "seed": seed}} for seed in range(7)]
     manifest = write_manifest(inputs / "m.parquet", rows)
