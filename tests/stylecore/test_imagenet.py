@@ -7,11 +7,9 @@ from conftest import SHARED
 from stylecore import StyleConfig, stylize
 from stylecore.backbones import FeatureExtractor
 from stylecore.images import decode_image, resize
-from stylecore.losses import gram_matrix
 from stylecore.weights import WeightsError, load_weights
 
 IMAGES = SHARED / "images"
-STYLE_LAYERS = ["block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1"]
 
 
 @pytest.fixture(scope="module")
@@ -28,24 +26,16 @@ def load(name):
     return decode_image((IMAGES / name).read_bytes())
 
 
-def gram_distance(features, image, painting):
-    """Mean over the layers of the relative distance of Gram matrices."""
-    grams = [
-        [gram_matrix(layer).numpy() for layer in features(np.float32(picture[np.newaxis])).values()]
-        for picture in (image, painting)
-    ]
-    return np.mean([np.linalg.norm(g - a) / np.linalg.norm(a) for g, a in zip(*grams, strict=True)])
-
-
 @pytest.mark.imagenet
 def test_basic_stylises_the_town(weights):
     content, style = load("tubingen.jpg"), load("starry_night.jpg")
     (result,) = stylize([content], [style], [StyleConfig(image_size=256, iterations=300)], weights=weights)
     assert result.loss_total < 0.06 * result.history[0].total
-    height, width = result.image.shape[:2]
-    painting, photograph = resize(style, height, width), resize(content, height, width)
-    features = FeatureExtractor(weights.network, STYLE_LAYERS, "max")
-    assert gram_distance(features, result.image, painting) < 0.25 * gram_distance(features, photograph, painting)
+    # The paper's own distance of Gram matrices is L_style; this is the photograph's, at the same size.
+    (photograph,) = stylize(
+        [content], [style], [StyleConfig(image_size=256, iterations=0, init="content")], weights=weights
+    )
+    assert result.loss_style < 0.25 * photograph.loss_style
 
 
 @pytest.mark.imagenet
