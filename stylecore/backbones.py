@@ -6,8 +6,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from stylecore.layers import layer_names
-
 Tensor = Any
 
 # ImageNet's mean in blue, green, red, as keras.applications' "caffe" preprocessing subtracts it.
@@ -95,9 +93,3 @@ def rebuilt(network: keras.Model, pooling: str, precision: str) -> keras.Model:
     copied.set_weights(network.get_weights())
     copied.trainable = False
     return copied
-
-
-def usable_layers(backbone: str, network: keras.Model) -> list[str]:
-    """Returns the network's layers that `layers.layer_names` promises; the two are tested against each other."""
-    promised = set(layer_names(backbone))
-    return [layer.name for layer in network.layers if layer.name in promised]

@@ -6,7 +6,7 @@ import pytest
 import reference
 
 from stylecore import layers
-from stylecore.backbones import FeatureExtractor, build_backbone, preprocess, usable_layers
+from stylecore.backbones import FeatureExtractor, build_backbone, preprocess
 from stylecore.weights import random_network
 
 VGG_LAYERS = ["block1_conv1", "block2_conv2", "block3_conv1", "block4_conv4", "block5_conv2"]
@@ -103,7 +103,6 @@ def test_layer_tables_are_those_of_keras(backbone):
     actual = [layer.name for layer in network.layers if not isinstance(layer, skipped)]
     assert set(layers.layer_names(backbone)) == set(actual)
     assert len(layers.layer_names(backbone)) == len(actual)
-    assert usable_layers(backbone, network) == actual
     if backbone != "resnet50":  # ResNet50 has layers of equal depth, whose order is a matter of taste.
         assert list(layers.layer_names(backbone)) == actual
 
