@@ -30,9 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         return _command(arguments)
-    except (KeyboardInterrupt, _TerminatedError) as stop:
-        _say("stopped; what is finished is kept, the same command goes on from there")
-        _leave(143 if isinstance(stop, _TerminatedError) else 130)
+    except KeyboardInterrupt:
+        _stop(130)
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -269,15 +268,13 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-class _TerminatedError(BaseException):
-    """SIGTERM arrived."""
-
-
 def _terminated(*_: Any) -> NoReturn:
-    raise _TerminatedError
+    # Not as an exception: Beam would take it for an error of the step that it happens to interrupt.
+    _stop(143)
 
 
-def _leave(status: int) -> NoReturn:
+def _stop(status: int) -> NoReturn:
+    _say("stopped; what is finished is kept, the same command goes on from there")
     # Beam's worker threads would keep a normal exit waiting; everything written is whole at any moment.
     sys.stdout.flush()
     os._exit(status)
