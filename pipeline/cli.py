@@ -177,7 +177,12 @@ def _run(_: argparse.Namespace, arguments: Sequence[str]) -> int:
     import_tensorflow()
     from pipeline.run import run
 
-    summary = run(arguments)
+    # Not as exceptions: Beam would take them for errors of the step that they happen to interrupt.
+    before = signal.signal(signal.SIGINT, lambda *_: _stop(130))
+    try:
+        summary = run(arguments)
+    finally:
+        signal.signal(signal.SIGINT, before)
     if summary is None:
         print("submitted")
         return DONE
@@ -269,7 +274,6 @@ def _say(text: str) -> None:
 
 
 def _terminated(*_: Any) -> NoReturn:
-    # Not as an exception: Beam would take it for an error of the step that it happens to interrupt.
     _stop(143)
 
 

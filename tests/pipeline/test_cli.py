@@ -1,8 +1,10 @@
 """What a person sees: one line for every mistake, exit statuses, and nothing begun that cannot end."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -108,3 +110,20 @@ def test_grid_needs_no_tensorflow(inputs):
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_middle_of_a_run_ends_it_with_one_line(inputs, number, status):
+    rows = [{"content": "content.png", "style": "style_a.png", "config": {**TINY, "iterations": 1_000_000}}]
+    manifest = write_manifest(inputs / "m.parquet", rows)
+    command = [sys.executable, "-m", "pipeline", "run", "--manifest", manifest, "--output", str(inputs / "out")]
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list((inputs / "out").glob("sources/*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(3)
+    job.send_signal(number)
+    said = job.communicate(timeout=30)[1]
+    assert job.returncode == status
+    assert said.strip().splitlines()[-1].startswith("stopped; what is finished is kept")
+    assert "Traceback" not in said
