@@ -19,7 +19,7 @@ from transforms.progress import planned
 from transforms.records import ManifestRow, Run
 from transforms.resolve import ResolveRuns
 from transforms.storage import write
-from transforms.stylize import StylizeRuns
+from transforms.stylize import StylizeOptions, StylizeRuns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Job:
       description: the content of job.json.
       batch_size: runs to a batch; None chooses by size.
       max_batch_secs: a batch is kept shorter than this, by estimate.
-      deterministic: see StylizeRuns.
+      stylize: how runs are computed.
       dataset: what dataset/ holds, see DATASET_MODES; None chooses by the size of the pictures.
     """
 
@@ -43,7 +43,7 @@ class Job:
     description: Mapping[str, Any]
     batch_size: int | None = None
     max_batch_secs: float = 600.0
-    deterministic: bool = False
+    stylize: StylizeOptions = StylizeOptions()
     dataset: str | None = None
 
 
@@ -68,7 +68,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
         | "LeaveOutFinished" >> beam.FlatMapTuple(_to_compute)
         | "BatchRuns" >> BatchRuns(job.batch_size, job.max_batch_secs)
         | "SpreadBatches" >> beam.Reshuffle()
-        | "StylizeRuns" >> beam.ParDo(StylizeRuns(output, job.deterministic))
+        | "StylizeRuns" >> beam.ParDo(StylizeRuns(output, job.stylize))
     )
     failed = (
         (read[manifest.FAILURES], resolved[resolve.FAILURES])

@@ -20,6 +20,7 @@ from transforms.layout import JSON, Output
 from transforms.manifest import distinct_backbones, open_manifest
 from transforms.metrics import job_json, summary
 from transforms.networks import publish_weights
+from transforms.stylize import StylizeOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,7 @@ def prepare_job(options: StyleBeamOptions) -> Job:
         description=description,
         batch_size=options.batch_size,
         max_batch_secs=options.max_batch_secs,
-        deterministic=options.deterministic,
+        stylize=StylizeOptions(deterministic=options.deterministic),
         dataset=options.dataset,
     )
 

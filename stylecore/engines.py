@@ -36,6 +36,18 @@ def share_gpu_memory() -> None:
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
+class MissingGpuError(RuntimeError):
+    """A GPU was promised and TensorFlow sees none."""
+
+
+def check_gpu() -> None:
+    """Raises MissingGpuError if TensorFlow sees no GPU."""
+    if not tf.config.list_physical_devices("GPU"):
+        raise MissingGpuError(
+            "this worker was promised a GPU and TensorFlow sees none: check its driver and the container's CUDA"
+        )
+
+
 def device_name() -> str:
     """Returns what the optimisation runs on: the first GPU's name, or "CPU"."""
     gpus = tf.config.list_physical_devices("GPU")

@@ -1,5 +1,6 @@
 """StylizeRuns: the DoFn with the cached model. Each run is committed the moment it is done."""
 
+import dataclasses
 import functools
 import logging
 import threading
@@ -10,7 +11,7 @@ import apache_beam as beam
 import tensorflow as tf
 
 from stylecore.engine import Engine
-from stylecore.engines import get_engine
+from stylecore.engines import check_gpu, get_engine
 from stylecore.images import ImageError
 from stylecore.loop import optimize
 from stylecore.problems import Problem, prepare
@@ -32,6 +33,19 @@ Outcome = tuple[str, dict[str, Any] | Reason]
 _device_lock = threading.Lock()
 
 
+@dataclasses.dataclass(frozen=True)
+class StylizeOptions:
+    """How runs are computed.
+
+    Attributes:
+      deterministic: pads short batches and uses deterministic operations: the same bytes on the same kind of device.
+      require_gpu: stops the job on a worker that has no GPU, instead of computing on its CPU for days.
+    """
+
+    deterministic: bool = False
+    require_gpu: bool = False
+
+
 class StylizeRuns(beam.DoFn):
     """RunBatch -> (run_id, record or Reason) for each of its runs.
 
@@ -39,17 +53,19 @@ class StylizeRuns(beam.DoFn):
 
     Args:
       output: where pictures, markers and failures go.
-      deterministic: pads short batches and uses deterministic operations: the same bytes on the same kind of device.
+      options: how they are computed.
     """
 
-    def __init__(self, output: Output, deterministic: bool = False) -> None:
+    def __init__(self, output: Output, options: StylizeOptions) -> None:
         self._output = output
-        self._deterministic = deterministic
+        self._options = options
         self._computed = beam.metrics.Metrics.counter("stylebeam", "runs_computed")
 
     def setup(self) -> None:
         """See beam.DoFn."""
-        if self._deterministic:
+        if self._options.require_gpu:
+            check_gpu()
+        if self._options.deterministic:
             tf.config.experimental.enable_op_determinism()
 
     def process(self, batch: RunBatch) -> Iterator[Outcome]:
@@ -63,7 +79,7 @@ class StylizeRuns(beam.DoFn):
                 else:
                     runs.append(run)
             if runs:
-                yield from self._compute(runs, batch.size if self._deterministic else None)
+                yield from self._compute(runs, batch.size if self._options.deterministic else None)
 
     def _compute(self, runs: list[Run], padded_size: int | None) -> Iterator[Outcome]:
         kind = runs[0].bucket.kind
