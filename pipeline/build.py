@@ -34,6 +34,7 @@ class Job:
       batch_size: runs to a batch; None chooses by size.
       max_batch_secs: a batch is kept shorter than this, by estimate.
       stylize: how runs are computed.
+      stylize_hints: Beam's resource hints for the step that computes them, and for no other.
       dataset: what dataset/ holds, see DATASET_MODES; None chooses by the size of the pictures.
     """
 
@@ -44,6 +45,7 @@ class Job:
     batch_size: int | None = None
     max_batch_secs: float = 600.0
     stylize: StylizeOptions = StylizeOptions()
+    stylize_hints: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dataset: str | None = None
 
 
@@ -68,7 +70,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
         | "LeaveOutFinished" >> beam.FlatMapTuple(_to_compute)
         | "BatchRuns" >> BatchRuns(job.batch_size, job.max_batch_secs)
         | "SpreadBatches" >> beam.Reshuffle()
-        | "StylizeRuns" >> beam.ParDo(StylizeRuns(output, job.stylize))
+        | "StylizeRuns" >> beam.ParDo(StylizeRuns(output, job.stylize)).with_resource_hints(**job.stylize_hints)
     )
     failed = (
         (read[manifest.FAILURES], resolved[resolve.FAILURES])

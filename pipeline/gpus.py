@@ -171,7 +171,7 @@ def parse_gpu(text: str) -> tuple[Gpu, int]:
 def _by_name(name: str) -> Gpu:
     known = {alias: gpu for gpu in GPUS for alias in _names(gpu)}
     if name not in known:
-        nearest = difflib.get_close_matches(name, known, n=1)
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f", did you mean {known[nearest[0]].accelerator}?" if nearest else ";"
         raise GpuError(f"unknown GPU type {name!r}{hint} known: {', '.join(gpu.accelerator for gpu in GPUS)}")
     return known[name]

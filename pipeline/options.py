@@ -62,6 +62,17 @@ class StyleBeamOptions(PipelineOptions):
             action="store_true",
             help="the same bytes on the same kind of device: short batches are padded, operations deterministic",
         )
+        parser.add_argument(
+            "--gpu",
+            metavar="TYPE[:COUNT]",
+            help="GPU workers for the optimisation: t4, l4, a100, a100-80gb or h100, and how many to a worker; "
+            "without DataflowRunner: fail where there is no GPU",
+        )
+        parser.add_argument(
+            "--gpu_any_region",
+            action="store_true",
+            help="ask for GPUs in a region that had none of the type when the list was made",
+        )
         add_dataset_option(parser)
         parser.add_argument("--no_wait", action="store_true", help="return once the job is submitted")
         add_weights_options(parser)

@@ -12,8 +12,10 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.build import Job, define_pipeline
+from pipeline.dataflow import GpuWorkers, gpu_workers, only_submits
 from pipeline.options import OptionError, StyleBeamOptions, parse_options
 from pipeline.progress_bar import run_bar
+from stylecore.engines import MissingGpuError, check_gpu
 from stylecore.version import __version__
 from transforms import storage
 from transforms.layout import JSON, Output
@@ -40,19 +42,22 @@ def run(arguments: Sequence[str]) -> Summary | None:
       OptionError, ManifestError, WeightsError, StorageError: before any work.
     """
     options = parse_options(arguments)
-    job = prepare_job(options.view_as(StyleBeamOptions))
+    workers = gpu_workers(options)
+    if workers.required and _computes_here(options):
+        _check_gpu_here()
+    job = prepare_job(options.view_as(StyleBeamOptions), workers)
     with run_bar(job.output, _computes_here(options)):
         pipeline = beam.Pipeline(runner=_runner(options), options=options)
         define_pipeline(pipeline, job)
         result = pipeline.run()
-        if options.view_as(StyleBeamOptions).no_wait:
+        if only_submits(options):
             return None
         result.wait_until_finish()
     done, failed = summary(job.output)
     return Summary(done, failed, _counter(result, "runs_computed"), job.output.gallery("index.html"))
 
 
-def prepare_job(options: StyleBeamOptions) -> Job:
+def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
     """Looks at everything that a job needs before any work; see `run` for what is raised."""
     for name in ("manifest", "output"):
         if not getattr(options, name):
@@ -83,7 +88,8 @@ def prepare_job(options: StyleBeamOptions) -> Job:
         description=description,
         batch_size=options.batch_size,
         max_batch_secs=options.max_batch_secs,
-        stylize=StylizeOptions(deterministic=options.deterministic),
+        stylize=StylizeOptions(deterministic=options.deterministic, require_gpu=workers.required),
+        stylize_hints=workers.hints,
         dataset=options.dataset,
     )
 
@@ -96,6 +102,13 @@ def _runner(options: PipelineOptions) -> Any:
 def _computes_here(options: PipelineOptions) -> bool:
     local = options.view_as(StandardOptions).runner is None
     return local and options.view_as(DirectOptions).direct_running_mode != "multi_processing"
+
+
+def _check_gpu_here() -> None:
+    try:
+        check_gpu()
+    except MissingGpuError as error:
+        raise OptionError(f"--gpu: {error}") from error
 
 
 def _counter(result: Any, name: str) -> int:
