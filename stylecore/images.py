@@ -3,10 +3,14 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from stylecore.image_bounds import check_bounds, check_directory
+from stylecore.pixels import Storage, rgb_pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 # Below the size at which Pillow itself suspects a decompression bomb.
@@ -20,28 +24,57 @@ class ImageError(ValueError):
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """Decodes the first frame of an image fully.
+    """Decodes the first frame of an image fully, whatever the name of its file says.
 
-    EXIF orientation is applied, alpha is composited on white, every mode and bit depth becomes 8-bit RGB, embedded
-    CMYK profiles are honoured.
+    EXIF orientation is applied, alpha is composited on white, an embedded ICC profile is converted to sRGB. Greyscale
+    of 16 bits is scaled from its full range; of 32 bits, or of floats, from the least of the ranges in use that holds
+    its brightest pixel: 0..1 (floats), 0..255, 0..65535, and the full range of integers.
 
     Args:
       data: PNG, JPEG, WebP, TIFF, BMP or GIF.
 
     Returns:
-      uint8 array [height, width, 3].
+      uint8 RGB array [height, width, 3].
 
     Raises:
-      ImageError: no such image, truncated, or more than MAX_PIXELS pixels.
+      ImageError: no such image, truncated, more than MAX_PIXELS pixels, or claiming more than it holds.
     """
     if not data:
         raise ImageError("the file is empty")
-    with _one_line_errors(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise ImageError(f"{width}x{height} pixels are more than the {MAX_PIXELS} that are read")
-        image.load()
-        return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+    with _one_line_errors():
+        check_bounds(data)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ImageError(f"{width}x{height} pixels are more than the {MAX_PIXELS} that are read")
+            stored = Storage.of(image)
+            image.load()
+            orientation = _orientation(image)
+            pixels = rgb_pixels(image, stored)
+        return np.ascontiguousarray(_UPRIGHT.get(orientation, lambda same: same)(pixels))
+
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT: Mapping[Any, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).transpose(1, 0, 2),
+    8: lambda pixels: np.rot90(pixels),
+}
+
+
+def _orientation(image: Image.Image) -> Any:
+    """Returns what EXIF or XMP say, 1 if they cannot be read; Pillow has turned a TIFF already."""
+    check_directory(image.info.get("exif", b""))
+    # Pillow's parser raises whatever it runs into; broken EXIF is no reason to refuse a picture.
+    with contextlib.suppress(Exception):
+        if (text := image.info.get("Raw profile type exif")) is not None:
+            check_directory(bytes.fromhex("".join(text.split("\n")[3:])))
+        return image.getexif().get(_ORIENTATION_TAG, 1)
+    return 1
 
 
 @contextlib.contextmanager
@@ -49,45 +82,21 @@ def _one_line_errors() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except ImageError:
         raise
     # Pillow's decoders raise whatever their parsing of foreign bytes runs into.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, UnidentifiedImageError):
-            reason = f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
-        raise ImageError(reason[:200]) from error
+        raise ImageError(_reason(error)) from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        return _narrow(image).convert("RGB")
-    if image.mode == "CMYK" and image.info.get("icc_profile"):
-        image = _through_profile(image)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _narrow(image: Image.Image) -> Image.Image:
-    """16-bit greyscale (and Pillow's wider modes) to 8 bits; Pillow's own conversion clips instead of scaling."""
-    values = np.asarray(image, np.float64)
-    if not np.isfinite(values).all():
-        raise ImageError("pixels that are not finite")
-    top = 65535.0 if image.mode.startswith("I") else max(1.0, float(values.max(initial=0.0)))
-    return Image.fromarray(np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8))
-
-
-def _through_profile(image: Image.Image) -> Image.Image:
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except ImageCms.PyCMSError:
-        return image  # A broken profile is no reason to refuse the picture.
-    return converted or image
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
+    text = " ".join(str(error).split())[:200]
+    if isinstance(error, OSError | SyntaxError | ValueError | Image.DecompressionBombError) and text:
+        return text
+    return f"damaged: {type(error).__name__} {text}".rstrip()
 
 
 def target_size(height: int, width: int, longest_side: int | None) -> tuple[int, int]:
