@@ -12,12 +12,13 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
-GCS_SCHEME = "gs"
+from transforms import cloud_storage
+
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 
 
@@ -27,6 +28,18 @@ class StorageError(OSError):
 
 class NotFoundError(StorageError):
     """There is no such object."""
+
+
+class ForbiddenError(StorageError):
+    """There may be such an object, but not for us."""
+
+
+class Found(NamedTuple):
+    """An object in a directory: its name there, when it was written in seconds since the epoch, its size."""
+
+    name: str
+    updated_secs: float
+    size_bytes: int
 
 
 def scheme(uri: str) -> str | None:
@@ -74,10 +87,17 @@ def read_bytes(uri: str, limit_bytes: int | None = None) -> bytes:
       NotFoundError: there is none.
       StorageError: it cannot be read, or has more than `limit_bytes`.
     """
-    with _named_errors("read", uri), _open(uri) as source:
-        data: bytes = source.read(-1 if limit_bytes is None else limit_bytes + 1)
+    size = -1 if limit_bytes is None else limit_bytes + 1
+    with _named_errors("read", uri):
+        data = _read(uri, size) if is_local(uri) else cloud_storage.call(_read, uri, size)
     if limit_bytes is not None and len(data) > limit_bytes:
         raise StorageError(f"{uri}: more than {limit_bytes} bytes")
+    return data
+
+
+def _read(uri: str, size: int) -> bytes:
+    with _open(uri) as source:
+        data: bytes = source.read(size)
     return data
 
 
@@ -92,18 +112,31 @@ def _open(uri: str) -> Any:
 def exists(uri: str) -> bool:
     """Returns whether there is such an object."""
     with _named_errors("look for", uri):
-        return Path(uri).exists() if is_local(uri) else bool(FileSystems.exists(uri))
+        return Path(uri).exists() if is_local(uri) else cloud_storage.call(FileSystems.exists, uri)
 
 
 def list_names(directory: str, suffix: str = "") -> Iterator[str]:
     """Yields the names of the objects right in a directory; nothing if there is no such directory."""
+    if not is_local(directory):
+        yield from (found.name for found in list_objects(directory, suffix))
+        return
+    with _named_errors("list", directory):
+        if Path(directory).is_dir():
+            yield from (entry.name for entry in os.scandir(directory) if entry.name.endswith(suffix))
+
+
+def list_objects(directory: str, suffix: str = "") -> Iterator[Found]:
+    """Yields the objects right in a directory; nothing if there is no such directory."""
     with _named_errors("list", directory):
         if is_local(directory):
-            if Path(directory).is_dir():
-                yield from (entry.name for entry in os.scandir(directory) if entry.name.endswith(suffix))
+            yield from _list_local(directory, suffix)
             return
-        for result in FileSystems.match([join(directory, f"*{suffix}")]):
-            yield from (found.path.rpartition("/")[2] for found in result.metadata_list)
+        # Beam's patterns know no quoting: what could be one in the directory matches any character first.
+        pattern = join(re.sub(r"[\[\]*?]", "?", directory), f"*{suffix}")
+        for found in _match(pattern):
+            where, _, name = found.path.rpartition("/")
+            if where == directory.rstrip("/"):
+                yield Found(name, found.last_updated_in_seconds or 0.0, found.size_in_bytes)
 
 
 def match(pattern: str) -> list[str]:
@@ -111,7 +144,22 @@ def match(pattern: str) -> list[str]:
     if is_local(pattern) and Path(pattern).is_file():
         return [pattern]
     with _named_errors("list", pattern):
-        return sorted(found.path for result in FileSystems.match([pattern]) for found in result.metadata_list)
+        return sorted(found.path for found in _match(pattern))
+
+
+def _match(pattern: str) -> list[FileMetadata]:
+    (result,) = cloud_storage.call(FileSystems.match, [pattern])
+    return list(result.metadata_list)
+
+
+def _list_local(directory: str, suffix: str) -> Iterator[Found]:
+    # What another process writes comes and goes between the listing and the look at it.
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.endswith(suffix):
+                with contextlib.suppress(FileNotFoundError):
+                    stat = entry.stat()
+                    yield Found(entry.name, stat.st_mtime, stat.st_size)
 
 
 def write_once(uri: str, data: bytes, content_type: str) -> bool:
@@ -126,11 +174,13 @@ def write_once(uri: str, data: bytes, content_type: str) -> bool:
     with _named_errors("write", uri):
         if is_local(uri):
             return _create_local(Path(uri), data)
-        if scheme(uri) == GCS_SCHEME:
-            return _upload(uri, data, content_type, if_generation_match=0)
-        if FileSystems.exists(uri):  # No precondition there: two writers at once both write, and write the same.
+        if scheme(uri) == cloud_storage.SCHEME:
+            return cloud_storage.upload(uri, data, content_type, if_generation_match=0)
+        if cloud_storage.call(
+            FileSystems.exists, uri
+        ):  # No precondition there: two writers at once both write, and write the same.
             return False
-        _write_through_beam(uri, data, content_type)
+        cloud_storage.call(_write_through_beam, uri, data, content_type)
         return True
 
 
@@ -144,10 +194,10 @@ def write(uri: str, data: bytes, content_type: str) -> None:
         if is_local(uri):
             with _synced_file(Path(uri), data) as part:
                 part.replace(uri)
-        elif scheme(uri) == GCS_SCHEME:
-            _upload(uri, data, content_type)
+        elif scheme(uri) == cloud_storage.SCHEME:
+            cloud_storage.upload(uri, data, content_type)
         else:
-            _write_through_beam(uri, data, content_type)
+            cloud_storage.call(_write_through_beam, uri, data, content_type)
 
 
 def delete(uri: str) -> None:
@@ -155,8 +205,10 @@ def delete(uri: str) -> None:
     with _named_errors("delete", uri):
         if is_local(uri):
             Path(uri).unlink(missing_ok=True)
-        elif FileSystems.exists(uri):
-            FileSystems.delete([uri])
+        elif scheme(uri) == cloud_storage.SCHEME:
+            cloud_storage.delete(uri)
+        elif cloud_storage.call(FileSystems.exists, uri):
+            cloud_storage.call(FileSystems.delete, [uri])
 
 
 def _create_local(path: Path, data: bytes) -> bool:
@@ -194,27 +246,6 @@ def _umask() -> int:
     return mask
 
 
-def _upload(uri: str, data: bytes, content_type: str, if_generation_match: int | None = None) -> bool:
-    from google.api_core.exceptions import PreconditionFailed
-    from google.cloud.storage.retry import DEFAULT_RETRY
-
-    bucket, _, name = uri.removeprefix("gs://").partition("/")
-    try:
-        _gcs_client().bucket(bucket).blob(name).upload_from_string(
-            data, content_type, if_generation_match=if_generation_match, checksum="crc32c", retry=DEFAULT_RETRY
-        )
-    except PreconditionFailed:
-        return False
-    return True
-
-
-@functools.cache
-def _gcs_client() -> Any:
-    from google.cloud import storage
-
-    return storage.Client()
-
-
 def _write_through_beam(uri: str, data: bytes, content_type: str) -> None:
     with FileSystems.create(uri, content_type, CompressionTypes.UNCOMPRESSED) as out:
         out.write(data)
@@ -226,18 +257,10 @@ def _named_errors(verb: str, uri: str) -> Iterator[None]:
         yield
     except StorageError:
         raise
-    except Exception as error:
-        if not isinstance(error, OSError | BeamIOError) and not type(error).__module__.startswith("google."):
-            raise
-        if _is_missing(error):
+    except (OSError, *cloud_storage.ERRORS) as error:
+        reason = " ".join(cloud_storage.reason(error).split())[:300]
+        # To write where nothing is found means that the bucket is not there: that is worth saying.
+        if verb != "write" and (isinstance(error, FileNotFoundError) or cloud_storage.status(error) == 404):
             raise NotFoundError(f"{uri}: not found") from error
-        raise StorageError(f"{uri}: cannot {verb} it: {_reason(error)}") from error
-
-
-def _is_missing(error: Exception) -> bool:
-    return isinstance(error, FileNotFoundError) or getattr(error, "code", None) == 404 or "404" in str(error)[:40]
-
-
-def _reason(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split())[:200] or type(error).__name__
+        forbidden = isinstance(error, PermissionError) or cloud_storage.status(error) in (401, 403)
+        raise (ForbiddenError if forbidden else StorageError)(f"{uri}: cannot {verb} it: {reason}") from error

@@ -1,67 +1,15 @@
 """The same promises on Cloud Storage, against an emulator on loopback."""
 
-import socket
-import threading
-from http import HTTPStatus
-
 import pytest
 from conftest import TINY, metrics_of, write_manifest
 
 from pipeline.run import run
 from transforms import storage
 
-NotFound = pytest.importorskip("gcp_storage_emulator.exceptions").NotFound
-emulator = pytest.importorskip("gcp_storage_emulator.server", reason="NOT RUN: gcp-storage-emulator is not installed")
 
-
-@pytest.fixture(scope="module")
-def bucket():
-    """gs://bucket on an emulator that, unlike the package's own, honours if_generation_match=0."""
-    from apache_beam.internal.gcp import auth
-    from gcp_storage_emulator.handlers import objects
-
-    patch = pytest.MonkeyPatch()
-    original, checked = objects.insert, _with_precondition(objects.insert)
-    for _, methods in emulator.HANDLERS:
-        for verb in [verb for verb, handler in methods.items() if handler is original]:
-            patch.setitem(methods, verb, checked)
-    patch.setattr(objects, "insert", checked)
-    # Otherwise Beam looks for credentials for half a minute.
-    patch.setattr(auth._Credentials, "_credentials_init", True)
-    patch.setattr(auth._Credentials, "_credentials", None)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="bucket")
-    patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
-    storage._gcs_client.cache_clear()
-    server.start()
-    yield "gs://bucket"
-    server.stop()
-    storage._gcs_client.cache_clear()
-    patch.undo()
-
-
-def _with_precondition(insert):
-    lock = threading.Lock()
-
-    def checked(request, response, objects, *args, **kwargs):
-        meta = request.data.get("meta", {}) if isinstance(request.data, dict) else {}
-        name = request.query.get("name", [meta.get("name")])[0]
-        with lock:
-            if request.query.get("ifGenerationMatch") == ["0"] and _has(objects, request.params["bucket_name"], name):
-                response.status = HTTPStatus.PRECONDITION_FAILED
-            else:
-                insert(request, response, objects, *args, **kwargs)
-
-    return checked
-
-
-def _has(objects, bucket, name):
-    try:
-        return bool(objects.get_file_obj(bucket, name))
-    except NotFound:
-        return False
+@pytest.fixture
+def bucket(emulator):
+    return emulator.bucket
 
 
 def test_write_once_keeps_the_first(bucket):
