@@ -6,22 +6,29 @@ import functools
 import json
 import math
 from collections.abc import Iterator, Mapping
+from threading import Lock
 from typing import Any
 
 import apache_beam as beam
+import cachetools
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from stylecore.config import RANDOM_WEIGHTS_PREFIX, ConfigError, StyleConfig, check_field_name
+from stylecore.config import RANDOM_WEIGHTS_PREFIX, ConfigError, StyleConfig
 from stylecore.layers import BACKBONES, layer_names
 from stylecore.presets import PRESETS
 from transforms import storage
+from transforms.columns import to_rows
 from transforms.records import Failure, ManifestRow, Reason, WeightedUri, identify_failed_row
 
-_ROWS_PER_READ = 2_000
+# What is in memory at once; also what shares the work on repeated values.
+_ROWS_PER_READ = 10_000
+# Of this size a cache holds what repeats in a grid, and little enough where nothing does.
+_CACHED_VALUES = 4096
 ROWS, FAILURES = "rows", "failures"
+_to_json = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 class ManifestError(ValueError):
@@ -143,20 +150,38 @@ def _is_config(kind: pa.DataType) -> bool:
     return _is_text(kind) or pa.types.is_struct(kind) or pa.types.is_null(kind)
 
 
-def read_slice(part: ManifestSlice, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Yields the rows of a slice as Python values.
+def read_batches(part: ManifestSlice, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a slice as Arrow columns.
 
     Raises:
       ManifestError: the row group is damaged.
     """
     left = part.rows
+    with _reported_damage(part), _parquet(part.file) as source:
+        for batch in source.iter_batches(_ROWS_PER_READ, row_groups=[part.row_group], columns=columns):
+            batch.validate(full=True)  # Text that is not UTF-8 shows here, not row by row.
+            yield batch.slice(0, left)
+            left -= min(left, batch.num_rows)
+            if not left:
+                return
+
+
+def read_slice(part: ManifestSlice, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a slice as Python values; equal values are one object.
+
+    Raises:
+      ManifestError: the row group is damaged.
+    """
+    for batch in read_batches(part, columns):
+        with _reported_damage(part):
+            rows = to_rows(batch)
+        yield from rows
+
+
+@contextlib.contextmanager
+def _reported_damage(part: ManifestSlice) -> Iterator[None]:
     try:
-        with _parquet(part.file) as source:
-            for batch in source.iter_batches(_ROWS_PER_READ, row_groups=[part.row_group], columns=columns):
-                yield from batch.slice(0, left).to_pylist(maps_as_pydicts="strict")
-                left -= min(left, batch.num_rows)
-                if not left:
-                    return
+        yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{part.file}: row group {part.row_group} is damaged: {_line(error)}") from error
 
@@ -174,19 +199,30 @@ def parse_row(values: Mapping[str, Any], number: int, number_in_file: int, manif
       RowError: naming the field and what was expected.
     """
     directory = storage.parent(manifest_uri)
-    content = _uri("content", values["content"])
-    config = _config(values.get("config"), directory)
+    content, content_uri = parse_content(values["content"], directory)
+    config = parse_config(values.get("config"), directory)
     others = {name: value for name, value in values.items() if name not in ("content", "style", "config")}
     return ManifestRow(
         number=number,
-        location=_location(manifest_uri, number_in_file),
+        location=row_location(manifest_uri, number_in_file),
         failure_id=identify_failed_row(dict(values)),
         content=content,
-        content_uri=storage.resolve(directory, content),
-        styles=_styles(values["style"], directory),
+        content_uri=content_uri,
+        styles=parse_style(values["style"], directory),
         config=config,
-        extra=json.dumps(_plain(others), sort_keys=True, default=str) if others else None,
+        extra=_to_json(_plain(others)) if others else None,
     )
+
+
+def parse_content(value: Any, directory: str) -> tuple[str, str]:
+    """Returns a content's URI as written and resolved against `directory`, or raises RowError."""
+    written = _uri("content", value)
+    return written, _resolved(directory, written)
+
+
+@functools.lru_cache(maxsize=_CACHED_VALUES)
+def _resolved(directory: str, uri: str) -> str:
+    return storage.resolve(directory, uri)
 
 
 def _uri(field: str, value: Any) -> str:
@@ -199,7 +235,8 @@ def _uri(field: str, value: Any) -> str:
     return value
 
 
-def _styles(value: Any, directory: str) -> tuple[WeightedUri, ...]:
+def parse_style(value: Any, directory: str) -> tuple[WeightedUri, ...]:
+    """Returns the images of a style with their weights, or raises RowError."""
     entries = [{"uri": value, "weight": 1.0}] if isinstance(value, str) else value
     if not isinstance(entries, list) or not entries:
         raise RowError(f"style must be a path or URI, or a list of {{uri, weight}}, got {value!r:.80}")
@@ -213,24 +250,22 @@ def _style(entry: Any, directory: str) -> WeightedUri:
     weight = 1.0 if entry.get("weight") is None else entry["weight"]
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight) or weight < 0:
         raise RowError(f"style weight must be a finite number >= 0, got {weight!r}")
-    return WeightedUri(written, storage.resolve(directory, written), float(weight))
+    return WeightedUri(written, _resolved(directory, written), float(weight))
 
 
-def _config(value: Any, directory: str) -> StyleConfig:
+# By their JSON: no two values that a Parquet column can hold and that are legal here have the same.
+@cachetools.cached(
+    cachetools.LRUCache(_CACHED_VALUES), key=lambda value, directory: (_to_json(value), directory), lock=Lock()
+)
+def parse_config(value: Any, directory: str) -> StyleConfig:
+    """Returns the configuration of a row, the path of its weights resolved against `directory`, or raises RowError."""
     try:
         if isinstance(value, str):
-            return _parse_json_config(value, directory)
+            return _with_weights_resolved(StyleConfig.from_json(value), directory)
         values = {} if value is None else {name: item for name, item in value.items() if item is not None}
-        for name in values:
-            check_field_name(name)
         return _with_weights_resolved(StyleConfig.from_dict(values), directory)
     except ConfigError as error:
         raise RowError(f"config: {error}") from error
-
-
-@functools.lru_cache(maxsize=4096)
-def _parse_json_config(text: str, directory: str) -> StyleConfig:
-    return _with_weights_resolved(StyleConfig.from_json(text), directory)
 
 
 def _with_weights_resolved(config: StyleConfig, directory: str) -> StyleConfig:
@@ -292,7 +327,7 @@ def _backbone(choice: tuple[Any, ...], directory: str) -> tuple[str, str]:
     chosen = {name: value for name, value in zip(_NETWORK_FIELDS, choice) if value is not None}
     backbone = chosen.get("backbone") or PRESETS.get(chosen.get("preset", ""), {}).get("backbone", "vgg19")
     some_layer = list(layer_names(backbone))[:1] if backbone in BACKBONES else None
-    config = _config({**chosen, "content_layers": some_layer, "style_layers": some_layer}, directory)
+    config = parse_config({**chosen, "content_layers": some_layer, "style_layers": some_layer}, directory)
     return config.backbone, config.weights
 
 
@@ -334,12 +369,13 @@ def _parsed(values: dict[str, Any], offset: int, part: ManifestSlice) -> Any:
 
 
 def _failed(values: dict[str, Any], offset: int, part: ManifestSlice, error: Exception) -> Any:
-    located = Reason(type(error).__name__, f"{_location(part.file, part.first_in_file + offset)}: {error}")
+    located = Reason(type(error).__name__, f"{row_location(part.file, part.first_in_file + offset)}: {error}")
     failure = Failure(identify_failed_row(values), None, located)
     return beam.pvalue.TaggedOutput(FAILURES, (part.first_row + offset, _describable(values), failure))
 
 
-def _location(file: str, number_in_file: int) -> str:
+def row_location(file: str, number_in_file: int) -> str:
+    """Returns what messages call a row."""
     return f"{file}, row {number_in_file}"
 
 
@@ -351,7 +387,7 @@ def _describable(values: dict[str, Any]) -> dict[str, Any]:
     return {
         "content": values.get("content"),
         "style": [{"uri": entry.get("uri"), "weight": entry.get("weight")} for entry in entries if entry],
-        "extra": json.dumps(_plain(others), sort_keys=True, default=str) if others else None,
+        "extra": _to_json(_plain(others)) if others else None,
     }
 
 

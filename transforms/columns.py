@@ -1,0 +1,87 @@
+"""Arrow columns as their distinct values: a grid repeats few images and configurations, so each is looked at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def number_values(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers the distinct values of a column of any type.
+
+    Returns:
+      The number of each row's value, int64 [rows], and the first row of each value, int64 [distinct values].
+    """
+    return number_combinations([_numbers(column)])
+
+
+def number_combinations(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers the distinct combinations of what `number_values` gave for several columns, and as it does.
+
+    Args:
+      parts: numbers, int64 [rows] each.
+    """
+    _, first, numbers = np.unique(_combined(parts), return_index=True, return_inverse=True)
+    return numbers, first
+
+
+def to_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Returns the rows as Python values, as `batch.to_pylist` does; rows of equal values share them."""
+    columns = []
+    for column in batch.columns:
+        numbers, first = number_values(column)
+        values = to_values(column.take(pa.array(first)))
+        columns.append([values[number] for number in numbers.tolist()])
+    return [dict(zip(batch.schema.names, row)) for row in zip(*columns)]
+
+
+def to_values(column: pa.Array) -> list[Any]:
+    """Returns the values of a column as Python has them, maps as dicts."""
+    values: list[Any] = column.to_pylist(maps_as_pydicts="strict")
+    return values
+
+
+def _numbers(column: pa.Array) -> np.ndarray:
+    """Numbers that are equal where values are, int64 [rows]."""
+    kind = column.type
+    if pa.types.is_struct(kind):
+        return _combined([_valid(column), *map(_numbers, column.flatten())])
+    if pa.types.is_map(kind):
+        column = column.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        return _list_numbers(column)
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+    try:
+        return column.dictionary_encode(null_encoding="encode").indices.to_numpy().astype(np.int64)
+    except pa.ArrowNotImplementedError:
+        return _numbered([repr(value) for value in to_values(column)])
+
+
+def _valid(column: pa.Array) -> np.ndarray:
+    return column.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _list_numbers(column: pa.Array) -> np.ndarray:
+    members = _numbers(column.flatten())
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+    ends = np.cumsum(lengths)
+    pieces = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
+    return _combined([_valid(column), _numbered([members[begin:end].tobytes() for begin, end in pieces])])
+
+
+def _numbered(keys: Sequence[Any]) -> np.ndarray:
+    numbers: dict[Any, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+
+
+def _combined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Numbers that are equal where all parts are."""
+    numbers = np.zeros(len(parts[0]), np.int64)
+    for part in parts:
+        # Renumbered each time: the numbers stay below the number of rows, so that no product overflows.
+        if len(part) and part.min() != part.max():
+            _, numbers = np.unique(numbers * (part.max() + 1) + part, return_inverse=True)
+    return numbers
