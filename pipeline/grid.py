@@ -1,4 +1,8 @@
-"""`stylebeam grid`: contents x styles x parameters -> a manifest, written in a stream."""
+"""`stylebeam grid`: contents x styles x parameters -> a manifest, written in a stream.
+
+Contents, styles and configurations are Arrow arrays; a row group takes from them by number, so that what a row costs
+does not depend on what is in it.
+"""
 
 import difflib
 import glob
@@ -9,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
@@ -19,6 +24,7 @@ from transforms import storage
 from transforms.layout import PARQUET
 from transforms.schema import arrow_config, config_type
 
+# A row group is what a job reads as one work item, in about a second: a million rows are a hundred of them.
 ROWS_PER_GROUP = 10_000
 _KEYS = ("contents", "styles", "config", "sweep", "configs", "extra")
 
@@ -48,8 +54,9 @@ def write_grid(spec_path: str, manifest: str, overrides: Mapping[str, Any] | Non
         contents = [_relocated(path, manifest) for path in _images("contents", spec.get("contents"), directory)]
         styles = [_relocated_style(style, manifest) for style in _styles(spec.get("styles"), directory)]
         fields, schema = _schema(spec, styles)
-        rows = _rows(contents, styles, spec, fields, schema)
-        return _write(rows, schema, manifest)
+        configs = _config_array(spec, fields, schema)
+        groups = _row_groups(pa.array(contents), _style_array(styles, schema), configs, _mapping(spec, "extra"), schema)
+        return _write(groups, schema, manifest)
     except (SpecError, ConfigError) as error:
         raise SpecError(f"{spec_path}: {error}") from error
 
@@ -180,16 +187,37 @@ def expand_configs(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**_mapping(spec, "config"), **entry, **dict(zip(sweep, combination, strict=True))}
 
 
-def _rows(
-    contents: list[str], styles: list[Any], spec: Mapping[str, Any], fields: list[str], schema: pa.Schema
-) -> Iterator[dict[str, Any]]:
-    extra = _mapping(spec, "extra")
-    if pa.types.is_list(schema.field("style").type):
+def _style_array(styles: list[Any], schema: pa.Schema) -> pa.Array:
+    kind = schema.field("style").type
+    if pa.types.is_list(kind):
         styles = [[{"uri": style, "weight": 1.0}] if isinstance(style, str) else style for style in styles]
-    for content, style in itertools.product(contents, styles):
-        for values in expand_configs(spec):
-            row = {"content": content, "style": style, **extra}
-            yield {**row, "config": _typed(values)} if fields else row
+    return pa.array(styles, kind)
+
+
+def _config_array(spec: Mapping[str, Any], fields: list[str], schema: pa.Schema) -> pa.Array:
+    """The configurations, checked; nulls where no row has a field of its own."""
+    if not fields:
+        return pa.nulls(sum(1 for _ in expand_configs(spec)))
+    kind, configs = schema.field("config").type, map(_typed, expand_configs(spec))
+    parts = []
+    while part := list(itertools.islice(configs, ROWS_PER_GROUP)):
+        parts.append(pa.array(part, kind))
+    return pa.concat_arrays(parts)
+
+
+def _row_groups(
+    contents: pa.Array, styles: pa.Array, configs: pa.Array, extra: Mapping[str, Any], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    """Every content with every style with every configuration, which changes fastest."""
+    rows = len(contents) * len(styles) * len(configs)
+    for first in range(0, rows, ROWS_PER_GROUP):
+        pairs, config = np.divmod(np.arange(first, min(first + ROWS_PER_GROUP, rows)), len(configs))
+        content, style = np.divmod(pairs, len(styles))
+        columns = {"content": contents.take(pa.array(content)), "style": styles.take(pa.array(style))}
+        if "config" in schema.names:
+            columns["config"] = configs.take(pa.array(config))
+        columns |= {str(name): pa.repeat(pa.scalar(value), len(pairs)) for name, value in extra.items()}
+        yield pa.table(columns, schema=schema)
 
 
 def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,27 +228,26 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _write(rows: Iterable[dict[str, Any]], schema: pa.Schema, manifest: str) -> int:
+def _write(groups: Iterable[pa.Table], schema: pa.Schema, manifest: str) -> int:
     if not storage.is_local(manifest):
         with tempfile.TemporaryDirectory() as folder:
             part = Path(folder) / "manifest.parquet"
-            count = _write_local(rows, schema, part)
+            count = _write_local(groups, schema, part)
             storage.write(manifest, part.read_bytes(), PARQUET)
             return count
     target = Path(manifest)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".grid-") as folder:
         part = Path(folder) / "manifest.parquet"
-        count = _write_local(rows, schema, part)
+        count = _write_local(groups, schema, part)
         part.replace(target)
     return count
 
 
-def _write_local(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: Path) -> int:
+def _write_local(groups: Iterable[pa.Table], schema: pa.Schema, path: Path) -> int:
     count = 0
-    iterator = iter(rows)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        while group := list(itertools.islice(iterator, ROWS_PER_GROUP)):
-            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+        for group in groups:
+            writer.write_table(group)
             count += len(group)
     return count
