@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from stylecore.images import (
     MAX_PIXELS,
@@ -19,9 +19,11 @@ from stylecore.images import (
     target_size,
     thumbnail,
 )
+from tests.hostile.encoders import jpeg_of_scans, png, tiff, tiff_of_shared_tags
 
 RGB = np.zeros((5, 7, 3), np.uint8) + np.array([200, 40, 10], np.uint8)
 RGB[:, :3] = [10, 90, 250]
+RGB[0, 0] = [255, 255, 0]
 ORIENTATION = 0x0112
 
 
@@ -96,13 +98,31 @@ def test_sixteen_bits_are_scaled_and_rounded():
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize(
     ("orientation", "upright"),
-    [(1, RGB), (2, RGB[:, ::-1]), (3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1)), (8, np.rot90(RGB))],
-)
+    [
+        (0, RGB), (1, RGB), (2, RGB[:, ::-1]), (3, RGB[::-1, ::-1]), (4, RGB[::-1]), (5, RGB.swapaxes(0, 1)),
+        (6, np.rot90(RGB, -1)), (7, np.rot90(RGB, -1)[::-1]), (8, np.rot90(RGB)), (9, RGB),
+    ],
+)  # fmt: skip
 def test_exif_orientation_is_applied(kind, orientation, upright):
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     options = {"lossless": True} if kind == "WEBP" else {}
     np.testing.assert_array_equal(decode_image(encoded(Image.fromarray(RGB), kind, exif=exif, **options)), upright)
+
+
+def test_orientation_in_a_jpeg():
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    assert decode_image(encoded(Image.fromarray(RGB), "JPEG", exif=exif)).shape == (7, 5, 3)
+
+
+def test_orientation_as_old_versions_of_imagemagick_write_it():
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    profile = PngImagePlugin.PngInfo()
+    profile.add_text("Raw profile type exif", f"\nexif\n{len(exif.tobytes())}\n{exif.tobytes().hex()}", zip=True)
+    decoded = decode_image(encoded(Image.fromarray(RGB), "PNG", pnginfo=profile))
+    np.testing.assert_array_equal(decoded, np.rot90(RGB, -1))
 
 
 def test_broken_exif_is_no_reason_to_refuse_a_picture():
@@ -155,6 +175,69 @@ def png_that_claims(width, height):
 def test_a_bomb_is_refused_unread(width, height):
     with pytest.raises(ImageError, match=r"pixels are more than|decompression bomb|exceeds limit"):
         decode_image(png_that_claims(width, height))
+
+
+def with_exif(kind, block):
+    """A picture with an EXIF block of any bytes; in a JPEG, over as many segments as it takes."""
+    if kind != "JPEG":
+        return encoded(Image.fromarray(RGB), kind, exif=b"Exif\0\0" + block)
+    whole = encoded(Image.fromarray(RGB), kind)
+    parts = [b"Exif\0\0" + block[at : at + 65_000] for at in range(0, len(block), 65_000)]
+    segments = [b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in parts]
+    return whole[:2] + b"".join(segments) + whole[2:]
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "JPEG", "WEBP"])
+def test_tags_that_share_their_bytes_are_refused_unread(kind):
+    """300 KB that Pillow alone would turn into 200 MB."""
+    bomb = tiff_of_shared_tags(700, 300_000)
+    data = bomb if kind == "TIFF" else with_exif(kind, bomb)
+    with pytest.raises(ImageError, match=r"its tags claim 21\d{7} bytes of a block of 31\d{4}"):
+        decode_image(data)
+
+
+def test_tags_of_too_many_values_are_refused_unread():
+    offsets = np.arange(1_000_001, dtype="<u4").tobytes()
+    data = tiff(1, 1, offsets, tags=[(40_970, "L", b"12345")])
+    at = data.index(struct.pack("<HHL", 40_970, 4, 5))
+    data = data[:at] + struct.pack("<HHLL", 40_970, 4, 1_000_001, 8) + data[at + 12 :]
+    with pytest.raises(ImageError, match="its tag 40970 has 1000001 values, more than 1000000"):
+        decode_image(data)
+
+
+def test_directories_without_end_are_refused():
+    pointers = [(34_665, "L", (2 * n,)) for n in range(4, 120)]
+    with pytest.raises(ImageError, match="more than 100 directories of tags"):
+        decode_image(tiff(1, 1, bytes(400), tags=pointers))
+
+
+def test_a_jpeg_of_endless_scans_is_refused():
+    data = encoded(Image.new("L", (64, 64), 128), "JPEG", progressive=True)
+    assert decode_image(jpeg_of_scans(data, 900)).shape == (64, 64, 3)
+    with pytest.raises(ImageError, match="more than 1000 scans"):
+        decode_image(jpeg_of_scans(data, 1_100))
+
+
+def test_a_gif_of_a_huge_screen_is_refused():
+    data = bytearray(encoded(Image.fromarray(RGB), "GIF"))
+    data[6:10] = b"\xff\xff\xff\xff"
+    with pytest.raises(ImageError, match=r"pixels are more than|decompression bomb"):
+        decode_image(bytes(data))
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_text_that_unpacks_to_too_much_is_refused(kind):
+    head = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}[kind]
+    with pytest.raises(ImageError, match="too large"):
+        decode_image(png(1, 1, 8, 0, [b"\0"], [(kind, head + zlib.compress(bytes(2**22)))]))
+
+
+def test_an_error_does_not_quote_the_file():
+    secret = b"root:x:0:0:hunter2:/root:/bin/bash\n"
+    for data in (secret, b"BM" + secret, b"GIF89a" + secret, b"\xff\xd8" + secret, b"II*\0" + secret, b"RIFF" + secret):
+        with pytest.raises(ImageError) as error:
+            decode_image(data)
+        assert "hunter2" not in str(error.value) and "root" not in str(error.value)
 
 
 def test_a_picture_below_the_limit_is_read():
