@@ -45,7 +45,7 @@ class Faults:
 
     Attributes:
       kinds: a status such as 503; "reset" cuts the connection before anything happens, "lost" after the request was
-        carried out, "cut" in the middle of the reply.
+        carried out, "cut" in the middle of the reply; "damaged" exchanges good for evil in what is sent.
       share: of the requests, at random.
       limit: how many at most.
       only: whether a request, by method and path, may fail at all.
@@ -124,6 +124,13 @@ class Emulator:
                 name: dict(o) for name, o in self._storage.objects.get(bucket, {}).items() if name.startswith(prefix)
             }
 
+    def create(self, name: str, data: bytes = b"{}") -> None:
+        """Creates gs://bucket/`name` without a request."""
+        from gcp_storage_emulator.handlers.objects import _checksums, _make_object_resource
+
+        resource = _make_object_resource(self.url, "bucket", name, "application/json", str(len(data)))
+        self._storage.create_file("bucket", name, data, _checksums(data, resource))
+
     def copy(self, prefix: str, folder: Path) -> None:
         """Copies the objects below gs://bucket/`prefix` to a local folder."""
         for name in self.objects(prefix + "/"):
@@ -160,12 +167,14 @@ class Emulator:
                 super().__init__(emulator._storage, *arguments)
 
             def _serve(self, method: str) -> None:
-                body = BytesIO(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 fault = emulator._fault(method, unquote(self.path))
                 if isinstance(fault, int):
                     self._refuse(HTTPStatus(fault))
                     return
-                replied, self.rfile, self.wfile = self.wfile, body, BytesIO()
+                if fault == "damaged":
+                    sent, fault = sent.replace(b"good", b"evil"), None
+                replied, self.rfile, self.wfile = self.wfile, BytesIO(sent), BytesIO()
                 if fault != "reset":
                     with emulator._lock:
                         Router(self).handle(method)

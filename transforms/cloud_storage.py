@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp.gcsio import GcsIO
-from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError, NotFound, RetryError
+from google.api_core.exceptions import (
+    GoogleAPICallError,
+    GoogleAPIError,
+    NotFound,
+    RequestRangeNotSatisfiable,
+    RetryError,
+)
+from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
@@ -51,22 +58,45 @@ def call(function: Callable[..., _Returned], *arguments: Any, **options: Any) ->
     return result
 
 
+def download(uri: str, size_bytes: int | None = None) -> bytes:
+    """Returns an object, or as much of it as `size_bytes`.
+
+    FileSystems would make of each read a client, two more requests and, where an object is just replaced, a 404.
+    """
+    end = None if size_bytes is None else size_bytes - 1
+    try:
+        data: bytes = _blob(uri).download_as_bytes(end=end, raw_download=True, retry=RETRY)
+    except RequestRangeNotSatisfiable:
+        return b""  # No range of an empty object exists.
+    return data
+
+
 def upload(uri: str, data: bytes, content_type: str, if_generation_match: int | None = None) -> bool:
     """Uploads an object, checked by crc32c; returns False if the condition does not hold.
 
     An attempt that was carried out, but whose reply was lost, makes the next one fail its condition: False then says
     no more than that there is an object.
     """
-    try:
+
+    def attempt() -> None:
         _blob(uri).upload_from_string(
             data, content_type, if_generation_match=if_generation_match, checksum="crc32c", retry=RETRY
         )
+
+    try:
+        Retry(predicate=_session_is_gone, timeout=DEADLINE_SECS)(attempt)()
     except (GoogleAPICallError, InvalidResponse) as error:
         # Resumable uploads, which objects over 8 MB are, may answer with an InvalidResponse.
         if status(error) != 412:
             raise
         return False
     return True
+
+
+def _session_is_gone(error: Exception) -> bool:
+    """Then an upload begins again: https://cloud.google.com/storage/docs/resumable-uploads."""
+    address = getattr(getattr(error, "response", None), "url", None) or ""
+    return status(error) in (404, 410) and "upload_id=" in address
 
 
 def delete(uri: str) -> None:

@@ -89,13 +89,19 @@ def read_bytes(uri: str, limit_bytes: int | None = None) -> bytes:
     """
     size = -1 if limit_bytes is None else limit_bytes + 1
     with _named_errors("read", uri):
-        data = _read(uri, size) if is_local(uri) else cloud_storage.call(_read, uri, size)
+        data = _read(uri, size)
     if limit_bytes is not None and len(data) > limit_bytes:
         raise StorageError(f"{uri}: more than {limit_bytes} bytes")
     return data
 
 
 def _read(uri: str, size: int) -> bytes:
+    if scheme(uri) == cloud_storage.SCHEME:
+        return cloud_storage.download(uri, size if size >= 0 else None)
+    return _read_stream(uri, size) if is_local(uri) else cloud_storage.call(_read_stream, uri, size)
+
+
+def _read_stream(uri: str, size: int) -> bytes:
     with _open(uri) as source:
         data: bytes = source.read(size)
     return data
