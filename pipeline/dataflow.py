@@ -79,13 +79,15 @@ def only_submits(options: PipelineOptions) -> bool:
 
 
 def _set_worker_options(options: PipelineOptions, count: int) -> None:
-    """One process to a worker, one thread to a GPU, and everything in the image."""
+    """One process to a worker, one thread to a GPU, and all code in the image: nothing of this process's __main__."""
     debug, workers, setup = (options.view_as(view) for view in (DebugOptions, WorkerOptions, SetupOptions))
     debug.add_experiment("no_use_multiple_sdk_containers")
     debug.number_of_worker_harness_threads = count
     workers.machine_type = workers.machine_type or OTHER_MACHINE_TYPE
     if setup.sdk_location == "default":
         setup.sdk_location = "container"
+    if setup.save_main_session is None:
+        setup.save_main_session = False
 
 
 def _contradictions(options: PipelineOptions, gpu: Gpu, count: int) -> Iterator[str]:
@@ -129,7 +131,7 @@ def _unfit_workers(options: PipelineOptions, gpu: Gpu, count: int) -> Iterator[s
         yield "--experiments=use_multiple_sdk_containers: --gpu means one process to a worker, or several share a GPU"
     threads = debug.number_of_worker_harness_threads
     if threads not in (None, count):
-        yield f"--number_of_worker_harness_threads={threads}: --gpu {gpu.accelerator}:{count} means one to a GPU, {count}"
+        yield f"--number_of_worker_harness_threads={threads}: --gpu {gpu.accelerator}:{count} means {count}, one a GPU"
     machine_type = options.view_as(WorkerOptions).machine_type
     if machine_type and machine_type.startswith(_GPU_SERIES):
         yield (

@@ -33,6 +33,7 @@ def test_one_process_one_thread_to_a_gpu_cheap_machines_elsewhere():
     assert options.view_as(DebugOptions).number_of_worker_harness_threads == 4
     assert options.view_as(WorkerOptions).machine_type == OTHER_MACHINE_TYPE
     assert options.view_as(SetupOptions).sdk_location == "container"
+    assert options.view_as(SetupOptions).save_main_session is False
 
 
 def test_what_the_user_gave_is_kept():
@@ -42,11 +43,13 @@ def test_what_the_user_gave_is_kept():
         "--number_of_worker_harness_threads=2",
         "--worker_machine_type=n2-highmem-4",
         "--sdk_location=gs://bucket/beam.tar.gz",
+        "--save_main_session",
         "--dataflow_service_options=pause_on_failure",
     )
     assert options.view_as(DebugOptions).experiments == ["shuffle_mode=service", "no_use_multiple_sdk_containers"]
     assert options.view_as(WorkerOptions).machine_type == "n2-highmem-4"
     assert options.view_as(SetupOptions).sdk_location == "gs://bucket/beam.tar.gz"
+    assert options.view_as(SetupOptions).save_main_session is True
 
 
 def test_without_gpu_nothing_is_touched():
@@ -72,7 +75,7 @@ def test_without_gpu_nothing_is_touched():
         (["--gpu=l4", "--experiments=use_multiple_sdk_containers"], "--gpu means one process to a worker"),
         (
             ["--gpu=l4:2", "--number_of_worker_harness_threads=12"],
-            "--number_of_worker_harness_threads=12: --gpu nvidia-l4:2 means one to a GPU, 2",
+            "--number_of_worker_harness_threads=12: --gpu nvidia-l4:2 means 2, one a GPU",
         ),
         (
             ["--gpu=l4", "--worker_machine_type=g2-standard-8"],
