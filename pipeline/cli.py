@@ -108,6 +108,19 @@ def build_parser() -> argparse.ArgumentParser:
     gallery.add_argument("directory", metavar="DIR", help="an output directory, local or gs://")
     _add_dataset_option(gallery)
     gallery.set_defaults(handler=_gallery)
+
+    clean = commands.add_parser(
+        "clean",
+        help="remove what a job that is not running has left behind",
+        description="Removes checkpoints (a run that is taken up again then begins anew), pictures of unfinished runs, "
+        "temporary files of writes that were cut off, and copies of weights that no finished run names. Never removes "
+        "pictures, thumbnails, markers, failures, metrics, dataset, gallery or job.json.",
+        allow_abbrev=False,
+    )
+    clean.add_argument("directory", metavar="DIR", help="an output directory, local or gs://")
+    clean.add_argument("--dry_run", action="store_true", help="only list what would be removed")
+    clean.add_argument("--force", action="store_true", help="even if the job seems to be running")
+    clean.set_defaults(handler=_clean)
     return parser
 
 
@@ -247,9 +260,17 @@ def _gallery(known: argparse.Namespace, _: Sequence[str]) -> int:
     return DONE
 
 
+def _clean(known: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline.clean import clean, report
+
+    print("\n".join(report(clean(known.directory, known.force, known.dry_run), known.dry_run)))
+    return DONE
+
+
 # By name: to import them all, TensorFlow included, would take seconds and greet the user after the message.
 _USAGE_ERRORS = {
     "argparse.ArgumentTypeError",
+    "pipeline.clean.CleanError",
     "pipeline.grid.SpecError",
     "pipeline.options.OptionError",
     "stylecore.config.ConfigError",

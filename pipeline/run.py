@@ -8,12 +8,14 @@ from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.build import Job, define_pipeline
 from pipeline.dataflow import GpuWorkers, gpu_workers, only_submits
 from pipeline.options import OptionError, StyleBeamOptions, parse_options
+from pipeline.process import this_process
 from pipeline.progress_bar import run_bar
 from stylecore.engines import MissingGpuError, check_gpu
 from stylecore.version import __version__
@@ -42,6 +44,8 @@ def run(arguments: Sequence[str]) -> Summary | None:
       OptionError, ManifestError, WeightsError, StorageError: before any work.
     """
     options = parse_options(arguments)
+    # What is looked at before there is a pipeline is read and written under its identity too.
+    FileSystems.set_options(options)
     workers = gpu_workers(options)
     if workers.required and _computes_here(options):
         _check_gpu_here()
@@ -78,8 +82,10 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
         "tensorflow_version": tf.__version__,
         "beam_version": beam.__version__,
         "python_version": platform.python_version(),
+        "process": this_process() if _runs_here(options) else None,
     }
     storage.write(output.job, job_json(description), JSON)
+    _check_output(output)
     fingerprints = publish_weights(output, distinct_backbones(manifest), options.weights_dir, options.weights_source)
     return Job(
         manifest=manifest,
@@ -92,6 +98,17 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
         stylize_hints=workers.hints,
         dataset=options.dataset,
     )
+
+
+def _check_output(output: Output) -> None:
+    """What could be written can be read and listed? Better refused now than on a worker."""
+    storage.read_bytes(output.job)
+    list(storage.list_names(storage.join(output.root, "weights")))
+
+
+def _runs_here(options: PipelineOptions) -> bool:
+    """Whether the job ends with this process."""
+    return options.view_as(StandardOptions).runner in (None, "DirectRunner") and not only_submits(options)
 
 
 def _runner(options: PipelineOptions) -> Any:

@@ -1,14 +1,13 @@
 """`stylebeam status`: how far the job of an output directory is, from what lies there.
 
 Nobody is asked: records and their modification times tell what is done, what failed and whether anything still happens.
-So it works beside a job in another process or in the cloud, and after one that was killed.
+So it works beside a job in another process or in the cloud, and after one that was killed. A job of this machine is
+known to be running or stopped by its process.
 """
 
-import contextlib
 import dataclasses
 import datetime
 import json
-import os
 import re
 import time
 from collections import Counter
@@ -16,9 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
+from pipeline.process import is_alive
 from transforms import storage
 from transforms.layout import Output
 
@@ -41,7 +39,8 @@ class Status:
 
     Attributes:
       directory: the output directory.
-      state: RUNNING, FINISHED or STOPPED; but for FINISHED a judgement by recent activity.
+      state: RUNNING, FINISHED or STOPPED.
+      is_known: whether that is so for sure, and not a judgement by recent activity.
       job: job.json, empty if there is none yet.
       done: runs that have their picture.
       failed: failures of this job by error type.
@@ -55,6 +54,7 @@ class Status:
 
     directory: str
     state: str
+    is_known: bool
     job: Mapping[str, Any]
     done: int
     failed: Mapping[str, int]
@@ -118,7 +118,7 @@ class StatusReader:
 
 def _read_records(output: Output) -> _Records:
     def listed(folder: str, suffix: str = "") -> Iterator[tuple[str, float]]:
-        return _updated(storage.join(output.root, folder), suffix)
+        return (found[:2] for found in storage.list_objects(storage.join(output.root, folder), suffix))
 
     job = _read_json(output.job)
     markers = np.sort(np.fromiter((updated for _, updated in listed("runs", ".json")), float))
@@ -144,9 +144,12 @@ def _judge(directory: str, records: _Records, fresh: set[str], failed: Mapping[s
     remaining = None if foreign or not isinstance(runs, int) else runs - done - failed_runs
     if finished and isinstance(runs, int):
         done, remaining = runs - failed_runs, 0
+    alive = is_alive(records.job.get("process"))
+    seems_alive = idle_secs < _patience_secs(records.started, new) if alive is None else alive
     return Status(
         directory=directory,
-        state=FINISHED if finished else RUNNING if idle_secs < _patience_secs(records.started, new) else STOPPED,
+        state=FINISHED if finished else RUNNING if seems_alive else STOPPED,
+        is_known=finished or alive is not None,
         job=records.job,
         done=done,
         failed=dict(failed),
@@ -198,25 +201,3 @@ def _read_json(uri: str) -> Mapping[str, Any]:
     except (storage.NotFoundError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def _updated(directory: str, suffix: str = "") -> Iterator[tuple[str, float]]:
-    """Yields name and modification time of the objects right in a directory; nothing if there is no such directory."""
-    try:
-        if storage.is_local(directory):
-            yield from _updated_locally(directory, suffix)
-            return
-        for result in FileSystems.match([storage.join(directory, f"*{suffix}")]):
-            for found in result.metadata_list:
-                yield found.path.rpartition("/")[2], found.last_updated_in_seconds
-    except (OSError, BeamIOError) as error:
-        raise storage.StorageError(f"{directory}: cannot list it: {' '.join(str(error).split())[:200]}") from error
-
-
-def _updated_locally(directory: str, suffix: str) -> Iterator[tuple[str, float]]:
-    # What another process writes comes and goes between the listing and the look at it.
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.endswith(suffix):
-                with contextlib.suppress(FileNotFoundError):
-                    yield entry.name, entry.stat().st_mtime

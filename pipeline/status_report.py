@@ -41,7 +41,7 @@ def _state(status: Status) -> str:
         return FINISHED
     silence = f"no activity for {duration(status.idle_secs)}"
     if status.state == STOPPED:
-        return f"{STOPPED}, as it seems: {silence}"
+        return f"{STOPPED}: its process has ended" if status.is_known else f"{STOPPED}, as it seems: {silence}"
     return RUNNING + (f", {silence}" if status.idle_secs >= _SILENCE_WORTH_SAYING_SECS else "")
 
 

@@ -32,6 +32,14 @@ def rate(per_min: float, thing: str) -> str:
     return f"{per_min:.1f} {thing} a minute" if per_min >= 1 else f"{per_min * 60:.1f} {thing} an hour"
 
 
+def size(size_bytes: int) -> str:
+    """Returns an amount of data: `512 bytes`, `12.3 MB`."""
+    for name, unit in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size_bytes >= unit:
+            return f"{size_bytes / unit:.1f} {name}"
+    return f"{size_bytes} bytes"
+
+
 def plural(count: int, thing: str) -> str:
     """Returns `1 row`, `2 rows`, `2 batches`."""
     ending = "es" if thing.endswith("ch") else "s"

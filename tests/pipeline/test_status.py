@@ -13,6 +13,7 @@ import pytest
 from conftest import TINY, paint, write_manifest
 
 from pipeline.cli import main
+from pipeline.process import this_process
 from pipeline.status import FINISHED, RUNNING, STOPPED, StatusReader
 from pipeline.status_report import one_line, report, watch
 from pipeline.text import duration, rate
@@ -85,12 +86,13 @@ def test_a_job_that_is_killed_stops(jobs):
     assert status.state == RUNNING
     reader = StatusReader(str(job.output))
     after = reader.read()
+    assert (after.state, after.is_known) == (STOPPED, True)
+    assert "stopped: its process has ended" in "\n".join(report(after))
     assert 0 < after.done < job.runs
     # Runs are counted some time during the job; before, there are at most as many as rows.
     assert after.done + after.remaining in (job.runs, job.runs + 1)
     later = reader.read(time.time() + 3600)
     assert (later.state, later.done, later.remaining) == (STOPPED, after.done, after.remaining)
-    assert "stopped, as it seems: no activity for 1 h" in "\n".join(report(later))
     assert main(["status", str(job.output)]) == 0
 
 
@@ -198,6 +200,26 @@ def test_patience_grows_with_the_pauses_that_a_job_made(tmp_path):
     assert StatusReader(str(tmp_path)).read(NOW - 500).state == STOPPED
     put(tmp_path, "checkpoints/d.npz", 510)
     assert StatusReader(str(tmp_path)).read(NOW - 500).state == RUNNING
+
+
+@pytest.mark.parametrize(
+    "process",
+    [None, 7, {}, {"host": "elsewhere", "pid": 1, "token": "a/1"}, {**this_process(), "pid": "1"}, this_process()],
+)
+def test_a_job_elsewhere_is_judged_by_what_it_wrote(tmp_path, process):
+    put_job(tmp_path, 3700, process=process)
+    put(tmp_path, "runs/a.json", 3600)
+    assert (read(tmp_path).state, read(tmp_path).is_known) == (STOPPED, False)
+    assert "stopped, as it seems: no activity for 1 h" in text(tmp_path)
+    put(tmp_path, "runs/b.json", 10)
+    assert (read(tmp_path).state, read(tmp_path).is_known) == (RUNNING, False)
+
+
+def test_another_process_of_the_same_number_is_not_the_job(tmp_path):
+    mine = this_process()
+    parent = {**mine, "pid": os.getppid(), "token": mine["token"].rpartition("/")[0] + "/1"}
+    put_job(tmp_path, 20, process=parent)
+    assert (read(tmp_path).state, read(tmp_path).is_known) == (STOPPED, True)
 
 
 def test_pictures_of_other_manifests_are_not_taken_for_this_jobs(tmp_path):

@@ -1,0 +1,132 @@
+"""`stylebeam clean`: removes what a job that is not running has left behind and no result needs.
+
+Only files that are known by folder and name go, and only where a job.json says whose directory it is. Pictures,
+thumbnails, markers, failures, metrics, dataset and gallery stay, whatever their state.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.status import RUNNING, StatusReader
+from pipeline.text import plural, size
+from transforms import storage
+from transforms.commit import read_marker
+from transforms.layout import Output
+
+CHECKPOINT, PARTIAL = "checkpoint", "partial picture"
+TEMPORARY, WEIGHTS = "temporary file", "unused weights file"
+DELETING_THREADS = 16
+
+_LEFTOVERS = {
+    "checkpoints": (CHECKPOINT, re.compile(r"[0-9a-f]{16}\.(npz|json)")),
+    "partial": (PARTIAL, re.compile(r"[0-9a-f]{16}\.png")),
+}
+_WEIGHTS_NAME = re.compile(r"([0-9a-f]{64})\.weights\.h5")
+# Of writes that were cut off; only local ones go by way of a file.
+_TEMPORARY_NAME = re.compile(r"\.part-\w+")
+_FOLDERS = ("images", "thumbs", "sources", "runs", "failures", "metrics", "dataset", "gallery", "weights", *_LEFTOVERS)
+
+
+class CleanError(RuntimeError):
+    """A directory that must not be cleaned."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Leftover:
+    """A file that no result needs, and what kind it is of."""
+
+    kind: str
+    uri: str
+    size_bytes: int
+
+
+def clean(directory: str, force: bool = False, dry_run: bool = False) -> list[Leftover]:
+    """Removes the leftovers of an output directory, local or not.
+
+    Args:
+      directory: the output directory.
+      force: even if its job seems to be running.
+      dry_run: remove nothing.
+
+    Returns:
+      What was removed, or would be.
+
+    Raises:
+      CleanError: a job is running there, or it is no output directory.
+      StorageError: it cannot be listed, or a file not be removed.
+    """
+    output = Output(directory)
+    _check(output, force)
+    found = list(_leftovers(output))
+    if not dry_run:
+        with ThreadPoolExecutor(DELETING_THREADS) as pool:
+            list(pool.map(storage.delete, [leftover.uri for leftover in found]))
+    return found
+
+
+def report(leftovers: Sequence[Leftover], dry_run: bool) -> Iterator[str]:
+    """Yields the lines that `stylebeam clean` prints."""
+    if not leftovers:
+        yield "nothing to remove"
+        return
+    if dry_run:
+        yield from (leftover.uri for leftover in leftovers)
+    for kind in dict.fromkeys(leftover.kind for leftover in leftovers):
+        sizes = [leftover.size_bytes for leftover in leftovers if leftover.kind == kind]
+        yield f"{plural(len(sizes), kind)}, {size(sum(sizes))}"
+    total = size(sum(leftover.size_bytes for leftover in leftovers))
+    yield f"{total} would be freed; nothing is removed" if dry_run else f"{total} freed"
+
+
+def _check(output: Output, force: bool) -> None:
+    status = StatusReader(output.root).read()
+    if "stylebeam_version" not in status.job:
+        raise CleanError(f"{output.job}: expected the record of a job, found none: is this an output directory?")
+    if status.state != RUNNING or force:
+        return
+    if status.is_known:
+        process = status.job["process"]["pid"]
+        raise CleanError(f"{output.root}: its job is running, as process {process}: stop it first, or use --force")
+    raise CleanError(
+        f"{output.root}: its job is running, as it seems (it wrote something {status.idle_secs:.0f} s ago): "
+        "wait until `stylebeam status` says that it stopped, or use --force"
+    )
+
+
+def _leftovers(output: Output) -> Iterator[Leftover]:
+    for folder, (kind, name) in _LEFTOVERS.items():
+        yield from (leftover for leftover, _ in _named(output, folder, kind, name))
+    yield from _unused_weights(output)
+    if storage.is_local(output.root):
+        yield from _temporary(Path(output.root))
+
+
+def _named(output: Output, folder: str, kind: str, name: re.Pattern[str]) -> Iterator[tuple[Leftover, re.Match[str]]]:
+    directory = storage.join(output.root, folder)
+    for found in storage.list_objects(directory):
+        if match := name.fullmatch(found.name):
+            yield Leftover(kind, storage.join(directory, found.name), found.size_bytes), match
+
+
+def _unused_weights(output: Output) -> Sequence[Leftover]:
+    """Markers are read until all weights are accounted for: most often one."""
+    unused = {match.group(1): leftover for leftover, match in _named(output, "weights", WEIGHTS, _WEIGHTS_NAME)}
+    for name in storage.list_names(storage.join(output.root, "runs"), ".json"):
+        if not unused:
+            break
+        record = read_marker(output, name.removesuffix(".json"))
+        if record is None or "weights_sha256" not in record:
+            return ()  # What a marker that cannot be read names, nobody knows.
+        unused.pop(record["weights_sha256"], None)
+    return list(unused.values())
+
+
+def _temporary(root: Path) -> Iterator[Leftover]:
+    below = (Path(place, name) for folder in _FOLDERS for place, _, names in os.walk(root / folder) for name in names)
+    for path in (*root.iterdir(), *below):
+        if _TEMPORARY_NAME.fullmatch(path.name):
+            yield Leftover(TEMPORARY, str(path), path.stat().st_size)
