@@ -67,7 +67,7 @@ class Bench:
     def _optimise(self, index: int, **settings: Any) -> tuple[np.ndarray, int]:
         problem, engine = self.problem(index, **settings)
         batch = engine.batch([problem])
-        _, numbers, losses = engine.advance(engine.start([problem], batch), batch, self.evaluations)
+        _, numbers, losses = engine.advance(engine.start([problem]), batch, self.evaluations)
         return np.minimum.accumulate(losses.total.numpy()[:, 0]), int(numbers.numpy().max())
 
     def scipy_total(self, index: int) -> float:

@@ -25,11 +25,12 @@ class StepKind:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Bucket:
-    """Problems of one bucket can be optimised in one batch."""
+    """Problems of one bucket can be optimised in one batch: the step, the result's size, the scales on the way."""
 
     kind: StepKind
     height: int
     width: int
+    scales: tuple[float, ...] = ()
 
 
 def step_kind(config: StyleConfig, weights_sha256: str) -> StepKind:
@@ -44,6 +45,11 @@ def step_kind(config: StyleConfig, weights_sha256: str) -> StepKind:
         optimizer=config.optimizer,
         precision=config.precision,
     )
+
+
+def bucket_of(config: StyleConfig, weights_sha256: str, height: int, width: int) -> Bucket:
+    """Returns the bucket of a picture of this size, in pixels."""
+    return Bucket(step_kind(config, weights_sha256), height, width, tuple(scale for scale, _ in config.pyramid))
 
 
 def default_batch_size(height: int, width: int) -> int:

@@ -113,8 +113,15 @@ class StyleConfig:
             raise ConfigError(f"weights must be imagenet, random:SEED or a .h5 file, got {_shown(self.weights)}")
 
     def _check_pyramid(self) -> None:
-        if self.pyramid and abs(sum(share for _, share in self.pyramid) - 1) > 1e-6:
-            raise ConfigError("pyramid must have shares that sum to 1")
+        scales = [scale for scale, _ in self.pyramid]
+        if not scales:
+            return
+        if abs(sum(share for _, share in self.pyramid) - 1) > 1e-6:
+            raise ConfigError(f"pyramid must have shares that sum to 1, got {_shown(self.pyramid)}")
+        if scales != sorted(set(scales)) or scales[-1] != 1:
+            raise ConfigError(f"pyramid must have rising scales that end with 1, got {_shown(scales)}")
+        if scales == [1]:
+            object.__setattr__(self, "pyramid", ())
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -5,6 +5,7 @@ go on. At a constant batch size an image's result does not depend, to the bit, o
 """
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,6 @@ import tensorflow as tf
 
 from stylecore.backbones import FeatureExtractor
 from stylecore.buckets import StepKind
-from stylecore.config import StyleConfig
 from stylecore.lbfgs import Lbfgs
 from stylecore.objective import Losses, LossWeights, Objective, Targets, loss_weights
 from stylecore.optimizers import Adam
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
 
 
 class LoopState(NamedTuple):
-    """What an evaluation changes.
+    """What an evaluation changes. `packed`, it is that of one image: NumPy arrays without the batch's dimension.
 
     Attributes:
       images: where the objective is evaluated next, [batch, height, width, 3].
@@ -55,7 +55,7 @@ class LoopState(NamedTuple):
       optimizer: the optimiser's state.
       iteration: [batch] int32, the number that the next iterate will have; the initial image has 0.
       status: [batch] int32, running or why not.
-      window: [longest early-stop window, batch] float32, the total losses of the latest iterates, a ring.
+      window: [batch, longest early-stop window] float32, the total losses of each image's latest iterates, a ring.
     """
 
     images: Tensor
@@ -72,9 +72,10 @@ class Engine:
     Args:
       kind: what is fixed in the compiled step.
       network: the whole backbone with the weights that `kind` names.
+      xla: compiles the objective with XLA, anew for each size of batch and images; for GPUs.
     """
 
-    def __init__(self, kind: StepKind, network: keras.Model) -> None:
+    def __init__(self, kind: StepKind, network: keras.Model, xla: bool = False) -> None:
         self.kind = kind
         layers = sorted({*kind.content_layers, *kind.style_layers})
         self._features = FeatureExtractor(network, layers, kind.pooling, kind.precision)
@@ -84,8 +85,12 @@ class Engine:
         image = [tf.TensorSpec([None, None, None, 3], tf.float32)]
         self._content_targets = tf.function(self._objective.content_targets, input_signature=image)
         self._style_targets = tf.function(self._objective.style_targets, input_signature=image)
+        self._value_and_gradient = self._objective.value_and_gradient
+        if xla:
+            self._value_and_gradient = tf.function(self._value_and_gradient, jit_compile=True, autograph=False)
         self._measure: Any = None
         self._advance: Any = None
+        self._fitting: dict[tuple[int, int], int] = {}
 
     @property
     def traces(self) -> int:
@@ -94,8 +99,17 @@ class Engine:
 
     def check(self, problem: Problem) -> None:
         """Raises ValueError if an image of the problem is too small for the layers."""
-        for image in (problem.content, *(style for style, _ in problem.styles)):
-            self._features.check_size(*image.shape[:2])
+        for stage in problem.stages:
+            for image in (stage.content, *(style for style, _ in stage.styles)):
+                self._features.check_size(*image.shape[:2])
+
+    def fitting_size(self, height: int, width: int) -> int:
+        """Returns the largest batch of this size that is not known to exceed the device's memory."""
+        return self._fitting.get((height, width), sys.maxsize)
+
+    def remember_fitting_size(self, height: int, width: int, size: int) -> None:
+        """Remembers that larger batches of this size exceed the device's memory."""
+        self._fitting[height, width] = min(size, self.fitting_size(height, width))
 
     def batch(self, problems: Sequence[Problem]) -> Batch:
         """Stacks problems of one bucket; their targets come from the cache where they can."""
@@ -106,22 +120,38 @@ class Engine:
             Targets(_stack(content), _stack(style)),
             loss_weights(configs),
             self._optimizer.parameters(configs),
-            _limits(configs),
+            _limits(problems),
         )
 
-    def start(self, problems: Sequence[Problem], batch: Batch) -> LoopState:
-        """Returns the state before the first evaluation."""
-        images = tf.constant(np.stack([problem.initial for problem in problems]))
-        count = len(problems)
-        longest_window = max(1, int(batch.limits.window.max()))
+    def first_state(self, problem: Problem) -> LoopState:
+        """Returns the packed state before the first evaluation of a problem that has its initial image."""
+        image = np.asarray(problem.initial, np.float32)
+        optimizer = self._optimizer.init(image[np.newaxis], self._optimizer.parameters([problem.config]))
         return LoopState(
-            images,
-            images,
-            self._optimizer.init(images, batch.parameters),
-            tf.zeros([count], tf.int32),
-            tf.fill([count], RUNNING),
-            tf.zeros([longest_window, count]),
+            image,
+            image,
+            self._optimizer.packed(tf.nest.map_structure(lambda t: np.asarray(t[0]), optimizer)),
+            np.int32(0),
+            np.int32(RUNNING),
+            np.zeros(max(1, problem.config.early_stop_window), np.float32),
         )
+
+    def start(self, problems: Sequence[Problem], states: Sequence[LoopState] | None = None) -> LoopState:
+        """Returns the state of a batch from which `advance` goes on.
+
+        Args:
+          problems: of one height and width.
+          states: packed, where each problem was left; None to begin with all of them.
+        """
+        states = states or [self.first_state(problem) for problem in problems]
+        ready = [state._replace(optimizer=self._optimizer.unpacked(state.optimizer)) for state in states]
+        return tf.nest.map_structure(lambda *arrays: tf.constant(_stack_padded(arrays)), *ready)
+
+    def packed_state(self, state: LoopState, index: int, problem: Problem) -> LoopState:
+        """Returns the state of one image of a batch, for `start` of whatever batch it comes to next."""
+        single = tf.nest.map_structure(lambda t: t[index].numpy(), state)
+        window = single.window[: max(1, problem.config.early_stop_window)]
+        return single._replace(optimizer=self._optimizer.packed(single.optimizer), window=window)
 
     def advance(self, state: LoopState, batch: Batch, evaluations: int) -> tuple[LoopState, Tensor, Losses]:
         """Makes up to `evaluations` evaluations.
@@ -191,7 +221,7 @@ class Engine:
         return state, tf.reshape(numbers.stack(), shape), stacked
 
     def _evaluate(self, state: LoopState, batch: Batch) -> tuple[LoopState, Tensor, Losses]:
-        losses, gradient = self._objective.value_and_gradient(state.images, batch.targets, batch.weights)
+        losses, gradient = self._value_and_gradient(state.images, batch.targets, batch.weights)
         proposal = self._optimizer.propose(state.optimizer, batch.parameters, state.images, losses.total, gradient)
         running = state.status == RUNNING
         accepted = proposal.accepted & running
@@ -209,7 +239,7 @@ class Engine:
         following = LoopState(
             _where(moving, proposal.images, state.images),
             _where(accepted, state.images, state.delivered),
-            tf.nest.map_structure(lambda new, old: _where(moving, new, old), proposal.state, state.optimizer),
+            proposal.state,  # Of an image that stands still nobody asks for it any more.
             state.iteration + tf.cast(accepted, tf.int32),
             status,
             window,
@@ -217,23 +247,22 @@ class Engine:
         return following, tf.where(accepted, state.iteration, -1), losses
 
 
-def _limits(configs: Sequence[StyleConfig]) -> Limits:
+def _limits(problems: Sequence[Problem]) -> Limits:
     return Limits(
-        np.asarray([c.iterations for c in configs], np.int32),
-        np.asarray([c.early_stop_window for c in configs], np.int32),
-        np.asarray([c.early_stop_tolerance for c in configs], np.float32),
+        np.asarray([problem.iterations for problem in problems], np.int32),
+        np.asarray([problem.config.early_stop_window for problem in problems], np.int32),
+        np.asarray([problem.config.early_stop_tolerance for problem in problems], np.float32),
     )
 
 
 def _early_stop(state: LoopState, limits: Limits, total: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
     """Returns whether the loss fell by less than the tolerance over the window, and the window with this iterate."""
-    slots = tf.shape(state.window)[0]
-    columns = tf.range(tf.shape(total)[0])
-    before = tf.gather_nd(state.window, tf.stack([(state.iteration - limits.window) % slots, columns], axis=1))
+    slot = state.iteration % tf.maximum(limits.window, 1)
+    before = tf.gather(state.window, slot, batch_dims=1)
     watched = accepted & (limits.window > 0) & (state.iteration >= limits.window)
     converged = watched & (before - total < limits.tolerance * before)
-    here = tf.one_hot(state.iteration % slots, slots, axis=0, on_value=True, off_value=False)
-    return converged, tf.where(here & accepted, total, state.window)
+    here = tf.one_hot(slot, tf.shape(state.window)[1], on_value=True, off_value=False)
+    return converged, tf.where(here & accepted[:, tf.newaxis], total[:, tf.newaxis], state.window)
 
 
 def _where(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
@@ -243,6 +272,16 @@ def _where(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
 
 def _stack(targets: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     return tuple(tf.concat(layer, axis=0) for layer in zip(*targets, strict=True))
+
+
+def _stack_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Stacks arrays that may differ in their first dimension: shorter ones are filled up with zeros."""
+    if np.ndim(arrays[0]) == 0 or len({len(array) for array in arrays}) == 1:
+        return np.stack(arrays)
+    stacked = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype)
+    for row, array in zip(stacked, arrays, strict=True):
+        row[: len(array)] = array
+    return stacked
 
 
 def _loose_spec(value: Any) -> tf.TensorSpec:

@@ -61,6 +61,8 @@ class Adam:
       Kingma, Ba: Adam: A Method for Stochastic Optimization. ICLR 2015.
     """
 
+    State = AdamState
+
     @staticmethod
     def parameters(configs: Sequence[StyleConfig]) -> AdamParameters:
         """Stacks the parameters of a batch's configurations, as NumPy arrays."""
@@ -71,6 +73,16 @@ class Adam:
     def init(images: Tensor, parameters: AdamParameters) -> AdamState:
         """Returns the state before the first evaluation, which is that of `images`."""
         return AdamState(tf.zeros_like(images), tf.zeros_like(images), tf.zeros_like(parameters.learning_rate))
+
+    @staticmethod
+    def packed(state: AdamState) -> AdamState:
+        """Returns the state of one image as it is kept between batches, see `Lbfgs.packed`."""
+        return state
+
+    @staticmethod
+    def unpacked(state: AdamState) -> AdamState:
+        """Undoes `packed`."""
+        return state
 
     @staticmethod
     def propose(

@@ -7,6 +7,7 @@ import numpy as np
 
 from stylecore.config import StyleConfig
 from stylecore.images import resize, scaled_size, target_size
+from stylecore.pyramid import stage_iterations, stage_sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,14 +17,27 @@ class Problem:
     Attributes:
       content: float32 [height, width, 3] in 0..255, at the result's size.
       styles: (float32 [h, w, 3] in 0..255, weight) pairs.
-      initial: float32 [height, width, 3] in 0..255, where the optimisation starts.
+      initial: float32 [height, width, 3] in 0..255, where the optimisation starts; None: from the stage before.
       config: the parameters.
+      iterations: steps to make at this size.
+      coarser: the stages before this one, coarse to fine: the same picture, smaller.
     """
 
     content: np.ndarray
     styles: tuple[tuple[np.ndarray, float], ...]
-    initial: np.ndarray
+    initial: np.ndarray | None
     config: StyleConfig
+    iterations: int
+    coarser: tuple["Problem", ...] = ()
+
+    @property
+    def stages(self) -> tuple["Problem", ...]:
+        """Every size that the picture goes through, coarse to fine, this one last."""
+        return (*self.coarser, self)
+
+    def starting_from(self, initial: np.ndarray) -> "Problem":
+        """Returns the problem with another initial image."""
+        return dataclasses.replace(self, initial=initial)
 
 
 Style = np.ndarray | Sequence[tuple[np.ndarray, float]]
@@ -35,23 +49,27 @@ def prepare(content: np.ndarray, style: Style, config: StyleConfig) -> Problem:
     Args:
       content: RGB [h, w, 3], uint8 or float32 in 0..255.
       style: one such image, or a list of (image, weight).
-      config: says the result's size, how styles fit and where to start.
+      config: says the result's size, the sizes on the way there, how styles fit and where to start.
 
     Raises:
       ValueError: an array that is not such an image, or no style.
     """
-    if config.pyramid:
-        raise ValueError("pyramid must be empty: coarse-to-fine is not built yet")
     check_image("content", content)
     styles = weighted_styles(style)
-    height, width = target_size(content.shape[0], content.shape[1], config.image_size)
-    fitted = tuple((fit_style(image, height, width, config), float(weight)) for image, weight in styles)
-    resized = resize(content, height, width)
+    result = target_size(content.shape[0], content.shape[1], config.image_size)
+    stages: list[Problem] = []
+    for (height, width), iterations in zip(stage_sizes(config, *result), stage_iterations(config), strict=True):
+        fitted = tuple((fit_style(image, height, width, config), float(weight)) for image, weight in styles)
+        initial = None if stages else initial_image(content, styles[0][0], height, width, config)
+        stages.append(Problem(resize(content, height, width), fitted, initial, config, iterations))
+    return dataclasses.replace(stages[-1], coarser=tuple(stages[:-1]))
+
+
+def initial_image(content: np.ndarray, style: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
+    """Returns where the optimisation starts, float32 [height, width, 3] in 0..255."""
     if config.init == "noise":
-        initial = white_noise(config.seed, height, width)
-    else:
-        initial = resized if config.init == "content" else resize(styles[0][0], height, width)
-    return Problem(resized, fitted, initial, config)
+        return white_noise(config.seed, height, width)
+    return resize(content if config.init == "content" else style, height, width)
 
 
 def weighted_styles(style: Style) -> list[tuple[np.ndarray, float]]:

@@ -1,6 +1,7 @@
 """What an optimisation gives back: pictures, losses, and the history of how they came about."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,14 @@ FIRST_ITERATIONS_KEPT = 10
 
 class NotFiniteError(ArithmeticError):
     """A loss or gradient that is infinite or not a number."""
+
+
+class DeadlineError(TimeoutError):
+    """A run that was not done in the time it was given."""
+
+
+class OutOfMemoryError(MemoryError):
+    """A picture that does not fit into the device's memory even alone."""
 
 
 class HistoryEntry(NamedTuple):
@@ -28,7 +37,7 @@ class Result:
     """What became of one problem.
 
     Attributes:
-      image: uint8 [height, width, 3], the delivered picture; None if there is none.
+      image: uint8 [height, width, 3], the delivered picture; of a failed problem its last good one, if it had any.
       loss_total: weighted sum of the terms, of the delivered 8-bit picture, like the next three.
       loss_content: content loss, unweighted but for its layers' weights.
       loss_style: style loss, likewise.
@@ -52,39 +61,46 @@ class Result:
     error: Exception | None = None
 
 
-class Progress(NamedTuple):
-    """How far a batch is.
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far the problems of a batch are.
 
     Attributes:
-      iterations: made so far, [problems].
+      running: which of them are being optimised right now.
+      iterations: made so far, [problems] int.
       losses: the latest total, content, style and tv, [4, problems].
     """
 
+    running: tuple[int, ...]
     iterations: np.ndarray
     losses: np.ndarray
 
     def median_losses(self) -> tuple[float, float, float, float]:
-        """Returns total, content, style and tv of the problem whose total is the median."""
-        middle = np.argsort(self.losses[0])[self.losses.shape[1] // 2]
-        total, content, style, tv = (float(term) for term in self.losses[:, middle])
+        """Returns total, content, style and tv of the running problem whose total is the median."""
+        losses = self.losses[:, self.running]
+        middle = np.argsort(losses[0])[losses.shape[1] // 2]
+        total, content, style, tv = (float(term) for term in losses[:, middle])
         return total, content, style, tv
 
 
 class History:
     """Keeps the iterates that are reported: 0, the first ten, a regular stride, and always the latest."""
 
-    def __init__(self, iterations: int) -> None:
+    def __init__(self, iterations: int, entries: Sequence[HistoryEntry] = ()) -> None:
         self._stride = history_stride(iterations)
-        self._kept: list[HistoryEntry] = []
-        self._latest: HistoryEntry | None = None
+        self._kept = [entry for entry in entries if self._is_kept(entry.iteration)]
+        self._latest = entries[-1] if entries else None
 
     def extend(self, numbers: np.ndarray, losses: np.ndarray) -> None:
-        """Takes the numbers of iterates, [evaluations], -1 where there is none, and their losses, [evaluations, 4]."""
+        """Takes the numbers of iterates, [evaluations], and their losses, [evaluations, 4].
+
+        Numbers that were taken already are left out: a stage begins with the last picture of the one before.
+        """
         for number, terms in zip(numbers.tolist(), losses.tolist(), strict=True):
-            if number < 0:
+            if self._latest and number <= self._latest.iteration:
                 continue
             self._latest = HistoryEntry(number, *terms)
-            if number <= FIRST_ITERATIONS_KEPT or number % self._stride == 0:
+            if self._is_kept(number):
                 self._kept.append(self._latest)
 
     def entries(self) -> tuple[HistoryEntry, ...]:
@@ -92,6 +108,9 @@ class History:
         if self._latest is None or self._latest in self._kept[-1:]:
             return tuple(self._kept)
         return (*self._kept, self._latest)
+
+    def _is_kept(self, number: int) -> bool:
+        return number <= FIRST_ITERATIONS_KEPT or number % self._stride == 0
 
 
 def history_stride(iterations: int) -> int:

@@ -1,11 +1,12 @@
 """What flows between the steps."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from typing import Any, NamedTuple
 
-from stylecore.buckets import Bucket, step_kind
+from stylecore.buckets import Bucket, bucket_of
 from stylecore.config import StyleConfig
 
 # Part of every run_id: raised when the same input gives another picture.
@@ -115,7 +116,7 @@ class Run:
     @property
     def bucket(self) -> Bucket:
         """What it can share a batch with."""
-        return Bucket(step_kind(self.row.config, self.weights_sha256), self.height, self.width)
+        return bucket_of(self.row.config, self.weights_sha256, self.height, self.width)
 
 
 def identify_run(content_sha256: str, styles: list[tuple[str, float]], config: StyleConfig, weights_sha256: str) -> str:
@@ -127,14 +128,32 @@ def identify_run(content_sha256: str, styles: list[tuple[str, float]], config: S
       config: only its canonical form counts.
       weights_sha256: the weights' fingerprint, hex.
     """
-    return _digest([RESULTS_VERSION, content_sha256, styles, config.canonical_json(), weights_sha256])
+    return join_identity(content_sha256, style_identity(styles), config_identity(config, weights_sha256))
+
+
+def join_identity(content_sha256: str, styles: str, config: str) -> str:
+    """Returns the run_id, from the parts that `style_identity` and `config_identity` give."""
+    return _sha256(f'[{RESULTS_VERSION},"{content_sha256}",{styles},{config}]')
+
+
+def style_identity(styles: list[tuple[str, float]]) -> str:
+    """Returns what a run_id says of the styles: (sha256 of the bytes, weight) of each, in order."""
+    return _json(styles)
+
+
+@functools.lru_cache(maxsize=4096)
+def config_identity(config: StyleConfig, weights_sha256: str) -> str:
+    """Returns what a run_id says of a configuration and its weights; a grid has few of them."""
+    return f"{_json(config.canonical_json())},{_json(weights_sha256)}"
 
 
 def identify_failed_row(values: dict[str, Any]) -> str:
     """Returns the name under which a row's failures are recorded while it has no run_id."""
-    return f"row-{_digest(values)}"
+    return f"row-{_sha256(_json(values))}"
 
 
-def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode
+
+
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_ID_HEX_DIGITS]

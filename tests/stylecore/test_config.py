@@ -54,6 +54,8 @@ BAD = [
     ({"pyramid": [{"scale": 2, "share": 1}]}, "pyramid must be a list of {scale, share}, each > 0 and <= 1, got"),
     ({"pyramid": [{"scale": 1}]}, "pyramid must be a list of {scale, share}, each > 0 and <= 1, got"),
     ({"pyramid": [{"scale": 1, "share": 0.5}]}, "pyramid must have shares that sum to 1"),
+    ({"pyramid": [{"scale": 0.5, "share": 1}]}, "pyramid must have rising scales that end with 1, got [0.5]"),
+    ({"pyramid": [[1, 0.5], [1, 0.5]]}, "pyramid must have rising scales that end with 1, got [1.0, 1.0]"),
     ({"content_layers": {1: 0.5}}, "content_layers"),
     ({"style_layers": [[["conv1_1"], 1]]}, "style_layers"),
     ({"weights": f"random:{'1' * 5000}"}, "weights must be random:SEED with a whole number, got 'random:111"),
@@ -169,6 +171,7 @@ SAME_WORK = [
         {"optimizer": "lbfgs", "learning_rate": 1, "beta_1": 0, "beta_2": 0, "epsilon": 1},
     ),
     ({}, {"pyramid": [], "precision": "float32"}),
+    ({}, {"pyramid": [{"scale": 1, "share": 1}]}),
     ({}, {"weights": "elsewhere.h5"}),
     ({"tv_weight": 0.0}, {"tv_weight": -0.0}),
 ]
@@ -222,8 +225,8 @@ optional = {
     "image_size": st.none() | st.integers(1, 16_384),
     "style_fit": st.sampled_from(["stretch", "keep"]),
     "style_scale": st.floats(0, 8, exclude_min=True, width=32),
-    "pyramid": st.lists(st.floats(0, 1, exclude_min=True, width=32), max_size=4).map(
-        lambda scales: [{"scale": scale, "share": 1 / len(scales)} for scale in scales]
+    "pyramid": st.sets(st.floats(0, 1, exclude_min=True, exclude_max=True, width=32), max_size=3).map(
+        lambda scales: [{"scale": scale, "share": 1 / (len(scales) + 1)} for scale in (*sorted(scales), 1)]
     ),
     "precision": st.sampled_from(["float32", "bfloat16"]),
 }

@@ -1,25 +1,20 @@
 """Batches of unlike problems: each is optimised as if it were alone, stops for its own reason and fails by itself."""
 
-import dataclasses
 from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import reference
+from small_problems import SHALLOW, bits, picture, problem, relative, run
 
 from stylecore.buckets import step_kind
 from stylecore.config import StyleConfig
 from stylecore.engine import Engine
-from stylecore.loop import optimize
-from stylecore.problems import prepare
 from stylecore.results import NotFiniteError, history_stride
 from stylecore.stylization import stylize
 from stylecore.weights import random_network
 
-SHALLOW = {
-    "weights": "random:0", "content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1"], "iterations": 12,
-}  # fmt: skip
 MIXED = [
     {},
     {"content_weight": 1.0, "style_weight": 2e4, "tv_weight": 0.0, "learning_rate": 2, "seed": 7, "iterations": 3},
@@ -27,17 +22,6 @@ MIXED = [
     {"init": "style", "reduction": "sum", "style_layers": {"conv1_1": 0.9, "conv2_1": 0.1}, "iterations": 0},
 ]
 TERMS = ("total", "content", "style", "tv")
-
-
-def picture(height, width, seed):
-    """A smooth gradient with some noise on it."""
-    across = np.linspace(0, 200, height)[:, None, None] * np.ones((1, width, 3))
-    return (across + np.random.default_rng(seed).uniform(0, 55, (height, width, 3))).astype(np.float32)
-
-
-def problem(image=0, height=40, width=32, **settings):
-    config = StyleConfig(**{**SHALLOW, **settings})
-    return prepare(picture(height, width, image), picture(width, height, 100 + image), config)
 
 
 def mixed_problems():
@@ -54,26 +38,10 @@ def engine(network):
     return Engine(step_kind(StyleConfig(**SHALLOW), "0"), network)
 
 
-def run(engine, problems, **options):
-    """Results in the order of the problems, checked to come each exactly once."""
-    pairs = list(optimize(engine, problems, **options))
-    assert sorted(index for index, _ in pairs) == list(range(len(problems)))
-    return [result for _, result in sorted(pairs, key=lambda pair: pair[0])]
-
-
-def bits(result):
-    """All of a result that must not depend on anything but problem and batch size."""
-    return dataclasses.replace(result, image=None, seconds=0.0), result.image.tobytes()
-
-
-def relative(found, wanted):
-    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
-
-
 def test_losses_and_gradients_are_those_of_the_problem_alone(engine):
     problems = mixed_problems()
     batch = engine.batch(problems)
-    state = engine.start(problems, batch)
+    state = engine.start(problems)
     for _ in range(4):
         images = state.images.numpy()
         together, gradient = engine.losses_and_gradient(images, batch)
@@ -108,8 +76,8 @@ def test_neighbours_and_position_change_no_bit(engine):
 def test_how_many_evaluations_run_in_a_call_changes_no_bit(engine):
     problems = mixed_problems()
     batch = engine.batch(problems)
-    at_once, _, losses = engine.advance(engine.start(problems, batch), batch, 9)
-    state, parts = engine.start(problems, batch), []
+    at_once, _, losses = engine.advance(engine.start(problems), batch, 9)
+    state, parts = engine.start(problems), []
     for evaluations in (4, 1, 4):
         state, _, part = engine.advance(state, batch, evaluations)
         parts.append(part.total)
@@ -179,7 +147,7 @@ def test_a_problem_that_overflows_fails_alone(engine, settings, iteration, posit
     failed = results[position]
     assert isinstance(failed.error, NotFiniteError)
     assert str(failed.error).endswith(f"not finite at iteration {iteration}")
-    assert (failed.image, failed.stop_reason, len(failed.history)) == (None, None, iteration)
+    assert (failed.image is None, failed.stop_reason, len(failed.history)) == (iteration == 0, None, iteration)
     for index in {0, 1, 2} - {position}:
         assert bits(results[index]) == expected[index]
 
@@ -225,7 +193,7 @@ def test_total_is_the_weighted_sum_of_the_terms(engine):
 def test_pixels_stay_within_their_range(engine):
     problems = [problem(learning_rate=200), problem(1, learning_rate=1e30)]
     batch = engine.batch(problems)
-    state, _, _ = engine.advance(engine.start(problems, batch), batch, 6)
+    state, _, _ = engine.advance(engine.start(problems), batch, 6)
     assert (state.images.numpy().min(), state.images.numpy().max()) == (0, 255)
     assert [result.image.dtype for result in run(engine, problems)] == [np.uint8, np.uint8]
 
