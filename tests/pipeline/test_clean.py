@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -35,13 +36,9 @@ def names(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def describe(folder, **fields):
-    job = json.loads((folder / "job.json").read_text())
-    (folder / "job.json").write_text(json.dumps({**job, **fields}))
-
-
 def unfinish(folder, **fields):
-    """As if the job had been cut off just now."""
+    """As if the job had been cut off just now, before its metrics."""
+    shutil.rmtree(folder / "metrics")
     job = json.loads((folder / "job.json").read_text())
     del job["metrics_rows"]
     now = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
