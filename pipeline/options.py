@@ -92,10 +92,7 @@ def parse_options(arguments: Sequence[str]) -> PipelineOptions:
     Raises:
       OptionError: one that neither knows; the message names the nearest.
     """
-    parser = _BeamArgumentParser(allow_abbrev=False, add_help=False)
-    for options in {str(cls): cls for cls in PipelineOptions.__subclasses__()}.values():
-        options._add_argparse_args(parser)
-    parser.exit_on_error = False
+    parser = _parser()
     try:
         _, unknown = parser.parse_known_args(list(arguments))
     except argparse.ArgumentError as error:
@@ -105,3 +102,16 @@ def parse_options(arguments: Sequence[str]) -> PipelineOptions:
             unknown_option(unknown[0], [flag for action in parser._actions for flag in action.option_strings])
         )
     return PipelineOptions(list(arguments))
+
+
+def flags() -> set[str]:
+    """Returns the options, ours and Beam's, that have no value."""
+    return {name for action in _parser()._actions if action.nargs == 0 for name in action.option_strings}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _BeamArgumentParser(allow_abbrev=False, add_help=False)
+    for options in {str(cls): cls for cls in PipelineOptions.__subclasses__()}.values():
+        options._add_argparse_args(parser)
+    parser.exit_on_error = False
+    return parser
