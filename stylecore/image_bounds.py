@@ -1,18 +1,27 @@
 """What foreign bytes may claim before a decoder is let near them.
 
-Pillow counts pixels before it allocates any. Two claims it believes: that many tags of a TIFF or EXIF directory each
-hold the same megabytes (a file of 1 MB can fill 64 GB), and that a JPEG is refined by ever more scans (each of some
-bytes costs a pass over all its pixels).
+Pillow counts pixels before it allocates any. What it does believe, and what a file of some megabytes then costs:
+
+- that many tags of a TIFF or EXIF directory each hold the same bytes: 64 GB for 1 MB;
+- that a JPEG is refined by ever more scans: a pass over all its pixels for each 100 bytes;
+- any number of segments, chunks and tags, each an object of its own: 35 times the file;
+- comments of a GIF, joined one by one: an hour for 32 MB.
 """
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 MAX_TAG_VALUES = 1_000_000
+MAX_TAGS = 65_535
 MAX_DIRECTORIES = 100
 MAX_JPEG_SCANS = 1_000
+MAX_JPEG_SEGMENTS = 100_000
+MAX_PNG_CHUNKS = 500_000
+MAX_GIF_BLOCKS = 100_000
+MAX_GIF_COMMENT_BYTES = 65_536
 _TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG_HEADER = b"\x89PNG\r\n\x1a\n"
 _EXIF_HEADER, _MULTI_PICTURE_HEADER = b"Exif\0\0", b"MPF\0"
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # Bytes, text and undefined: what is kept as it is. The others become one Python object a value.
@@ -20,7 +29,10 @@ _RAW_TYPES = (1, 2, 7)
 # EXIF, GPS and interoperability: the directories that Pillow follows on its own.
 _POINTERS = (34665, 34853, 40965)
 _SCAN, _APP1, _APP2, _END = 0xDA, 0xE1, 0xE2, 0xD9
-_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_GIF_EXTENSION, _GIF_COMMENT, _GIF_FRAME, _GIF_END = 0x21, 0xFE, 0x2C, 0x3B
+# Between segments any number may stand, and Pillow reads them one by one.
+_FILLING = b"\xff" * 65_536
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
 
 class BoundsError(ValueError):
@@ -33,6 +45,22 @@ def check_bounds(data: bytes) -> None:
         check_directory(data)
     elif data.startswith(b"\xff\xd8"):
         _check_jpeg(data)
+    elif data.startswith(_PNG_HEADER):
+        _check_count("chunks", _png_chunks(data), MAX_PNG_CHUNKS)
+    elif data.startswith(b"GIF8"):
+        comments = _check_count("blocks before its first frame", _gif_comments(data), MAX_GIF_BLOCKS)
+        if comments > MAX_GIF_COMMENT_BYTES:
+            raise BoundsError(f"it has {comments} bytes of comments, more than {MAX_GIF_COMMENT_BYTES}")
+
+
+def _check_count(things: str, sizes: Iterable[int], most: int) -> int:
+    """Returns the sum of the sizes of things that may not be more than `most`."""
+    total = 0
+    for count, size in enumerate(sizes, 1):
+        if count > most:
+            raise BoundsError(f"it has more than {most} {things}")
+        total += size
+    return total
 
 
 def check_directory(data: bytes) -> None:
@@ -45,7 +73,7 @@ def check_directory(data: bytes) -> None:
         data = data[len(_EXIF_HEADER) :]
     if not data.startswith(_TIFF_HEADERS):
         return
-    claimed = sum(_tag_bytes(data, tag) for tag in _tags(data))
+    claimed = _check_count("tags", (_tag_bytes(data, tag) for tag in _tags(data)), MAX_TAGS)
     if claimed > 2 * len(data):
         raise BoundsError(f"its tags claim {claimed} bytes of a block of {len(data)}")
 
@@ -90,9 +118,13 @@ def _directory(data: bytes, start: int, order: str, big: bool) -> Iterator[tuple
 
 
 def _check_jpeg(data: bytes) -> None:
+    if _FILLING in data:
+        raise BoundsError(f"it has {len(_FILLING)} bytes of filling between its segments")
     exif, scans = bytearray(), 0
-    for marker, payload in _segments(data):
+    for count, (marker, payload) in enumerate(_segments(data)):
         scans += marker == _SCAN
+        if count >= MAX_JPEG_SEGMENTS:
+            raise BoundsError(f"it has more than {MAX_JPEG_SEGMENTS} segments")
         if scans > MAX_JPEG_SCANS:
             raise BoundsError(f"it has more than {MAX_JPEG_SCANS} scans")
         if marker == _APP1 and payload.startswith(_EXIF_HEADER):
@@ -110,3 +142,29 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         size = int.from_bytes(data[position : position + 2])
         yield data[position - 1], data[position + 2 : position + size]
         position += max(size, 2)
+
+
+def _png_chunks(data: bytes) -> Iterator[int]:
+    position = len(_PNG_HEADER)
+    while position + 8 <= len(data):
+        size = int.from_bytes(data[position : position + 4])
+        yield size
+        position += 12 + size
+
+
+def _gif_comments(data: bytes) -> Iterator[int]:
+    """Yields the size of each block before the first frame if it is part of a comment, else 0."""
+    colours = 3 << ((data[10] & 7) + 1) if len(data) > 10 and data[10] & 0x80 else 0
+    position = 13 + colours
+    while position + 1 < len(data) and data[position] not in (_GIF_FRAME, _GIF_END):
+        if data[position] != _GIF_EXTENSION:
+            yield 0  # Pillow passes over it, a byte at a time.
+            position += 1
+            continue
+        is_comment = data[position + 1] == _GIF_COMMENT
+        yield int(is_comment)
+        position += 2
+        while position < len(data) and data[position]:
+            yield data[position] if is_comment else 0
+            position += 1 + data[position]
+        position += 1

@@ -19,7 +19,7 @@ from stylecore.images import (
     target_size,
     thumbnail,
 )
-from tests.hostile.encoders import jpeg_of_scans, png, tiff, tiff_of_shared_tags
+from tests.hostile.encoders import PNG_SIGNATURE, jpeg_of_scans, png, png_chunk, tiff, tiff_of_shared_tags
 
 RGB = np.zeros((5, 7, 3), np.uint8) + np.array([200, 40, 10], np.uint8)
 RGB[:, :3] = [10, 90, 250]
@@ -216,6 +216,54 @@ def test_a_jpeg_of_endless_scans_is_refused():
     assert decode_image(jpeg_of_scans(data, 900)).shape == (64, 64, 3)
     with pytest.raises(ImageError, match="more than 1000 scans"):
         decode_image(jpeg_of_scans(data, 1_100))
+
+
+def test_filling_between_a_jpegs_segments_is_passed_in_one_go():
+    tolerated = JPEG[:2] + b"\xff" * 60_000 + JPEG[2:]  # Looked at once each: in no time. At every pair: in minutes.
+    assert decode_image(tolerated).shape == RGB.shape
+    with pytest.raises(ImageError, match="65536 bytes of filling"):
+        decode_image(JPEG[:2] + b"\xff" * 5_000_000 + JPEG[2:])
+
+
+def gif_with(blocks):
+    data = encoded(Image.new("L", (7, 5), 90), "GIF")
+    at = data.index(b",")
+    return data[:at] + blocks + data[at:]
+
+
+JPEG = encoded(Image.fromarray(RGB), "JPEG")
+PARTS = {
+    "comments": (gif_with, b"\x21\xfe" + b"\xff" * 256, 250, 260, "bytes of comments, more than 65536"),
+    "comments of nothing": (gif_with, b"\x21\xfe\0", 60_000, 66_000, "66000 bytes of comments"),
+    "extensions": (gif_with, b"\x21\xf0\1a\0", 40_000, 50_010, "more than 100000 blocks before its first frame"),
+    "filling": (gif_with, b"\0", 90_000, 100_010, "more than 100000 blocks"),
+    "segments": (lambda blocks: JPEG[:2] + blocks + JPEG[2:], b"\xff\xfe\0\2", 90_000, 100_010, "100000 segments"),
+    "chunks": (
+        lambda blocks: PNG_SIGNATURE + png_chunk(b"IHDR", b"\0\0\0\7\0\0\0\5\x08\0\0\0\0") + blocks + PNG_END,
+        png_chunk(b"prVt", b""),
+        100,
+        500_010,
+        "more than 500000 chunks",
+    ),
+}
+PNG_END = png(7, 5, 8, 0, [bytes(7)] * 5)[33:]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_without_end_are_refused(name):
+    build, part, tolerated, refused, message = PARTS[name]
+    parts = part * tolerated if name != "comments" else part[:2] + part[2:] * tolerated + b"\0"
+    assert decode_image(build(parts)).shape == RGB.shape
+    parts = part * refused if name != "comments" else part[:2] + part[2:] * refused + b"\0"
+    with pytest.raises(ImageError, match=message):
+        decode_image(build(parts))
+
+
+def test_tags_without_end_are_refused():
+    tags = struct.pack("<HHQQ", 40_970, 1, 1, 0) * 65_540
+    data = b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, 65_540) + tags + bytes(8)
+    with pytest.raises(ImageError, match="more than 65535 tags"):
+        decode_image(data)
 
 
 def test_a_gif_of_a_huge_screen_is_refused():
