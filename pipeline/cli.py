@@ -143,9 +143,8 @@ def _add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max_batch_secs", type=float, default=600.0, metavar="S", help="as `run` would be given it (default: 600)"
     )
-    parser.add_argument(
-        "--price_per_hour", type=float, metavar="PRICE", help="of a machine with two CPU cores, to print the job's cost"
-    )
+    parser.add_argument("--gpu", metavar="TYPE", help="estimate time and cost for this type alone, such as nvidia-l4")
+    parser.add_argument("--prices", metavar="FILE", help="what workers cost, a file like pipeline/prices.json")
     _add_weights_options(parser)
 
 
@@ -273,6 +272,7 @@ _USAGE_ERRORS = {
     "pipeline.clean.CleanError",
     "pipeline.grid.SpecError",
     "pipeline.options.OptionError",
+    "pipeline.prices.PriceError",
     "stylecore.config.ConfigError",
     "stylecore.images.ImageError",
     "stylecore.weights.WeightsError",

@@ -1,7 +1,7 @@
 """`stylebeam plan`: what a job would do, found out without computing, writing or downloading anything.
 
-Rows are read in a stream and forgotten, see run_counts.py for what stays of them; beside that there is one entry for
-each distinct image and each distinct (backbone, weights).
+Rows are read in a stream and forgotten, see plan_rows.py and run_counts.py for what stays of them; beside that there is
+one entry for each distinct image and each distinct (backbone, weights).
 """
 
 import dataclasses
@@ -9,23 +9,24 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from pipeline.gpus import GPUS, Gpu, GpuError, parse_gpu
 from pipeline.options import OptionError
+from pipeline.plan_rows import RowPlanner
+from pipeline.prices import Prices, read_prices
 from pipeline.run_counts import Counts, RunCounter
 from stylecore.config import WEIGHTS_DIR_VARIABLE
 from stylecore.weights import cache_path, file_names
 from transforms import storage
-from transforms.batching import batch_size_of
-from transforms.manifest import Manifest, ManifestError, ManifestSlice, RowError, open_manifest, parse_row, read_slice
+from transforms.manifest import ManifestError, ManifestSlice, open_manifest, read_batches, row_location
 from transforms.networks import find_weights
 from transforms.probe import probe_image
-from transforms.records import ImageFacts, ManifestRow, Reason
-from transforms.resolve import resolve_run
+from transforms.records import ImageFacts, Reason
 
 MAX_SHOWN = 20
 # Beyond so many distinct reasons the others are counted by their type alone: a reason may name a value.
@@ -66,7 +67,8 @@ class Plan:
       output: the output directory, if one was given.
       unknown_weights: the (backbone, weights) that only a download could tell.
       counts: of the valid rows.
-      price_per_hour: of one machine, if one was given.
+      gpus: the types that costs are wanted for.
+      prices: of workers.
     """
 
     manifest: str
@@ -77,12 +79,13 @@ class Plan:
     output: str | None
     unknown_weights: tuple[tuple[str, str], ...]
     counts: Counts
-    price_per_hour: float | None
+    gpus: tuple[Gpu, ...]
+    prices: Prices
 
 
 @dataclasses.dataclass(frozen=True)
 class PlanOptions:
-    """What `stylebeam run` would be given, see its options of the same names, and what a machine costs an hour."""
+    """What `stylebeam run` would be given, see its options of the same names, and a file like prices.json."""
 
     manifest: str
     output: str | None = None
@@ -91,28 +94,28 @@ class PlanOptions:
     max_batch_secs: float = 600.0
     weights_dir: str | None = None
     weights_source: str = "auto"
-    price_per_hour: float | None = None
+    gpu: str | None = None
+    prices: str | None = None
 
 
 def plan(options: PlanOptions) -> Plan:
     """Looks at every row and every distinct image of a manifest.
 
     Raises:
-      ManifestError, OptionError: a manifest that cannot be read, an output directory that cannot be.
+      ManifestError, OptionError: a manifest that cannot be read, an output directory that cannot be, no such GPU.
+      PriceError: a file of prices that cannot be used.
       WeightsError: weights that the manifest names by their path and that are not there or not for their backbone.
-      StorageError: an output directory that cannot be listed.
+      StorageError: an output directory that cannot be listed or written.
     """
+    gpus, prices = _gpus(options.gpu), read_prices(options.prices)
     finished = _finished(options.output)
     manifest = open_manifest(options.manifest, options.limit)
     facts, fingerprints, bad = _Facts(), _Fingerprints(options.weights_dir, options.weights_source), BadRows()
     runs = RunCounter(lambda bucket: not bucket.kind.weights_sha256.startswith(_UNKNOWN))
-    for row in _with_bar(read_rows(manifest), manifest.rows):
-        if not isinstance(row, ManifestRow):
-            bad.add(*row)
-        elif isinstance(run := resolve_run(row, facts, fingerprints), Reason):
-            bad.add(run, row.location)
-        else:
-            runs.add(run, batch_size_of(run, options.batch_size, options.max_batch_secs))
+    rows = RowPlanner(runs, facts, fingerprints, options.batch_size, options.max_batch_secs)
+    with _bar(manifest.rows) as bar:
+        for part in manifest.slices:
+            _look_at(part, rows, bad, bar)
     counts = runs.counts(finished)
     return Plan(
         manifest=options.manifest,
@@ -123,7 +126,8 @@ def plan(options: PlanOptions) -> Plan:
         output=options.output,
         unknown_weights=fingerprints.unknown(),
         counts=counts,
-        price_per_hour=options.price_per_hour,
+        gpus=gpus,
+        prices=prices,
     )
 
 
@@ -135,36 +139,46 @@ def _finished(output: str | None) -> np.ndarray:
         storage.check_scheme(output)
     except ValueError as error:
         raise OptionError(f"--output: {error}") from error
+    if storage.is_local(output):
+        _check_writable(Path(output))
     names = storage.list_names(storage.join(output, "runs"), ".json")
     return np.fromiter((int(name[:16], 16) for name in names if _MARKER.fullmatch(name)), np.uint64)
 
 
-def _with_bar(rows: Iterable[Any], total: int) -> Iterable[Any]:
-    return tqdm(rows, total=total, unit=" rows", disable=None, file=sys.stderr, leave=False, dynamic_ncols=True)
+def _check_writable(directory: Path) -> None:
+    """Raises OptionError if a directory cannot be written or made. Of gs:// only a write would tell."""
+    existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise OptionError(f"--output: {existing}: not a directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OptionError(f"--output: {existing}: cannot be written")
 
 
-def read_rows(manifest: Manifest) -> Iterator[ManifestRow | tuple[Reason, str]]:
-    """Yields the rows of a manifest in order; of a bad one the reason and its location."""
-    for part in manifest.slices:
-        offsets = iter(range(part.rows))
-        try:
-            for values in read_slice(part):
-                yield _parsed(values, part, next(offsets))
-        except ManifestError as error:
-            for offset in offsets:
-                yield _bad(error, part, offset)
-
-
-def _parsed(values: dict[str, Any], part: ManifestSlice, offset: int) -> ManifestRow | tuple[Reason, str]:
+def _gpus(name: str | None) -> tuple[Gpu, ...]:
+    if name is None:
+        return GPUS
     try:
-        return parse_row(values, part.first_row + offset, part.first_in_file + offset, part.file)
-    except RowError as error:
-        return _bad(error, part, offset)
+        return (parse_gpu(name)[0],)
+    except GpuError as error:
+        raise OptionError(f"--gpu: {error}") from error
 
 
-def _bad(error: Exception, part: ManifestSlice, offset: int) -> tuple[Reason, str]:
-    location = f"{part.file}, row {part.first_in_file + offset}"
-    return Reason(type(error).__name__, f"{location}: {error}"), location
+def _bar(rows: int) -> Any:
+    return tqdm(total=rows, unit=" rows", disable=None, file=sys.stderr, leave=False, dynamic_ncols=True)
+
+
+def _look_at(part: ManifestSlice, rows: RowPlanner, bad: BadRows, bar: Any) -> None:
+    taken = 0
+    try:
+        for batch in read_batches(part):
+            for reason, location in rows.take(batch, part, taken):
+                bad.add(reason, location)
+            taken += batch.num_rows
+            bar.update(batch.num_rows)
+    except ManifestError as error:
+        for row in range(part.first_in_file + taken, part.first_in_file + part.rows):
+            location = row_location(part.file, row)
+            bad.add(Reason(type(error).__name__, f"{location}: {error}"), location)
 
 
 class _Facts(dict[str, ImageFacts | Reason]):

@@ -1,10 +1,11 @@
 """A plan as text for people."""
 
 import dataclasses
-import os
 from collections.abc import Iterator
 
+from pipeline.estimates import GPU_EFFICIENCY, TWO_CORES, Device
 from pipeline.plan import MAX_SHOWN, BadRows, Plan
+from pipeline.prices import CPU
 from pipeline.run_counts import BucketCounts
 from pipeline.text import duration, plural
 from stylecore.buckets import StepKind
@@ -73,10 +74,28 @@ def _time(plan: Plan) -> Iterator[str]:
     batches = sum(entry.batches for entry in plan.counts.buckets)
     yield f"to compute: {plural(todo, 'run')} in {plural(batches, 'batch')}"
     if todo:
-        yield (
-            f"time: about {duration(plan.counts.secs)}, an estimate for two CPU cores and VGG19 in float32 without "
-            f"early stops (this machine has {os.cpu_count()}); a GPU is many times faster"
-        )
-    if plan.price_per_hour is not None:
-        cost = plan.counts.secs / 3600 * plan.price_per_hour
-        yield f"cost: about {cost:.2f}, at {plan.price_per_hour:g} an hour for such a machine"
+        yield from _costs(plan)
+
+
+def _costs(plan: Plan) -> Iterator[str]:
+    """Time and cost of each kind of worker."""
+    prices = plan.prices
+    hourly = f"{prices.currency} an hour"
+    yield f"{'one worker with':>19} {'takes about':>14} {'hours':>11} {hourly:>12} {prices.currency:>13}"
+    yield _cost("2 CPU cores", TWO_CORES.secs(plan.counts.to_compute), prices.per_hour.get(CPU))
+    for gpu in plan.gpus:
+        secs = Device.of_gpu(gpu).secs(plan.counts.to_compute)
+        yield _cost(gpu.name, secs, prices.per_hour.get(gpu.accelerator))
+    yield (
+        f"  estimates for full batches without early stops: GPUs at {GPU_EFFICIENCY:.0%} of the peaks of their data "
+        "sheets, which is assumed; two cores as measured with AVX-512"
+    )
+    yield f"  prices of {prices.date} in {prices.region}, from {prices.origin}: workers alone, as long as they compute"
+
+
+def _cost(name: str, secs: float | None, per_hour: float | None) -> str:
+    if secs is None:
+        return f"{name:>19} {'lacks bfloat16':>14}"
+    hours = secs / 3600
+    line = f"{name:>19} {duration(secs):>14} {hours:>11,.2f}"
+    return line if per_hour is None else f"{line} {per_hour:>12,.2f} {hours * per_hour:>13,.2f}"

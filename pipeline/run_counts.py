@@ -9,26 +9,39 @@ import math
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from typing import Self
 
 import numpy as np
 
 from stylecore.buckets import Bucket
-from transforms.batching import ESTIMATED_SECS_PER_PIXEL_AND_ITERATION, RUNS_PER_SHARD
+from stylecore.pyramid import stage_iterations, stage_sizes
+from transforms.batching import RUNS_PER_SHARD
 from transforms.records import Run
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs that batch alike and take equally long: of one bucket, batch size and number of iterations."""
+    """Runs that batch alike and take equally long.
+
+    Attributes:
+      bucket: theirs.
+      batch_size: up to so many make a batch.
+      stages: (height, width, iterations) of each size that a picture goes through; sides in pixels.
+      history_size: curvature pairs of L-BFGS.
+    """
 
     bucket: Bucket
     batch_size: int
-    iterations: int
+    stages: tuple[tuple[int, int, int], ...]
+    history_size: int
 
-    @property
-    def secs(self) -> float:
-        """Estimated seconds for one of its runs."""
-        return self.iterations * self.bucket.height * self.bucket.width * ESTIMATED_SECS_PER_PIXEL_AND_ITERATION
+    @classmethod
+    def of(cls, run: Run, batch_size: int) -> Self:
+        """Returns the group of a run, whose batches have up to `batch_size` runs."""
+        config = run.row.config
+        sizes = zip(stage_sizes(config, run.height, run.width), stage_iterations(config), strict=True)
+        stages = tuple((height, width, iterations) for (height, width), iterations in sizes)
+        return cls(run.bucket, batch_size, stages, config.history_size if config.optimizer == "lbfgs" else 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +64,14 @@ class Counts:
       finished: of these, those that are known to be finished.
       unidentified: of these, those whose run_id is not known, so that they never count as finished.
       buckets: ordered by size, largest first.
-      secs: estimated time of the runs that are not finished.
+      to_compute: runs of each group that are not finished.
     """
 
     runs: int
     finished: int
     unidentified: int
     buckets: tuple[BucketCounts, ...]
-    secs: float
+    to_compute: Mapping[Group, int]
 
 
 class RunCounter:
@@ -79,11 +92,15 @@ class RunCounter:
         """Number of runs taken, repeated ones included."""
         return len(self._ids)
 
-    def add(self, run: Run, batch_size: int) -> None:
-        """Takes a run, whose batches have up to `batch_size` runs."""
-        group = Group(run.bucket, batch_size, run.row.config.iterations)
-        self._groups.append(self._numbers.setdefault(group, len(self._numbers)))
-        self._ids.append(int(run.run_id, 16))
+    def number(self, run: Run, batch_size: int) -> int:
+        """Returns the number of a run's group, whose batches have up to `batch_size` runs."""
+        group = Group.of(run, batch_size)
+        return self._numbers.setdefault(group, len(self._numbers))
+
+    def add(self, ids: np.ndarray, groups: np.ndarray) -> None:
+        """Takes runs: their run_ids as numbers (uint64 [n]) and the numbers of their groups (any integers, [n])."""
+        self._ids.frombytes(ids.tobytes())
+        self._groups.frombytes(groups.astype(np.uint32).tobytes())
 
     def counts(self, finished: np.ndarray) -> Counts:
         """Counts, given the run_ids that are finished, as numbers (uint64 [n])."""
@@ -99,7 +116,7 @@ class RunCounter:
             finished=int(done.sum()),
             unidentified=int((~identified).sum()),
             buckets=tuple(_bucket_counts(names, runs, todo, batches)),
-            secs=float(sum(name.secs * int(count) for name, count in zip(names, todo, strict=True))),
+            to_compute={name: int(count) for name, count in zip(names, todo, strict=True) if count},
         )
 
     def _distinct(self) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ import functools
 import json
 import tracemalloc
 from collections import Counter
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -52,15 +51,8 @@ def test_rows_runs_duplicates_and_shapes_are_counted(inputs):
     assert (found.rows, found.counts.runs, found.duplicates, found.bad.count, found.images) == (6, 4, 2, 0, 3)
     shapes = {(entry.bucket.height, entry.bucket.width): entry.runs for entry in found.counts.buckets}
     assert shapes == {(36, 48): 3, (48, 30): 1}
-    pixel_iterations = (3 * 36 * 48 + 48 * 30) * TINY["iterations"]
-    assert found.counts.secs == pytest.approx(pixel_iterations * batching.ESTIMATED_SECS_PER_PIXEL_AND_ITERATION)
-
-
-def test_a_price_gives_a_cost(inputs):
-    rows = [{**GOOD, "config": {**TINY, "iterations": 1_000_000}}]
-    found = planned(write_manifest(inputs / "m.parquet", rows), price_per_hour=2.0)
-    assert f"cost: about {found.counts.secs / 1800:.2f}, at 2 an hour" in printed(found)
-    assert "cost:" not in printed(planned(str(inputs / "m.parquet")))
+    todo = {group.stages: runs for group, runs in found.counts.to_compute.items()}
+    assert todo == {((36, 48, TINY["iterations"]),): 3, ((48, 30, TINY["iterations"]),): 1}
 
 
 def test_a_batch_size_is_the_jobs(inputs):
@@ -156,7 +148,7 @@ def test_a_plan_agrees_with_the_job_and_touches_nothing(finished_job):
     assert (found.rows, found.counts.runs) == (job["rows"], job["runs"])
     assert (found.duplicates, found.bad.count) == (1, 1)
     assert found.counts.finished == found.counts.runs == len(list((finished_job / "output" / "runs").iterdir()))
-    assert sum(entry.batches for entry in found.counts.buckets) == found.counts.secs == 0
+    assert sum(entry.batches for entry in found.counts.buckets) == 0 and not found.counts.to_compute
 
 
 def test_what_is_not_finished_is_planned(finished_job, small_output):
@@ -166,6 +158,14 @@ def test_what_is_not_finished_is_planned(finished_job, small_output):
     found = planned(str(finished_job / "manifest.parquet"), output=str(small_output))
     assert (found.counts.finished, found.counts.runs) == (3, 4)
     assert [entry.to_compute for entry in found.counts.buckets] == [1]
+
+
+def test_an_output_directory_that_cannot_be_is_a_usage_error(inputs, capsys):
+    manifest = write_manifest(inputs / "m.parquet", [GOOD])
+    (inputs / "file").touch()
+    for output in (inputs / "file", inputs / "file" / "below"):
+        assert main(["plan", "--manifest", manifest, "--output", str(output)]) == 2
+        assert f"{inputs}/file: not a directory" in capsys.readouterr().err
 
 
 def test_an_output_directory_that_is_not_there_yet_has_nothing_finished(inputs):
@@ -232,8 +232,8 @@ def test_batches_are_counted_as_the_job_makes_them(seed, monkeypatch):
     finished = {run.run_id for run in runs[:50]}
     todo = [run for run in runs if run.run_id not in finished]
     buckets = Counter(batching.bucket_key(run) for run in todo)
-    for run in runs:
-        counter.add(run, batching.batch_size_of(run, None, 600))
+    groups = [counter.number(run, batching.batch_size_of(run, None, 600)) for run in runs]
+    counter.add(np.array([int(run.run_id, 16) for run in runs], np.uint64), np.array(groups))
     for run in todo:
         key, run = batching.shard((batching.bucket_key(run), run), buckets)
         shards.setdefault(key, []).append(run)
@@ -248,17 +248,15 @@ def test_batches_are_counted_as_the_job_makes_them(seed, monkeypatch):
 
 @pytest.mark.parametrize("finished", [0, 100_000])
 def test_a_row_costs_less_than_64_bytes(finished):
-    rows = 100_000
+    rows, rows_per_batch = 100_000, 1_000
     (run,) = fake_runs(1, 0)
-    bucket = run.bucket
-    ids = [f"{run_id:016x}" for run_id in np.random.default_rng(1).integers(2**63, size=rows)]
-    done = np.array([int(run_id, 16) for run_id in ids[:finished]], np.uint64)
+    ids = np.random.default_rng(1).integers(2**63, size=rows, dtype=np.uint64)
     tracemalloc.start()
     try:
         counter = RunCounter(lambda _: True)
-        for run_id in ids:
-            counter.add(SimpleNamespace(run_id=run_id, bucket=bucket, row=run.row), 4)
-        counts = counter.counts(done)
+        for first in range(0, rows, rows_per_batch):
+            counter.add(ids[first : first + rows_per_batch], np.full(rows_per_batch, counter.number(run, 4)))
+        counts = counter.counts(ids[:finished])
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
