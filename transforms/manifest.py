@@ -5,6 +5,8 @@ import dataclasses
 import functools
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from threading import Lock
 from typing import Any
@@ -13,20 +15,29 @@ import apache_beam as beam
 import cachetools
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from stylecore.config import RANDOM_WEIGHTS_PREFIX, ConfigError, StyleConfig
 from stylecore.layers import BACKBONES, layer_names
 from stylecore.presets import PRESETS
 from transforms import storage
-from transforms.columns import to_rows
+from transforms.columns import number_values, to_rows, to_values
 from transforms.records import Failure, ManifestRow, Reason, WeightedUri, identify_failed_row
 
 # What is in memory at once; also what shares the work on repeated values.
 _ROWS_PER_READ = 10_000
 # Of this size a cache holds what repeats in a grid, and little enough where nothing does.
 _CACHED_VALUES = 4096
+# What a manifest may claim; see docs/trust.md. A path of Linux has 4096 bytes at most.
+_MAX_ROWS_PER_GROUP = 2**26
+_MAX_GROUP_BYTES = 2**32
+_MAX_NAME_CHARS = 1_000
+_MAX_URI_BYTES = 4_096
+# As JSON: a picture carries its row, and what reads it back stops at 1 MB.
+_MAX_VALUE_BYTES = 2**17
+_MAX_EXTRA_BYTES = 2**18
+_GCS_OBJECT = re.compile("gs://[^/]+/.+", re.DOTALL | re.IGNORECASE)
 ROWS, FAILURES = "rows", "failures"
 _to_json = json.JSONEncoder(sort_keys=True, default=str).encode
 
@@ -106,7 +117,15 @@ def _files(uri: str) -> list[str]:
 def _row_group_sizes(file: str) -> list[int]:
     with _parquet(file) as source:
         _check_schema(file, source.schema_arrow)
-        return [source.metadata.row_group(i).num_rows for i in range(source.num_row_groups)]
+        groups = [source.metadata.row_group(index) for index in range(source.num_row_groups)]
+    for number, group in enumerate(groups):
+        for name, claimed, most in (
+            ("rows", group.num_rows, _MAX_ROWS_PER_GROUP),
+            ("bytes", group.total_byte_size, _MAX_GROUP_BYTES),
+        ):
+            if not 0 <= claimed <= most:
+                raise ManifestError(f"{file}: row group {number} says it has {claimed} {name}; at most {most} are read")
+    return [group.num_rows for group in groups]
 
 
 def _parquet(file: str) -> pq.ParquetFile:
@@ -120,6 +139,7 @@ def _parquet(file: str) -> pq.ParquetFile:
 
 
 def _check_schema(file: str, schema: pa.Schema) -> None:
+    _check_names(file, schema)
     for name, expected, is_right in (
         ("content", "string", _is_text),
         ("style", "string or list<struct<uri: string, weight: float>>", _is_style),
@@ -133,10 +153,21 @@ def _check_schema(file: str, schema: pa.Schema) -> None:
             raise ManifestError(f"{file}: column {name!r} is {schema.field(name).type}, expected {expected}")
 
 
+def _check_names(file: str, schema: pa.Schema) -> None:
+    names = list(schema.names)
+    if "config" in names and pa.types.is_struct(kind := schema.field(names.index("config")).type):
+        names += [f"config.{field.name}" for field in kind.fields]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ManifestError(f"{file}: column {name[:80]!r} stands there {count} times, expected once")
+        if len(name) > _MAX_NAME_CHARS:
+            raise ManifestError(f"{file}: column {name[:40]!r}... has a name of more than {_MAX_NAME_CHARS} characters")
+
+
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def _is_style(kind: pa.DataType) -> bool:
@@ -160,10 +191,16 @@ def read_batches(part: ManifestSlice, columns: list[str] | None = None) -> Itera
     with _reported_damage(part), _parquet(part.file) as source:
         for batch in source.iter_batches(_ROWS_PER_READ, row_groups=[part.row_group], columns=columns):
             batch.validate(full=True)  # Text that is not UTF-8 shows here, not row by row.
-            yield batch.slice(0, left)
+            yield _without_views(batch.slice(0, left))
             left -= min(left, batch.num_rows)
             if not left:
                 return
+
+
+def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Arrow can do little yet with the newest way to hold text."""
+    fields = [field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in batch.schema]
+    return batch.cast(pa.schema(fields))
 
 
 def read_slice(part: ManifestSlice, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -210,8 +247,17 @@ def parse_row(values: Mapping[str, Any], number: int, number_in_file: int, manif
         content_uri=content_uri,
         styles=parse_style(values["style"], directory),
         config=config,
-        extra=_to_json(_plain(others)) if others else None,
+        extra=_extra(others),
     )
+
+
+def _extra(others: Mapping[str, Any]) -> str | None:
+    if not others:
+        return None
+    text = _to_json(_plain(others))
+    if len(text) > _MAX_EXTRA_BYTES:
+        raise RowError(f"the other columns have {len(text)} bytes as JSON, at most {_MAX_EXTRA_BYTES} are carried")
+    return text
 
 
 def parse_content(value: Any, directory: str) -> tuple[str, str]:
@@ -228,10 +274,17 @@ def _resolved(directory: str, uri: str) -> str:
 def _uri(field: str, value: Any) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise RowError(f"{field} must be a path or URI, got {value!r:.80}")
+    # Surrogates come from JSON: such a name cannot be, neither on a disk nor in a bucket.
+    size = len(value.encode(errors="replace"))
+    if size > _MAX_URI_BYTES or (not value.isascii() and value != value.encode(errors="replace").decode()):
+        raise RowError(f"{field} must be Unicode of at most {_MAX_URI_BYTES} bytes, got {size} bytes, {value!r:.80}")
+    if storage.scheme(value) == "gs" and not _GCS_OBJECT.fullmatch(value):
+        raise RowError(f"{field} must be gs://BUCKET/OBJECT, got {value!r:.80}")
     try:
         storage.check_scheme(value)
-    except ValueError as error:
-        raise RowError(f"{field}: {error}") from error
+    except (ValueError, BeamIOError) as error:
+        reason = str(error) if isinstance(error, ValueError) else f"{value}: its file system is not installed"
+        raise RowError(f"{field}: {' '.join(reason.split())}") from error
     return value
 
 
@@ -240,6 +293,8 @@ def parse_style(value: Any, directory: str) -> tuple[WeightedUri, ...]:
     entries = [{"uri": value, "weight": 1.0}] if isinstance(value, str) else value
     if not isinstance(entries, list) or not entries:
         raise RowError(f"style must be a path or URI, or a list of {{uri, weight}}, got {value!r:.80}")
+    if len(text := _to_json(entries)) > _MAX_VALUE_BYTES:
+        raise RowError(f"style has {len(text)} bytes as JSON, at most {_MAX_VALUE_BYTES} are read")
     return tuple(_style(entry, directory) for entry in entries)
 
 
@@ -260,6 +315,10 @@ def _style(entry: Any, directory: str) -> WeightedUri:
 def parse_config(value: Any, directory: str) -> StyleConfig:
     """Returns the configuration of a row, the path of its weights resolved against `directory`, or raises RowError."""
     try:
+        if isinstance(value, str) and len(value) > _MAX_VALUE_BYTES:
+            raise RowError(f"config has {len(value)} characters, at most {_MAX_VALUE_BYTES} are read")
+        if isinstance(value, Unreadable):
+            raise RowError(f"config: {value}")
         if isinstance(value, str):
             return _with_weights_resolved(StyleConfig.from_json(value), directory)
         values = {} if value is None else {name: item for name, item in value.items() if item is not None}
@@ -271,7 +330,7 @@ def parse_config(value: Any, directory: str) -> StyleConfig:
 def _with_weights_resolved(config: StyleConfig, directory: str) -> StyleConfig:
     if config.weights == "imagenet" or config.weights.startswith(RANDOM_WEIGHTS_PREFIX):
         return config
-    return dataclasses.replace(config, weights=storage.resolve(directory, config.weights))
+    return dataclasses.replace(config, weights=storage.resolve(directory, _uri("config: weights", config.weights)))
 
 
 def _plain(value: Any) -> Any:
@@ -291,7 +350,7 @@ def distinct_backbones(manifest: Manifest) -> set[tuple[str, str]]:
     for part in manifest.slices:
         # A damaged row group is reported for each of its rows when they are read.
         with contextlib.suppress(ManifestError):
-            for choice in {_network_choice(config) for config in _config_column(part)}:
+            for choice in {_network_choice(config) for config in _distinct_configs(part)}:
                 with contextlib.suppress(RowError):
                     pairs.add(_backbone(choice, storage.parent(part.file)))
     return pairs
@@ -300,7 +359,7 @@ def distinct_backbones(manifest: Manifest) -> set[tuple[str, str]]:
 _NETWORK_FIELDS = ("preset", "backbone", "weights")
 
 
-def _config_column(part: ManifestSlice) -> Iterator[Any]:
+def _distinct_configs(part: ManifestSlice) -> Iterator[Any]:
     with _parquet(part.file) as source:
         schema = source.schema_arrow
     if "config" not in schema.names:
@@ -310,7 +369,12 @@ def _config_column(part: ManifestSlice) -> Iterator[Any]:
     columns = ["config"]
     if pa.types.is_struct(kind):
         columns = [f"config.{name}" for name in _NETWORK_FIELDS if kind.get_field_index(name) >= 0]
-    yield from (row["config"] for row in read_slice(part, columns)) if columns else [None]
+    if not columns:
+        yield None
+        return
+    for batch in read_batches(part, columns):
+        column = batch.column("config")
+        yield from to_values(column.take(pa.array(number_values(column)[1])))
 
 
 def _network_choice(config: Any) -> tuple[Any, ...]:
@@ -319,7 +383,9 @@ def _network_choice(config: Any) -> tuple[Any, ...]:
             config = json.loads(config)
         except (ValueError, RecursionError):
             return ("",)  # Not a preset: the row is reported when it is read.
-    values = config if isinstance(config, Mapping) else {}
+    if config is not None and not isinstance(config, Mapping):
+        return ("",)
+    values = config or {}
     return tuple(str(values[name]) if values.get(name) is not None else None for name in _NETWORK_FIELDS)
 
 
