@@ -1,69 +1,176 @@
-"""Seconds per iteration and picture of the compiled step, by size and batch, and what L-BFGS adds to Adam's.
+"""The compiled step over the bare convolutions of the same shapes, each at its best batch.
 
-`python benchmarks/step_time.py [--sides 64 128 256]` writes benchmarks/results/step_time.json: the seconds of this
-machine, for batching.ESTIMATED_SECS_PER_PIXEL_AND_ITERATION, and ratios within one run, which travel.
+    python -m benchmarks.step_time [--sides_px 128 256 512] [--precisions float32 bfloat16]
+
+The bare convolutions are the chain of tf.nn.conv2d, ReLU and pooling up to the same layer and the gradient of a sum
+of its output to the picture: no losses, no optimiser, no bookkeeping. Both are compiled; they take turns in pieces of
+some seconds, and the figure is the median of the turns' ratios, because other tenants of a machine come and go.
 """
 
 import argparse
-import json
+import functools
+import statistics
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
+import keras
 import numpy as np
+import tensorflow as tf
 
+from benchmarks.figures import Figure, print_figures
 from stylecore import StyleConfig
-from stylecore.buckets import default_batch_size, step_kind
+from stylecore.backbones import preprocess
+from stylecore.buckets import step_kind
 from stylecore.engine import Engine
 from stylecore.problems import prepare
-from stylecore.weights import Weights, load_weights
+from stylecore.weights import load_weights
 
-RESULTS = Path(__file__).parent / "results" / "step_time.json"
-_MIN_SECS = 6.0
+SIDES_PX = (128, 256, 512)
+PRECISIONS = ("float32", "bfloat16")
+DEEPEST = "block5_conv2"  # of the preset `basic`
+BATCH_SIZES = (1, 2, 4, 8)
+MAX_PIXELS = 2**19
+TURNS, PIECE_SECS, TRIAL_SECS = 7, 1.5, 1.0
+
+Step = Callable[[int], None]
 
 
-def seconds_per_step(weights: Weights, side_px: int, batch_size: int, **settings: Any) -> float:
-    """Returns seconds per evaluation and picture of `basic` at side_px x side_px, without tracing."""
-    config = StyleConfig(iterations=1_000_000, **settings)
+class BareConvolutions:
+    """The chain of a VGG's convolutions up to a layer, and its input gradient.
+
+    Args:
+      network: a keras.applications VGG with max pooling.
+      deepest: Keras' name of the last layer.
+      precision: of everything between the picture and the sum.
+    """
+
+    def __init__(self, network: keras.Model, deepest: str, precision: str) -> None:
+        self._dtype = tf.as_dtype(precision)
+        names = [layer.name for layer in network.layers]
+        self._layers = [self._layer(layer) for layer in network.layers[1 : names.index(deepest) + 1]]
+        spec = tf.TensorSpec([None, None, None, 3], tf.float32)
+        self.gradients = tf.function(self._gradients, input_signature=[spec, tf.TensorSpec([], tf.int32)])
+
+    def activation(self, images: tf.Tensor) -> tf.Tensor:
+        """Maps [batch, height, width, 3], float32, to the deepest layer's output."""
+        values = tf.cast(preprocess(images), self._dtype)
+        for layer in self._layers:
+            values = layer(values)
+        return values
+
+    def gradient(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns the gradient of the sum of the output to the images."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            total = tf.reduce_sum(tf.cast(self.activation(images), tf.float32))
+        return tape.gradient(total, images)
+
+    def _gradients(self, images: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        # Each round takes the pixels from the one before, or the graph would compute it once.
+        return tf.while_loop(
+            lambda done, _: done < count,
+            lambda done, images: (done + 1, images + 1e-6 * self.gradient(images)),
+            (tf.constant(0), images),
+        )[1]
+
+    def _layer(self, layer: keras.layers.Layer) -> Callable[[tf.Tensor], tf.Tensor]:
+        if isinstance(layer, keras.layers.MaxPooling2D):
+            return lambda values: tf.nn.max_pool2d(values, 2, 2, "VALID")
+        kernel, bias = (tf.cast(tf.constant(values), self._dtype) for values in layer.get_weights())
+        return lambda values: tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(values, kernel, 1, "SAME"), bias))
+
+
+def bare_step(bare: BareConvolutions, side_px: int, batch_size: int) -> Step:
+    """Returns what makes some rounds of the bare convolutions; the first call has been made."""
+    images = tf.random.stateless_uniform([batch_size, side_px, side_px, 3], [0, 0], 0.0, 255.0)
+
+    def step(count: int) -> None:
+        bare.gradients(images, tf.constant(count)).numpy()
+
+    step(1)
+    return step
+
+
+def our_step(engine: Engine, config: StyleConfig, side_px: int, batch_size: int) -> Step:
+    """Returns what makes some evaluations of a configuration; the first call has been made."""
     image = np.random.default_rng(0).integers(0, 256, (side_px, side_px, 3), np.uint8)
     problems = [prepare(image, image[::-1].copy(), config)] * batch_size
-    engine = Engine(step_kind(config, weights.fingerprint), weights.network)
     batch = engine.batch(problems)
-    state, _, _ = engine.advance(engine.start(problems, batch), batch, 2)
-    done, started = 0, time.perf_counter()
-    while time.perf_counter() - started < _MIN_SECS:
-        state, _, _ = engine.advance(state, batch, 5)
-        done += 5
-    return (time.perf_counter() - started) / done / batch_size
+    state = engine.start(problems)
+
+    def step(count: int) -> None:
+        nonlocal state
+        state, _, losses = engine.advance(state, batch, count)
+        losses.total.numpy()
+
+    step(1)
+    return step
 
 
-def measure(side_px: int, weights: Weights) -> dict[str, Any]:
-    """Returns the figures of one size."""
-    best = default_batch_size(side_px, side_px)
-    alone = seconds_per_step(weights, side_px, 1)
-    batched = seconds_per_step(weights, side_px, best)
-    return {
-        "side_px": side_px,
-        "secs_alone": alone,
-        "batch_size": best,
-        "secs_batched": batched,
-        "batched_over_alone": batched / alone,
-        "lbfgs_over_adam": seconds_per_step(weights, side_px, best, optimizer="lbfgs") / batched,
-        "bfloat16_over_float32": seconds_per_step(weights, side_px, best, precision="bfloat16") / batched,
+def secs_per_picture(step: Step, batch_size: int, count: int) -> float:
+    """Returns the seconds of one evaluation of one picture, from a piece of `count` evaluations."""
+    started = time.perf_counter()
+    step(count)
+    return (time.perf_counter() - started) / count / batch_size
+
+
+def best_batch(make: Callable[[int], Step], side_px: int) -> tuple[int, Step]:
+    """Tries the batch sizes and returns the quickest, a picture, with its step."""
+    tried = []
+    for size in BATCH_SIZES:
+        if size == 1 or size * side_px**2 <= MAX_PIXELS:
+            step = make(size)
+            count = evaluations_in(step, size, TRIAL_SECS)
+            tried.append((min(secs_per_picture(step, size, count) for _ in range(2)), size, step))
+    _, size, step = min(tried, key=lambda entry: entry[0])
+    return size, step
+
+
+def evaluations_in(step: Step, batch_size: int, secs: float) -> int:
+    """Returns how many evaluations fill so many seconds, at least one."""
+    return max(1, round(secs / (secs_per_picture(step, batch_size, 1) * batch_size)))
+
+
+def ratios(ours: tuple[int, Step], bare: tuple[int, Step]) -> list[float]:
+    """Returns our seconds over the bare ones, turn by turn."""
+    counts = [evaluations_in(step, size, PIECE_SECS) for size, step in (ours, bare)]
+    found = []
+    for _ in range(TURNS):
+        secs = [secs_per_picture(step, size, count) for (size, step), count in zip((ours, bare), counts, strict=True)]
+        found.append(secs[0] / secs[1])
+    return found
+
+
+def measure(sides_px: Sequence[int] = SIDES_PX, precisions: Sequence[str] = PRECISIONS) -> Iterator[Figure]:
+    """Yields a figure for each precision and size."""
+    weights = load_weights("vgg19", "imagenet")
+    for precision in precisions:
+        config = StyleConfig(iterations=1_000_000, precision=precision)
+        engine = Engine(step_kind(config, weights.fingerprint), weights.network)
+        bare = BareConvolutions(weights.network, DEEPEST, precision)
+        for side_px in sides_px:
+            ours = best_batch(functools.partial(our_step, engine, config, side_px), side_px)
+            theirs = best_batch(functools.partial(bare_step, bare, side_px), side_px)
+            yield _figure(f"step_over_convolutions_{precision}_{side_px}_px", ours, theirs)
+
+
+def _figure(name: str, ours: tuple[int, Step], bare: tuple[int, Step]) -> Figure:
+    turns = ratios(ours, bare)
+    details = {
+        "ratios": [round(ratio, 3) for ratio in turns],
+        "batch_size": ours[0],
+        "bare_batch_size": bare[0],
+        "secs_per_picture": secs_per_picture(ours[1], ours[0], 2),
     }
+    return Figure(name, statistics.median(turns), details)
 
 
 def main() -> None:
-    """Measures, prints and writes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sides", type=int, nargs="+", default=[64, 128, 256])
-    weights = load_weights("vgg19", "imagenet")
-    results = []
-    for side_px in parser.parse_args().sides:
-        results.append(measure(side_px, weights))
-        print(json.dumps(results[-1]), flush=True)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sides_px", type=int, nargs="+", default=SIDES_PX)
+    parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
+    print_figures(measure(**vars(parser.parse_args())))
 
 
 if __name__ == "__main__":
