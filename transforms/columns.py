@@ -1,11 +1,22 @@
 """Arrow columns as their distinct values: a grid repeats few images and configurations, so each is looked at once."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+
+@dataclasses.dataclass(frozen=True)
+class Unreadable:
+    """Stands for a value that Python cannot hold."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"unreadable: {self.reason}"
 
 
 def number_values(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -38,9 +49,23 @@ def to_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def to_values(column: pa.Array) -> list[Any]:
-    """Returns the values of a column as Python has them, maps as dicts."""
-    values: list[Any] = column.to_pylist(maps_as_pydicts="strict")
+    """Returns the values of a column as Python has them, maps as dicts; `Unreadable` for those it cannot hold."""
+    try:
+        values: list[Any] = column.to_pylist(maps_as_pydicts="strict")
+    except _NOT_FOR_PYTHON:
+        return [_value(value) for value in column]
     return values
+
+
+# A day after the year 9999, a key twice in a map or a name in a struct, a time zone that nobody knows.
+_NOT_FOR_PYTHON = (ValueError, OverflowError, LookupError, TypeError, pa.ArrowException)
+
+
+def _value(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py(maps_as_pydicts="strict")
+    except _NOT_FOR_PYTHON as error:
+        return Unreadable(" ".join(str(error).split())[:200])
 
 
 def _numbers(column: pa.Array) -> np.ndarray:

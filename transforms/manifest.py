@@ -22,7 +22,7 @@ from stylecore.config import RANDOM_WEIGHTS_PREFIX, ConfigError, StyleConfig
 from stylecore.layers import BACKBONES, layer_names
 from stylecore.presets import PRESETS
 from transforms import storage
-from transforms.columns import number_values, to_rows, to_values
+from transforms.columns import Unreadable, number_values, to_rows, to_values
 from transforms.records import Failure, ManifestRow, Reason, WeightedUri, identify_failed_row
 
 # What is in memory at once; also what shares the work on repeated values.
