@@ -37,6 +37,7 @@ _MAX_URI_BYTES = 4_096
 # As JSON: a picture carries its row, and what reads it back stops at 1 MB.
 _MAX_VALUE_BYTES = 2**17
 _MAX_EXTRA_BYTES = 2**18
+_MAX_STYLES_SHOWN = 100
 _GCS_OBJECT = re.compile("gs://[^/]+/.+", re.DOTALL | re.IGNORECASE)
 ROWS, FAILURES = "rows", "failures"
 _to_json = json.JSONEncoder(sort_keys=True, default=str).encode
@@ -195,6 +196,8 @@ def read_batches(part: ManifestSlice, columns: list[str] | None = None) -> Itera
             left -= min(left, batch.num_rows)
             if not left:
                 return
+    if left:
+        raise ManifestError(f"{part.file}: row group {part.row_group} is damaged: {left} of its rows are missing")
 
 
 def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -435,7 +438,8 @@ def _parsed(values: dict[str, Any], offset: int, part: ManifestSlice) -> Any:
 
 
 def _failed(values: dict[str, Any], offset: int, part: ManifestSlice, error: Exception) -> Any:
-    located = Reason(type(error).__name__, f"{row_location(part.file, part.first_in_file + offset)}: {error}")
+    reason = " ".join(f"{row_location(part.file, part.first_in_file + offset)}: {error}".split())
+    located = Reason(type(error).__name__, reason)
     failure = Failure(identify_failed_row(values), None, located)
     return beam.pvalue.TaggedOutput(FAILURES, (part.first_row + offset, _describable(values), failure))
 
@@ -446,15 +450,27 @@ def row_location(file: str, number_in_file: int) -> str:
 
 
 def _describable(values: dict[str, Any]) -> dict[str, Any]:
-    """What a metrics row can say of a row that was not understood."""
+    """What a metrics row can say of a row that was not understood: of any value, no more than its column can hold."""
     styles = values.get("style")
-    entries = [{"uri": styles, "weight": 1.0}] if isinstance(styles, str) else styles or []
+    entries = [{"uri": styles, "weight": 1.0}] if isinstance(styles, str) else styles
+    if not isinstance(entries, list):
+        entries = []
     others = {name: value for name, value in values.items() if name not in ("content", "style", "config")}
+    extra = _to_json(_plain(others)) if others else None
     return {
-        "content": values.get("content"),
-        "style": [{"uri": entry.get("uri"), "weight": entry.get("weight")} for entry in entries if entry],
-        "extra": _to_json(_plain(others)) if others else None,
+        "content": _text(values.get("content")),
+        "style": [_style_shown(entry) for entry in entries[:_MAX_STYLES_SHOWN] if isinstance(entry, Mapping)],
+        "extra": extra if extra is None or len(extra) <= _MAX_EXTRA_BYTES else None,
     }
+
+
+def _style_shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+    weight = entry.get("weight")
+    return {"uri": _text(entry.get("uri")), "weight": float(weight) if isinstance(weight, int | float) else None}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)[:_MAX_URI_BYTES]
 
 
 def _line(error: Exception) -> str:
