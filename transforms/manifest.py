@@ -117,7 +117,10 @@ def _files(uri: str) -> list[str]:
 
 def _row_group_sizes(file: str) -> list[int]:
     with _parquet(file) as source:
-        _check_schema(file, source.schema_arrow)
+        try:
+            _check_schema(file, source.schema_arrow)
+        except UnicodeDecodeError as error:
+            raise ManifestError(f"{file}: the name of a column is not UTF-8") from error
         groups = [source.metadata.row_group(index) for index in range(source.num_row_groups)]
     for number, group in enumerate(groups):
         for name, claimed, most in (
@@ -135,7 +138,7 @@ def _parquet(file: str) -> pq.ParquetFile:
             return pq.ParquetFile(file)
         handle = FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED)
         return pq.ParquetFile(handle, pre_buffer=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{file}: not a readable Parquet file: {_line(error)}") from error
 
 
