@@ -7,7 +7,7 @@ from typing import Any
 import apache_beam as beam
 
 from transforms import manifest, resolve
-from transforms.batching import BatchRuns
+from transforms.batching import BatchLimits, BatchRuns
 from transforms.commit import record_failure
 from transforms.dataset import WriteDataset
 from transforms.gallery_page import write_gallery
@@ -31,8 +31,7 @@ class Job:
       output: where everything goes.
       fingerprints: (backbone, weights) -> fingerprint of the weights published in the output directory.
       description: the content of job.json.
-      batch_size: runs to a batch; None chooses by size.
-      max_batch_secs: a batch is kept shorter than this, by estimate.
+      limits: what bounds a batch.
       stylize: how runs are computed.
       stylize_hints: Beam's resource hints for the step that computes them, and for no other.
       dataset: what dataset/ holds, see DATASET_MODES; None chooses by the size of the pictures.
@@ -42,8 +41,7 @@ class Job:
     output: Output
     fingerprints: Mapping[tuple[str, str], str]
     description: Mapping[str, Any]
-    batch_size: int | None = None
-    max_batch_secs: float = 600.0
+    limits: BatchLimits = BatchLimits()
     stylize: StylizeOptions = StylizeOptions()
     stylize_hints: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dataset: str | None = None
@@ -68,7 +66,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
         {"runs": runs | "KeyByRunId" >> beam.Map(lambda run: (run.run_id, run)), "finished": finished}
         | "JoinFinished" >> beam.CoGroupByKey()
         | "LeaveOutFinished" >> beam.FlatMapTuple(_to_compute)
-        | "BatchRuns" >> BatchRuns(job.batch_size, job.max_batch_secs)
+        | "BatchRuns" >> BatchRuns(job.limits)
         | "SpreadBatches" >> beam.Reshuffle()
         | "StylizeRuns" >> beam.ParDo(StylizeRuns(output, job.stylize)).with_resource_hints(**job.stylize_hints)
     )

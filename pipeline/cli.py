@@ -188,13 +188,10 @@ def _plan(known: argparse.Namespace, _: Sequence[str]) -> int:
 def _run(_: argparse.Namespace, arguments: Sequence[str]) -> int:
     import_tensorflow()
     from pipeline.run import run
+    from pipeline.stop_signals import stop_well
 
-    # Not as exceptions: Beam would take them for errors of the step that they happen to interrupt.
-    before = signal.signal(signal.SIGINT, lambda *_: _stop(130))
-    try:
+    with stop_well():
         summary = run(arguments)
-    finally:
-        signal.signal(signal.SIGINT, before)
     if summary is None:
         print("submitted")
         return DONE
@@ -299,7 +296,6 @@ def _terminated(*_: Any) -> NoReturn:
 
 
 def _stop(status: int) -> NoReturn:
-    _say("stopped; what is finished is kept, the same command goes on from there")
-    # Beam's worker threads would keep a normal exit waiting; everything written is whole at any moment.
+    _say("stopped")
     sys.stdout.flush()
     os._exit(status)

@@ -1,6 +1,7 @@
 """The options of `stylebeam run`, and the check that Beam itself does not make: unknown ones are errors."""
 
 import argparse
+import math
 from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
@@ -52,10 +53,32 @@ class StyleBeamOptions(PipelineOptions):
         )
         parser.add_argument(
             "--max_batch_secs",
-            type=float,
+            type=positive_number,
             default=600.0,
             metavar="S",
             help="keep batches shorter than this, by estimate (default: 600)",
+        )
+        parser.add_argument(
+            "--device_memory_gb",
+            type=positive_number,
+            metavar="GB",
+            help="memory of the device that computes; bounds batches (default: the GPU type's, or this machine's)",
+        )
+        parser.add_argument(
+            "--checkpoint_secs",
+            type=positive_number,
+            default=120.0,
+            metavar="S",
+            help="save running pictures this often; a killed worker loses at most that much (default: 120)",
+        )
+        parser.add_argument(
+            "--run_timeout_secs",
+            type=positive_number,
+            metavar="S",
+            help="a run that computes for longer fails; the next job goes on with it (default: no limit)",
+        )
+        parser.add_argument(
+            "--xla", action="store_true", help="compile with XLA on GPUs, anew for each size of pictures"
         )
         parser.add_argument(
             "--deterministic",
@@ -83,6 +106,14 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text}")
+    return number
+
+
+def positive_number(text: str) -> float:
+    """Parses a finite number above 0, for argparse."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number > 0, got {text}")
     return number
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.plan_sizes import too_small
 from pipeline.run_counts import RunCounter
 from transforms import storage
-from transforms.batching import batch_size_of
+from transforms.batching import BatchLimits, batch_size_of
 from transforms.columns import number_combinations, number_values, to_rows, to_values
 from transforms.manifest import (
     ManifestSlice,
@@ -136,7 +136,7 @@ class RowPlanner:
         return rows[can_run], numbers[combinations[can_run]]
 
     def _group(self, run: Run) -> int:
-        return self._counter.number(run, batch_size_of(run, self._batch_size, self._max_batch_secs))
+        return self._counter.number(run, batch_size_of(run, BatchLimits(self._batch_size, self._max_batch_secs)))
 
     def _looked_at_alone(
         self, batch: pa.RecordBatch, rows: np.ndarray, part: ManifestSlice, offset: int

@@ -13,18 +13,18 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.build import Job, define_pipeline
+from pipeline.computing import batch_limits, stylize_options
 from pipeline.dataflow import GpuWorkers, gpu_workers, only_submits
 from pipeline.options import OptionError, StyleBeamOptions, parse_options
 from pipeline.process import this_process
 from pipeline.progress_bar import run_bar
-from stylecore.engines import MissingGpuError, check_gpu
+from stylecore.devices import MissingGpuError, check_gpu
 from stylecore.version import __version__
 from transforms import storage
 from transforms.layout import JSON, Output
 from transforms.manifest import distinct_backbones, open_manifest
 from transforms.metrics import job_json, summary
 from transforms.networks import publish_weights
-from transforms.stylize import StylizeOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,9 +92,8 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
         output=output,
         fingerprints=fingerprints,
         description=description,
-        batch_size=options.batch_size,
-        max_batch_secs=options.max_batch_secs,
-        stylize=StylizeOptions(deterministic=options.deterministic, require_gpu=workers.required),
+        limits=batch_limits(options),
+        stylize=stylize_options(options, require_gpu=workers.required),
         stylize_hints=workers.hints,
         dataset=options.dataset,
     )

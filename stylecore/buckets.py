@@ -52,6 +52,6 @@ def bucket_of(config: StyleConfig, weights_sha256: str, height: int, width: int)
     return Bucket(step_kind(config, weights_sha256), height, width, tuple(scale for scale, _ in config.pyramid))
 
 
-def default_batch_size(height: int, width: int) -> int:
-    """Returns how many pictures of this size make a good batch."""
-    return max(1, min(MAX_BATCH_SIZE, BATCH_PIXELS // (height * width)))
+def default_batch_size(height: int, width: int, pixels: int = BATCH_PIXELS) -> int:
+    """Returns how many pictures of this size make a good batch, which has up to so many pixels."""
+    return max(1, min(MAX_BATCH_SIZE, pixels // (height * width)))

@@ -4,10 +4,11 @@ Every image of the batch carries its own weights, limits and state; one that is 
 go on. At a constant batch size an image's result does not depend, to the bit, on its neighbours.
 """
 
+import functools
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cachetools
 import keras
@@ -22,6 +23,7 @@ from stylecore.optimizers import Adam
 from stylecore.problems import Problem
 
 Tensor = Any
+Returned = TypeVar("Returned")
 
 OPTIMIZERS: dict[str, Any] = {"adam": Adam, "lbfgs": Lbfgs}
 TARGET_CACHE_BYTES = 512 * 2**20
@@ -66,19 +68,31 @@ class LoopState(NamedTuple):
     window: Tensor
 
 
+def _on_device(method: Callable[..., Returned]) -> Callable[..., Returned]:
+    @functools.wraps(method)
+    def placed(engine: "Engine", *arguments: Any, **options: Any) -> Returned:
+        with tf.device(engine._device):
+            return method(engine, *arguments, **options)
+
+    return placed
+
+
 class Engine:
     """The compiled steps of one StepKind, with caches of content and style targets.
 
     Args:
       kind: what is fixed in the compiled step.
-      network: the whole backbone with the weights that `kind` names.
+      network: the whole backbone with the weights that `kind` names, on the same device.
+      device: TensorFlow's name of it; empty leaves the choice to TensorFlow.
       xla: compiles the objective with XLA, anew for each size of batch and images; for GPUs.
     """
 
-    def __init__(self, kind: StepKind, network: keras.Model, xla: bool = False) -> None:
+    def __init__(self, kind: StepKind, network: keras.Model, device: str = "", xla: bool = False) -> None:
         self.kind = kind
+        self._device = device
         layers = sorted({*kind.content_layers, *kind.style_layers})
-        self._features = FeatureExtractor(network, layers, kind.pooling, kind.precision)
+        with tf.device(device):
+            self._features = FeatureExtractor(network, layers, kind.pooling, kind.precision)
         self._objective = Objective(self._features, kind.content_layers, kind.style_layers, kind.content_loss)
         self._optimizer = OPTIMIZERS[kind.optimizer]
         self._targets = cachetools.LRUCache(TARGET_CACHE_BYTES, getsizeof=_bytes_of)
@@ -111,6 +125,7 @@ class Engine:
         """Remembers that larger batches of this size exceed the device's memory."""
         self._fitting[height, width] = min(size, self.fitting_size(height, width))
 
+    @_on_device
     def batch(self, problems: Sequence[Problem]) -> Batch:
         """Stacks problems of one bucket; their targets come from the cache where they can."""
         configs = [problem.config for problem in problems]
@@ -136,6 +151,7 @@ class Engine:
             np.zeros(max(1, problem.config.early_stop_window), np.float32),
         )
 
+    @_on_device
     def start(self, problems: Sequence[Problem], states: Sequence[LoopState] | None = None) -> LoopState:
         """Returns the state of a batch from which `advance` goes on.
 
@@ -153,6 +169,7 @@ class Engine:
         window = single.window[: max(1, problem.config.early_stop_window)]
         return single._replace(optimizer=self._optimizer.packed(single.optimizer), window=window)
 
+    @_on_device
     def advance(self, state: LoopState, batch: Batch, evaluations: int) -> tuple[LoopState, Tensor, Losses]:
         """Makes up to `evaluations` evaluations.
 
@@ -167,6 +184,7 @@ class Engine:
             )
         return self._advance(state, batch, evaluations)
 
+    @_on_device
     def measure(self, image: np.ndarray, batch: Batch, index: int) -> Losses:
         """Returns the losses, as floats, of an 8-bit picture [height, width, 3] for problem `index` of the batch."""
         single = tf.nest.map_structure(lambda t: t[index : index + 1], (batch.targets, batch.weights))
@@ -176,6 +194,7 @@ class Engine:
             self._measure = tf.function(self._objective, input_signature=specs)
         return Losses(*(float(term[0]) for term in self._measure(*arguments)))
 
+    @_on_device
     def losses_and_gradient(self, images: Tensor, batch: Batch) -> tuple[Losses, Tensor]:
         """Evaluates the objective once, outside of the loop."""
         return self._objective.value_and_gradient(tf.convert_to_tensor(images), batch.targets, batch.weights)

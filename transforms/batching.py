@@ -8,13 +8,17 @@ from typing import Any
 
 import apache_beam as beam
 
-from stylecore.buckets import default_batch_size
+from stylecore.buckets import BATCH_PIXELS, default_batch_size
+from stylecore.costs import evaluation_cost
+from stylecore.pyramid import stage_iterations, stage_sizes
 from transforms.records import Run
 
 # A shard is grouped and sorted in one worker's memory; a run weighs one to two kilobytes.
 RUNS_PER_SHARD = 512
 # Two CPU cores on VGG19 to conv5_2: 0.36 seconds at 256x256 in batches, see benchmarks/step_time.py.
-ESTIMATED_SECS_PER_PIXEL_AND_ITERATION = 5.5e-6
+CPU_SECS_PER_PIXEL_AND_ITERATION = 5.5e-6
+# What the network's own weights, the caches of targets and the rest of the process take is left free.
+BUDGET_SHARE = 0.6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,19 +29,43 @@ class RunBatch:
     runs: tuple[Run, ...]
 
 
-def batch_size_of(run: Run, option: int | None, max_batch_secs: float) -> int:
-    """Returns the batch size of a run: from its shape, length and the option, never from what is left to do."""
-    size = option or default_batch_size(run.height, run.width)
-    secs = max(1, run.row.config.iterations) * run.height * run.width * ESTIMATED_SECS_PER_PIXEL_AND_ITERATION
-    return max(1, min(size, int(max_batch_secs / secs)))
+@dataclasses.dataclass(frozen=True)
+class BatchLimits:
+    """What bounds a batch.
+
+    Attributes:
+      batch_size: runs to a batch; None chooses by their size.
+      max_secs: a batch is kept shorter than this, by estimate.
+      pixels: beyond so many in a batch the device gains nothing.
+      memory_bytes: of the device; None if that is not known.
+      secs_per_pixel_and_iteration: of the device, for the estimate.
+    """
+
+    batch_size: int | None = None
+    max_secs: float = 600.0
+    pixels: int = BATCH_PIXELS
+    memory_bytes: int | None = None
+    secs_per_pixel_and_iteration: float = CPU_SECS_PER_PIXEL_AND_ITERATION
 
 
-def slice_batches(runs: Iterable[Run], option: int | None, max_batch_secs: float) -> Iterator[RunBatch]:
+def batch_size_of(run: Run, limits: BatchLimits) -> int:
+    """Returns the batch size of a run: from its shape, length and the limits, never from what is left to do."""
+    config = run.row.config
+    size = limits.batch_size or default_batch_size(run.height, run.width, limits.pixels)
+    if limits.memory_bytes is not None:
+        held = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
+        size = min(size, int(limits.memory_bytes * BUDGET_SHARE / held))
+    stages = zip(stage_sizes(config, run.height, run.width), stage_iterations(config), strict=True)
+    pixel_iterations = sum(height * width * max(1, iterations) for (height, width), iterations in stages)
+    return max(1, min(size, int(limits.max_secs / (pixel_iterations * limits.secs_per_pixel_and_iteration))))
+
+
+def slice_batches(runs: Iterable[Run], limits: BatchLimits) -> Iterator[RunBatch]:
     """Slices runs of one bucket: neighbours share length and images, so that a batch ends together."""
     waiting: list[Run] = []
     size = 0
     for run in sorted(runs, key=_order):
-        own_size = batch_size_of(run, option, max_batch_secs)
+        own_size = batch_size_of(run, limits)
         if waiting and (len(waiting) == size or own_size != size):
             yield RunBatch(size, tuple(waiting))
             waiting = []
@@ -54,10 +82,9 @@ def _order(run: Run) -> tuple[Any, ...]:
 class BatchRuns(beam.PTransform):
     """Runs -> RunBatch; no group grows with the whole grid, and no bucket is bound to one worker."""
 
-    def __init__(self, batch_size: int | None, max_batch_secs: float) -> None:
+    def __init__(self, limits: BatchLimits) -> None:
         super().__init__()
-        self._batch_size = batch_size
-        self._max_batch_secs = max_batch_secs
+        self._limits = limits
 
     def expand(self, runs: Any) -> Any:
         """See beam.PTransform."""
@@ -67,8 +94,7 @@ class BatchRuns(beam.PTransform):
             keyed
             | "Shard" >> beam.Map(shard, beam.pvalue.AsDict(counts)).with_output_types(tuple[tuple[str, int], Run])
             | "GroupShards" >> beam.GroupByKey()
-            | "Slice"
-            >> beam.FlatMapTuple(lambda _, group: slice_batches(group, self._batch_size, self._max_batch_secs))
+            | "Slice" >> beam.FlatMapTuple(lambda _, group: slice_batches(group, self._limits))
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from stylecore.engines import device_name
+from stylecore.devices import device_name
 from stylecore.images import ImageError, decode_image, encode_png, read_png_record, thumbnail
 from stylecore.results import Result
 from stylecore.version import __version__
@@ -48,17 +48,27 @@ def run_record(run: Run, result: Result) -> dict[str, Any]:
     }
 
 
-def commit_result(output: Output, run: Run, result: Result) -> dict[str, Any]:
+def commit_result(output: Output, run: Run, result: Result, untimed: bool = False) -> dict[str, Any]:
     """Makes a finished run durable and returns the record that won; safe to repeat and to race.
+
+    Args:
+      output: where it goes.
+      run: what was computed.
+      result: with a picture.
+      untimed: `seconds` stands in the marker alone, so that the picture has the same bytes whenever it is made.
 
     Raises:
       StorageError: the output cannot be written.
     """
     assert result.image is not None
-    picture = encode_png(result.image, json.dumps(run_record(run, result)))
+    record = run_record(run, result)
+    if untimed:
+        storage.write(output.timing(run.run_id), json.dumps({"seconds": result.seconds}).encode(), JSON)
+        record["seconds"] = None
+    picture = encode_png(result.image, json.dumps(record))
     if not storage.write_once(output.image(run.run_id), picture, PNG):
-        if (record := complete_commit(output, run.run_id)) is not None:
-            return record
+        if (winner := complete_commit(output, run.run_id)) is not None:
+            return winner
         storage.write(output.image(run.run_id), picture, PNG)  # What stood there was damaged.
     return _derive(output, run.run_id, picture)
 
@@ -75,11 +85,26 @@ def complete_commit(output: Output, run_id: str) -> dict[str, Any] | None:
 def _derive(output: Output, run_id: str, picture: bytes) -> dict[str, Any]:
     text = read_png_record(picture)
     record: dict[str, Any] = json.loads(text)
+    if record.get("seconds") is None:
+        record["seconds"] = _seconds_beside(output, run_id)
+        text = json.dumps(record)
     storage.write_once(output.thumb(run_id), thumbnail(decode_image(picture)), WEBP)
-    storage.delete(output.failure(run_id))
+    for leftover in (output.failure(run_id), output.partial(run_id), output.checkpoint(run_id)):
+        storage.delete(leftover)
     # The marker comes last: where it stands, nothing is missing.
     storage.write_once(output.marker(run_id), text.encode(), JSON)
+    storage.delete(output.timing(run_id))
     return record
+
+
+def _seconds_beside(output: Output, run_id: str) -> float | None:
+    """Returns how long the run took, which its picture does not say; None if that is lost."""
+    try:
+        seconds = json.loads(storage.read_bytes(output.timing(run_id)))["seconds"]
+    except (storage.NotFoundError, ValueError, KeyError, TypeError):
+        record = read_marker(output, run_id)  # Another worker was faster.
+        return record["seconds"] if record else None
+    return float(seconds)
 
 
 def finished_record(output: Output, run_id: str) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from transforms import storage
 
 PNG, WEBP, JSON = "image/png", "image/webp", "application/json"
 PARQUET, HDF5 = "application/vnd.apache.parquet", "application/x-hdf5"
+NPZ = "application/x-npz"
 MARKDOWN = "text/markdown; charset=utf-8"
 # What dataset/ holds: nothing, rows with the paths of their pictures, or rows with their pictures.
 DATASET_MODES = ("none", "metadata", "full")
@@ -32,6 +33,18 @@ class Output:
     def failure(self, failure_id: str) -> str:
         """The record of a failure."""
         return storage.join(self.root, "failures", f"{failure_id}.json")
+
+    def checkpoint(self, run_id: str) -> str:
+        """Where a run that is not done was left, see `stylecore.snapshots`."""
+        return storage.join(self.root, "checkpoints", f"{run_id}.npz")
+
+    def timing(self, run_id: str) -> str:
+        """How long a run took, until its marker says so, if its picture must not."""
+        return storage.join(self.root, "checkpoints", f"{run_id}.json")
+
+    def partial(self, run_id: str) -> str:
+        """The last good picture of a run that failed."""
+        return storage.join(self.root, "partial", f"{run_id}.png")
 
     def source(self, sha256: str) -> str:
         """The thumbnail of an input image."""

@@ -76,6 +76,10 @@ class Reason:
         """Describes an exception."""
         return cls(type(error).__name__, " ".join(str(error).split())[:2000] or type(error).__name__)
 
+    def to_dict(self) -> dict[str, str]:
+        """Returns its fields by name."""
+        return dataclasses.asdict(self)
+
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
@@ -87,7 +91,7 @@ class Failure:
 
     def to_json(self) -> bytes:
         """Returns the failure record."""
-        record = {"id": self.id, "run_id": self.run_id, **dataclasses.asdict(self.reason)}
+        record = {"id": self.id, "run_id": self.run_id, **self.reason.to_dict()}
         return json.dumps(record, indent=1, sort_keys=True).encode()
 
 

@@ -2,35 +2,33 @@
 
 import dataclasses
 import functools
-import logging
-import threading
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import apache_beam as beam
 import tensorflow as tf
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
+from stylecore.costs import evaluation_cost
+from stylecore.devices import check_gpu, free_device
 from stylecore.engine import Engine
-from stylecore.engines import check_gpu, get_engine
-from stylecore.images import ImageError
-from stylecore.loop import optimize
-from stylecore.problems import Problem, prepare
-from stylecore.results import Progress, Result
-from transforms import progress
+from stylecore.engines import get_engine
+from stylecore.loop import Optimization
+from stylecore.problems import Problem
+from stylecore.results import DeadlineError, OutOfMemoryError, Progress, Result
+from stylecore.snapshots import Snapshot
+from transforms import progress, stopping
 from transforms.batching import RunBatch
-from transforms.commit import commit_result, finished_record, record_failure
-from transforms.image_files import ChangedError, load_image
+from transforms.checkpoints import save_checkpoints
 from transforms.layout import Output
+from transforms.loading import Loaded, Loading, LoadingError
 from transforms.networks import load_published
-from transforms.records import Failure, Reason, Run
-from transforms.storage import StorageError
+from transforms.records import Reason, Run
+from transforms.settling import Outcome, Settling
 
-logger = logging.getLogger(__name__)
-
-Outcome = tuple[str, dict[str, Any] | Reason]
-
-# One batch at a time has the device, however many threads a worker has.
-_device_lock = threading.Lock()
+LOADING_THREADS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,17 +37,26 @@ class StylizeOptions:
 
     Attributes:
       deterministic: pads short batches and uses deterministic operations: the same bytes on the same kind of device.
+      checkpoint_secs: after so many seconds of computing, and again and again, running pictures are saved.
+      run_timeout_secs: a run that computes for longer fails; None: it may take its time.
+      memory_bytes: of the device; a picture that needs more, by estimate, fails at once. None: it is tried.
+      xla: see Engine; on GPUs alone.
       require_gpu: stops the job on a worker that has no GPU, instead of computing on its CPU for days.
     """
 
     deterministic: bool = False
+    checkpoint_secs: float = 120.0
+    run_timeout_secs: float | None = None
+    memory_bytes: int | None = None
+    xla: bool = False
     require_gpu: bool = False
 
 
 class StylizeRuns(beam.DoFn):
     """RunBatch -> (run_id, record or Reason) for each of its runs.
 
-    Runs that are finished already are not computed again: a bundle that is retried skips what it had done.
+    Runs that are finished already are not computed again: a bundle that is retried skips what it had done. A batch is
+    computed when the next one arrives or the bundle ends, and its images are loaded in between.
 
     Args:
       output: where pictures, markers and failures go.
@@ -67,71 +74,128 @@ class StylizeRuns(beam.DoFn):
             check_gpu()
         if self._options.deterministic:
             tf.config.experimental.enable_op_determinism()
+        self._loading_pool = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
+
+    def start_bundle(self) -> None:
+        """See beam.DoFn."""
+        self._next: Loading | None = None
+        self._settling = Settling(self._output, untimed=self._options.deterministic)
 
     def process(self, batch: RunBatch) -> Iterator[Outcome]:
         """See beam.DoFn."""
-        with _device_lock:
-            runs: list[Run] = []
-            for run in batch.runs:
-                if (record := finished_record(self._output, run.run_id)) is not None:
-                    progress.finished(1)
-                    yield run.run_id, record
-                else:
-                    runs.append(run)
-            if runs:
-                yield from self._compute(runs, batch.size if self._options.deterministic else None)
+        current, self._next = self._next, Loading(self._loading_pool, self._output, batch)
+        if current:
+            yield from self._stylize(current)
 
-    def _compute(self, runs: list[Run], padded_size: int | None) -> Iterator[Outcome]:
-        kind = runs[0].bucket.kind
-        engine = get_engine(kind, functools.partial(_load_network, self._output, kind.backbone, kind.weights_sha256))
-        ready: list[tuple[Run, Problem]] = []
-        for run in runs:
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """See beam.DoFn."""
+        window = GlobalWindow()
+        outcomes = self._stylize(self._next) if self._next else iter(())
+        for outcome in (*outcomes, *self._counted(self._settling.all())):
+            yield WindowedValue(outcome, window.max_timestamp(), [window])
+        self._settling.close()
+
+    def teardown(self) -> None:
+        """See beam.DoFn."""
+        self._loading_pool.shutdown(cancel_futures=True)
+
+    def _stylize(self, loading: Loading) -> Iterator[Outcome]:
+        try:
+            with free_device() as device, stopping.work():
+                stopping.check()
+                unfinished: list[tuple[Run, Loaded]] = []
+                for run, loaded in loading.results():
+                    if loaded.record is not None:
+                        progress.finished(1)
+                        yield run.run_id, loaded.record
+                    else:
+                        unfinished.append((run, loaded))
+                yield from self._optimize(unfinished, device, loading.batch.size)
+        except BaseException:
+            # Whoever takes the bundle up again must not meet our writes; and what is done shall be kept.
+            if self._next:
+                self._next.cancel()
+            self._settling.wait()
+            raise
+
+    def _optimize(self, unfinished: list[tuple[Run, Loaded]], device: str, size: int) -> Iterator[Outcome]:
+        ready: list[tuple[Run, Problem, Snapshot | None]] = []
+        for run, loaded in unfinished:
             try:
-                ready.append((run, load_problem(run, engine)))
-            except (StorageError, ImageError, ChangedError, ValueError) as error:
-                yield self._fail(run, error)
+                ready.append((run, self._checked(run, loaded, device), loaded.snapshot))
+            except (*LoadingError, OutOfMemoryError) as error:
+                self._settling.submit(run, Result(error=error))
         if not ready:
             return
-        problems = [problem for _, problem in ready]
-        for index, result in optimize(engine, problems, batch_size=padded_size, on_progress=_report):
-            yield self._settle(ready[index][0], result)
+        runs, problems, snapshots = zip(*ready, strict=True)
+        optimization = Optimization(
+            self._engine(runs[0], device),
+            problems,
+            batch_size=size if self._options.deterministic else None,
+            timeout_secs=self._options.run_timeout_secs,
+            snapshots={index: snapshot for index, snapshot in enumerate(snapshots) if snapshot},
+        )
+        running = _Running(self._output, runs, optimization, self._options.checkpoint_secs)
+        for event in optimization.events():
+            if isinstance(event, Progress):
+                running.report(event)
+            else:
+                self._settling.submit(*running.settled(*event))
+            yield from self._counted(self._settling.done())
 
-    def _settle(self, run: Run, result: Result) -> Outcome:
-        if result.error is not None:
-            return self._fail(run, result.error)
-        record = commit_result(self._output, run, result)
-        self._computed.inc()
-        progress.finished(1)
-        return run.run_id, record
+    def _checked(self, run: Run, loaded: Loaded, device: str) -> Problem:
+        """Returns a run's problem, or raises why it cannot be computed."""
+        if loaded.error is not None:
+            raise loaded.error
+        assert loaded.problem is not None
+        self._engine(run, device).check(loaded.problem)
+        check_memory(run, self._options.memory_bytes)
+        return loaded.problem
 
-    def _fail(self, run: Run, error: Exception) -> Outcome:
-        reason = Reason.of(error)
-        record_failure(self._output, Failure(run.run_id, run.run_id, reason))
-        progress.finished(1)
-        return run.run_id, reason
+    def _engine(self, run: Run, device: str) -> Engine:
+        kind = run.bucket.kind
+        load = functools.partial(load_published, self._output, kind.backbone, kind.weights_sha256)
+        return get_engine(kind, load, device, xla=self._options.xla and "GPU" in device)
 
-
-def load_problem(run: Run, engine: Engine) -> Problem:
-    """Loads a run's images, checks them against what was probed, and brings them to their sizes.
-
-    Raises:
-      StorageError, ImageError, ChangedError: an image that cannot be had any more.
-      ValueError: an image too small for the layers.
-    """
-    content = load_image(run.row.content_uri, run.content_sha256)
-    styles = [
-        (load_image(style.uri, sha256), style.weight)
-        for style, sha256 in zip(run.row.styles, run.style_sha256, strict=True)
-    ]
-    problem = prepare(content, styles, run.row.config)
-    engine.check(problem)
-    return problem
-
-
-def _load_network(output: Output, backbone: str, fingerprint: str) -> Any:
-    logger.info("loading %s %s", backbone, fingerprint[:16])
-    return load_published(output, backbone, fingerprint)
+    def _counted(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        # Beam's counters know the threads of Beam alone.
+        for outcome in outcomes:
+            if not isinstance(outcome[1], Reason):
+                self._computed.inc()
+            yield outcome
 
 
-def _report(state: Progress) -> None:
-    progress.optimizing(int(state.iterations.max()), state.median_losses())
+class _Running:
+    """The runs of a batch while they are computed: reported, saved from time to time and when somebody stops us."""
+
+    def __init__(self, output: Output, runs: Sequence[Run], optimization: Optimization, checkpoint_secs: float) -> None:
+        self._output = output
+        self._runs = dict(enumerate(runs))
+        self._optimization = optimization
+        self._checkpoint_secs = checkpoint_secs
+        self._saved = time.monotonic()
+
+    def report(self, state: Progress) -> None:
+        """Tells how far the runs are; saves them if it is time or we shall stop, and then raises StoppedError."""
+        progress.optimizing(int(state.iterations.max()), state.median_losses())
+        if stopping.is_requested() or time.monotonic() - self._saved >= self._checkpoint_secs:
+            snapshots = {run.run_id: self._optimization.snapshot(index) for index, run in self._runs.items()}
+            save_checkpoints(self._output, snapshots)
+            self._saved = time.monotonic()
+        stopping.check()
+
+    def settled(self, index: int, result: Result) -> tuple[Run, Result, Snapshot | None]:
+        """Lets go of a run that is done, with where it was left if another attempt shall go on from there."""
+        out_of_time = isinstance(result.error, DeadlineError)
+        return self._runs.pop(index), result, self._optimization.snapshot(index) if out_of_time else None
+
+
+def check_memory(run: Run, memory_bytes: int | None) -> None:
+    """Raises OutOfMemoryError if a run needs more memory than there is, by estimate, even alone."""
+    config = run.row.config
+    needed = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
+    if memory_bytes is not None and needed > memory_bytes:
+        raise OutOfMemoryError(
+            f"image_size must be smaller: {run.width}x{run.height} pixels need about {needed / 2**30:.1f} GiB, "
+            f"and the device has {memory_bytes / 2**30:.1f}"
+        )

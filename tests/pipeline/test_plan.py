@@ -232,14 +232,14 @@ def test_batches_are_counted_as_the_job_makes_them(seed, monkeypatch):
     finished = {run.run_id for run in runs[:50]}
     todo = [run for run in runs if run.run_id not in finished]
     buckets = Counter(batching.bucket_key(run) for run in todo)
-    groups = [counter.number(run, batching.batch_size_of(run, None, 600)) for run in runs]
+    groups = [counter.number(run, batching.batch_size_of(run, batching.BatchLimits())) for run in runs]
     counter.add(np.array([int(run.run_id, 16) for run in runs], np.uint64), np.array(groups))
     for run in todo:
         key, run = batching.shard((batching.bucket_key(run), run), buckets)
         shards.setdefault(key, []).append(run)
     expected = Counter()
     for group in shards.values():
-        for batch in batching.slice_batches(group, None, 600):
+        for batch in batching.slice_batches(group, batching.BatchLimits()):
             expected[batch.runs[0].bucket] += 1
     counts = counter.counts(np.array([int(run_id, 16) for run_id in finished], np.uint64))
     assert {entry.bucket: entry.batches for entry in counts.buckets} == expected

@@ -194,7 +194,7 @@ def test_a_damaged_marker_does_not_cost_the_row(inputs):
 def test_the_network_is_loaded_once_for_all_bundles(inputs, caplog):
     sizes = [{**TINY, "image_size": size, "weights": "random:77"} for size in (32, 40, 48, 56)]
     rows = [{"content": "content.png", "style": "style_a.png", "config": config} for config in sizes]
-    with caplog.at_level(logging.INFO, logger="transforms.stylize"):
+    with caplog.at_level(logging.INFO, logger="stylecore.engines"):
         for name in ("one", "two"):
             run(["--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(inputs / name)])
     assert sum("loading vgg19" in record.message for record in caplog.records) == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stylecore import StyleConfig
 from transforms import batching
-from transforms.batching import BatchRuns, batch_size_of, slice_batches
+from transforms.batching import BatchLimits, BatchRuns, batch_size_of, slice_batches
 from transforms.records import ManifestRow, Run, WeightedUri
 
 _numbers = itertools.count()
@@ -40,22 +40,37 @@ sizes = st.tuples(st.integers(1, 40), st.integers(1, 8))
 @given(st.lists(st.integers(0, 2000), min_size=1, max_size=60), st.integers(1, 8))
 def test_every_run_once_in_full_batches_of_like_length(iterations, size):
     runs = [make_run(8, 8, count) for count in iterations]
-    batches = list(slice_batches(runs, size, 600.0))
+    batches = list(slice_batches(runs, BatchLimits(size)))
     assert sorted(run.run_id for batch in batches for run in batch.runs) == sorted(run.run_id for run in runs)
     assert all(len(batch.runs) == batch.size for batch in batches[:-1])
     lengths = [run.row.config.iterations for batch in batches for run in batch.runs]
     assert lengths == sorted(lengths)
-    assert [batch.runs for batch in slice_batches(runs[::-1], size, 600.0)] == [batch.runs for batch in batches]
+    assert [batch.runs for batch in slice_batches(runs[::-1], BatchLimits(size))] == [batch.runs for batch in batches]
 
 
 def test_long_runs_get_smaller_batches():
-    assert batch_size_of(make_run(256, 256, 100), 8, 600.0) == 8
-    assert batch_size_of(make_run(256, 256, 1500), 8, 600.0) == 1
-    assert batch_size_of(make_run(256, 256, 100_000), 8, 600.0) == 1
+    assert batch_size_of(make_run(256, 256, 100), BatchLimits(8)) == 8
+    assert batch_size_of(make_run(256, 256, 1500), BatchLimits(8)) == 1
+    assert batch_size_of(make_run(256, 256, 100_000), BatchLimits(8)) == 1
+
+
+def test_batches_keep_to_the_memory_of_the_device():
+    def size(gigabytes, *option, side=128, **config):
+        return batch_size_of(make_run(side, side, 1, **config), BatchLimits(*option, memory_bytes=gigabytes * 10**9))
+
+    assert [size(gigabytes) for gigabytes in (0.2, 0.5, 100)] == [1, 4, 8]
+    assert size(0.5, optimizer="lbfgs", history_size=100) < 4
+    assert size(1, 8, side=4096) == 1
+
+
+def test_a_fast_device_gets_longer_batches():
+    long = make_run(256, 256, 1500, pyramid=((0.5, 0.5), (1.0, 0.5)))
+    assert batch_size_of(long, BatchLimits(8)) == 1
+    assert batch_size_of(long, BatchLimits(8, secs_per_pixel_and_iteration=1e-7)) == 8
 
 
 def test_batch_size_follows_from_the_shape():
-    assert [batch_size_of(make_run(side, side, 1), None, 600.0) for side in (16, 64, 128, 256, 1024)] == [
+    assert [batch_size_of(make_run(side, side, 1), BatchLimits()) for side in (16, 64, 128, 256, 1024)] == [
         64,
         32,
         8,
@@ -76,7 +91,7 @@ def test_the_transform_batches_by_bucket_and_shards_large_ones(monkeypatch):
         assert max(len(batch.runs) for batch in batches) <= 4
 
     with TestPipeline() as pipeline:
-        assert_that(pipeline | beam.Create(runs) | BatchRuns(4, 600.0), check)
+        assert_that(pipeline | beam.Create(runs) | BatchRuns(BatchLimits(4)), check)
 
 
 @pytest.mark.parametrize(

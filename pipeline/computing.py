@@ -1,0 +1,76 @@
+"""What the options and the device say about computing: how large batches are, and how runs are computed."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+
+from pipeline.estimates import Device
+from pipeline.gpus import Gpu, parse_gpu
+from pipeline.options import StyleBeamOptions
+from stylecore.buckets import BATCH_PIXELS, step_kind
+from stylecore.config import StyleConfig
+from stylecore.costs import evaluation_cost
+from transforms.batching import CPU_SECS_PER_PIXEL_AND_ITERATION, BatchLimits
+from transforms.stylize import StylizeOptions
+
+# So many pictures of 256x256 fill any GPU of ours; not measured, there was none.
+GPU_BATCH_PIXELS = 64 * 256 * 256
+_MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def batch_limits(options: PipelineOptions) -> BatchLimits:
+    """Returns what bounds batches: the options, and the memory and speed of the device that is asked for or is here."""
+    own = options.view_as(StyleBeamOptions)
+    gpu = parse_gpu(own.gpu)[0] if own.gpu else None
+    return BatchLimits(
+        batch_size=own.batch_size,
+        max_secs=own.max_batch_secs,
+        pixels=GPU_BATCH_PIXELS if gpu else BATCH_PIXELS,
+        memory_bytes=device_memory_bytes(options),
+        secs_per_pixel_and_iteration=_secs_per_pixel_and_iteration(gpu),
+    )
+
+
+def stylize_options(options: PipelineOptions, require_gpu: bool) -> StylizeOptions:
+    """Returns how runs are computed."""
+    own = options.view_as(StyleBeamOptions)
+    return StylizeOptions(
+        deterministic=own.deterministic,
+        checkpoint_secs=own.checkpoint_secs,
+        run_timeout_secs=own.run_timeout_secs,
+        memory_bytes=device_memory_bytes(options),
+        xla=own.xla,
+        require_gpu=require_gpu,
+    )
+
+
+def device_memory_bytes(options: PipelineOptions) -> int | None:
+    """Returns the memory of the device that computes; None where that cannot be known from here."""
+    own = options.view_as(StyleBeamOptions)
+    if own.device_memory_gb:
+        return int(own.device_memory_gb * 1e9)
+    if own.gpu:
+        return parse_gpu(own.gpu)[0].memory_bytes
+    if options.view_as(StandardOptions).runner not in (None, "DirectRunner"):
+        return None
+    direct = options.view_as(DirectOptions)
+    processes = direct.direct_num_workers if direct.direct_running_mode == "multi_processing" else 1
+    return machine_memory_bytes() // max(1, processes or os.cpu_count() or 1)
+
+
+def machine_memory_bytes() -> int:
+    """Returns the memory of this machine, or of the container if that has less."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in _MEMORY_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # Not there, or "max".
+            limits.append(int(Path(path).read_text()))
+    return min(limits)
+
+
+def _secs_per_pixel_and_iteration(gpu: Gpu | None) -> float:
+    if gpu is None:
+        return CPU_SECS_PER_PIXEL_AND_ITERATION
+    kind = step_kind(StyleConfig(), "")
+    return Device.of_gpu(gpu).evaluation_secs(evaluation_cost(kind, 256, 256), "float32") / 256**2

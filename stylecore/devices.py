@@ -1,0 +1,60 @@
+"""What the optimisation runs on: GPUs where TensorFlow sees them, else the CPU; one batch at a time on each."""
+
+import contextlib
+import functools
+import queue
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+
+class MissingGpuError(RuntimeError):
+    """A GPU was promised and TensorFlow sees none."""
+
+
+def check_gpu() -> None:
+    """Raises MissingGpuError if TensorFlow sees no GPU."""
+    if not tf.config.list_physical_devices("GPU"):
+        raise MissingGpuError(
+            "this worker was promised a GPU and TensorFlow sees none: check its driver and the container's CUDA"
+        )
+
+
+def device_name() -> str:
+    """Returns what the optimisation runs on: the first GPU's name, or "CPU"."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "CPU"
+    return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
+
+
+@contextlib.contextmanager
+def free_device() -> Iterator[str]:
+    """Lends a device that no other batch of this process has; waits until there is one."""
+    devices = _free_devices()
+    device = devices.get()
+    try:
+        yield device
+    finally:
+        devices.put(device)
+
+
+@functools.cache
+def _free_devices() -> "queue.SimpleQueue[str]":
+    _share_gpu_memory()
+    free: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for device in device_names():
+        free.put(device)
+    return free
+
+
+def device_names() -> list[str]:
+    """Returns TensorFlow's names of all GPUs, or of the CPU if there is none."""
+    return [device.name for device in tf.config.list_logical_devices("GPU")] or ["/device:CPU:0"]
+
+
+def _share_gpu_memory() -> None:
+    """Lets TensorFlow take GPU memory as it needs it; too late once it has begun, and then it is as it is."""
+    with contextlib.suppress(RuntimeError):
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
