@@ -18,7 +18,7 @@ from gcs_emulator import put
 
 from pipeline.run import run
 from stylecore.config import StyleConfig
-from stylecore.engines import MissingGpuError
+from stylecore.devices import MissingGpuError
 from transforms import storage
 from transforms.batching import RunBatch
 from transforms.layout import Output
