@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.status import RUNNING, StatusReader
+from pipeline.status import RUNNING, StatusReader, read_record
 from pipeline.text import plural, size
 from transforms import storage
-from transforms.commit import read_marker
 from transforms.layout import Output
 
 CHECKPOINT, PARTIAL = "checkpoint", "partial picture"
@@ -118,8 +117,8 @@ def _unused_weights(output: Output) -> Sequence[Leftover]:
     for name in storage.list_names(storage.join(output.root, "runs"), ".json"):
         if not unused:
             break
-        record = read_marker(output, name.removesuffix(".json"))
-        if record is None or "weights_sha256" not in record:
+        record = read_record(storage.join(output.root, "runs", name))
+        if "weights_sha256" not in record:
             return ()  # What a marker that cannot be read names, nobody knows.
         unused.pop(record["weights_sha256"], None)
     return list(unused.values())

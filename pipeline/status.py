@@ -111,7 +111,7 @@ class StatusReader:
         if (name, updated) not in self._reasons:
             if len(self._reasons) >= MAX_FAILURES_READ:
                 return "not looked into"
-            record = _read_json(storage.join(self._output.root, "failures", name))
+            record = read_record(storage.join(self._output.root, "failures", name))
             self._reasons[name, updated] = str(record.get("error_type", "unreadable record"))
         return self._reasons[name, updated]
 
@@ -120,7 +120,7 @@ def _read_records(output: Output) -> _Records:
     def listed(folder: str, suffix: str = "") -> Iterator[tuple[str, float]]:
         return (found[:2] for found in storage.list_objects(storage.join(output.root, folder), suffix))
 
-    job = _read_json(output.job)
+    job = read_record(output.job)
     markers = np.sort(np.fromiter((updated for _, updated in listed("runs", ".json")), float))
     failures, metrics = dict(listed("failures", ".json")), dict(listed("metrics", ".parquet"))
     others = [updated for folder in _OTHER_SIGNS_OF_LIFE for _, updated in listed(folder)]
@@ -194,8 +194,8 @@ def _started(job: Mapping[str, Any]) -> float:
         return 0.0
 
 
-def _read_json(uri: str) -> Mapping[str, Any]:
-    """A record that vanished, or is no JSON object, is as good as none."""
+def read_record(uri: str) -> Mapping[str, Any]:
+    """Returns a JSON object; one that vanished, or is none, is empty."""
     try:
         record = json.loads(storage.read_bytes(uri, _MAX_JSON_BYTES))
     except (storage.NotFoundError, ValueError):

@@ -10,8 +10,10 @@ which it would write anew for every object.
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import random
+import re
 import socket
 import struct
 import subprocess
@@ -32,6 +34,7 @@ from transforms import cloud_storage, storage
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = 1000
+_BUCKET = re.compile(r"/b/([-.\w]+)(?:/|\?|$)")
 # `python -m pipeline` in a process of its own; Beam would look for credentials for half a minute.
 _COMMAND = (
     "from apache_beam.internal.gcp import auth; auth._Credentials._credentials_init = True; "
@@ -170,7 +173,11 @@ class Emulator:
                 sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 fault = emulator._fault(method, unquote(self.path))
                 if isinstance(fault, int):
-                    self._refuse(HTTPStatus(fault))
+                    self._refuse(HTTPStatus(fault), f"injected: {HTTPStatus(fault).phrase}")
+                    return
+                bucket = _BUCKET.search(self.path)
+                if bucket and bucket[1] not in emulator._storage.buckets:
+                    self._refuse(HTTPStatus.NOT_FOUND, "The specified bucket does not exist.")
                     return
                 if fault == "damaged":
                     sent, fault = sent.replace(b"good", b"evil"), None
@@ -186,9 +193,8 @@ class Emulator:
                     replied.write(reply[: len(reply) * 2 // 3])
                 self._reset()
 
-            def _refuse(self, status: HTTPStatus) -> None:
-                error = {"error": {"code": status.value, "message": f"injected: {status.phrase}"}}
-                data = json.dumps(error).encode()
+            def _refuse(self, status: HTTPStatus, message: str) -> None:
+                data = json.dumps({"error": {"code": status.value, "message": message}}).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
@@ -218,6 +224,9 @@ def emulator() -> Iterator[Emulator]:
 
     patch = pytest.MonkeyPatch()
     _mend(patch)
+    for name in ("gcp_storage_emulator", "api.object"):
+        # Every object that is not there is an error to it.
+        patch.setattr(logging.getLogger(name), "level", logging.CRITICAL)
     # Otherwise Beam looks for credentials for half a minute.
     patch.setattr(auth._Credentials, "_credentials_init", True)
     patch.setattr(auth._Credentials, "_credentials", None)

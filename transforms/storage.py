@@ -264,9 +264,9 @@ def _named_errors(verb: str, uri: str) -> Iterator[None]:
     except StorageError:
         raise
     except (OSError, *cloud_storage.ERRORS) as error:
-        reason = " ".join(cloud_storage.reason(error).split())[:300]
-        # To write where nothing is found means that the bucket is not there: that is worth saying.
-        if verb != "write" and (isinstance(error, FileNotFoundError) or cloud_storage.status(error) == 404):
+        status, reason = cloud_storage.status(error), " ".join(cloud_storage.reason(error).split())[:300]
+        # Where nothing is found to list or to write to, the bucket is missing: that is worth saying.
+        if verb not in ("list", "write") and (isinstance(error, FileNotFoundError) or status == 404):
             raise NotFoundError(f"{uri}: not found") from error
-        forbidden = isinstance(error, PermissionError) or cloud_storage.status(error) in (401, 403)
+        forbidden = isinstance(error, PermissionError) or status in (401, 403)
         raise (ForbiddenError if forbidden else StorageError)(f"{uri}: cannot {verb} it: {reason}") from error

@@ -159,9 +159,11 @@ def test_a_missing_object_is_named(folder):
 
 
 def test_a_missing_bucket_is_told_from_a_missing_object():
-    with pytest.raises(storage.StorageError, match=r"^gs://nowhere/object: cannot write it: 404"):
+    with pytest.raises(storage.StorageError, match=r"^gs://nowhere/object: cannot write it: 404: The specified bucket"):
         storage.write("gs://nowhere/object", b"", "text/plain")
-    with pytest.raises(storage.NotFoundError, match=r"^gs://nowhere/folder: not found$"):
+    with pytest.raises(
+        storage.StorageError, match=r"^gs://nowhere/folder: cannot list it: 404: The specified bucket does"
+    ):
         list(storage.list_names("gs://nowhere/folder"))
 
 

@@ -1,9 +1,12 @@
 """Whole objects or none, and exactly one winner."""
 
 import os
+import random
 import threading
 
 import pytest
+from apache_beam.io.filesystem import BeamIOError, FileMetadata, MatchResult
+from apache_beam.io.localfilesystem import LocalFileSystem
 
 from transforms import storage
 
@@ -96,6 +99,65 @@ def test_listing_and_deleting(tmp_path):
 )
 def test_relative_uris(directory, uri, expected):
     assert storage.resolve(directory, uri) == expected
+
+
+class Flaky(LocalFileSystem):
+    """Another of Beam's file systems: flaky:///path is /path, and any operation fails once in four times."""
+
+    random = random.Random(1)
+    faults = 0
+
+    @classmethod
+    def scheme(cls):
+        return "flaky"
+
+    def _do(self, operation, path, *arguments, **options):
+        if self.random.random() < 0.25:
+            Flaky.faults += 1
+            raise BeamIOError("Operation failed", {path: ConnectionResetError(104, "Connection reset by peer")})
+        here = path.removeprefix("flaky://")
+        return getattr(LocalFileSystem(None), operation)(
+            [here] if operation in ("delete", "match") else here, *arguments, **options
+        )
+
+    def open(self, path, *arguments, **options):
+        return self._do("open", path, *arguments, **options)
+
+    def create(self, path, *arguments, **options):
+        return self._do("create", path, *arguments, **options)
+
+    def exists(self, path):
+        return self._do("exists", path)
+
+    def delete(self, paths):
+        for path in paths:
+            self._do("delete", path)
+
+    def match(self, patterns, limits=None):
+        (result,) = self._do("match", patterns[0])
+        found = [FileMetadata(f"flaky://{m.path}", m.size_in_bytes) for m in result.metadata_list]
+        return [MatchResult(patterns[0], found)]
+
+
+def test_other_file_systems_that_beam_knows_are_retried_too(tmp_path, quick_retries):
+    directory = f"flaky://{tmp_path}"
+    uri = storage.join(directory, "object")
+    storage.check_scheme(uri)
+    assert storage.write_once(uri, b"first", "text/plain")
+    assert not storage.write_once(uri, b"second", "text/plain")
+    storage.write(storage.join(directory, "other"), b"x", "text/plain")
+    assert sorted(storage.list_names(directory)) == ["object", "other"]
+    assert storage.match(storage.join(directory, "x*")) == []
+    assert storage.match(storage.join(directory, "ob*")) == [uri]
+    assert storage.read_bytes(uri) == b"first"
+    with pytest.raises(storage.StorageError, match="object: more than 4 bytes"):
+        storage.read_bytes(uri, limit_bytes=4)
+    storage.delete(uri)
+    storage.delete(uri)
+    assert not storage.exists(uri)
+    with pytest.raises(storage.NotFoundError, match="object: not found"):
+        storage.read_bytes(uri)
+    assert Flaky.faults > 3
 
 
 def test_unknown_schemes_are_refused():
