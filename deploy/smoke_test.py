@@ -14,7 +14,6 @@ import tensorflow as tf
 
 import pipeline.build  # noqa: F401 - what a worker imports to unpickle its steps
 from stylecore import StyleConfig, stylize
-from stylecore.engines import device_name
 
 IN_THE_IMAGE = ("/opt/apache/beam/boot", "/opt/google/dataflow/python_template_launcher")
 CONFIG = StyleConfig(weights="random:1", image_size=256, iterations=50)
@@ -29,10 +28,11 @@ def check_files() -> str:
 
 
 def check_gpu() -> str:
-    """Returns the GPU's name; raises RuntimeError if there is none."""
-    if not tf.config.list_physical_devices("GPU"):
+    """Returns the GPUs' names; raises RuntimeError if there is none."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
         raise RuntimeError("TensorFlow sees no GPU")
-    return device_name()
+    return ", ".join(str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in gpus)
 
 
 def check_picture(config: StyleConfig = CONFIG) -> str:

@@ -19,6 +19,7 @@ from gcs_emulator import put
 from pipeline.run import run
 from stylecore.config import StyleConfig
 from stylecore.devices import MissingGpuError
+from stylecore.precision import Arithmetic
 from transforms import storage
 from transforms.batching import RunBatch
 from transforms.layout import Output
@@ -195,6 +196,6 @@ def make_run(output, bucket, seed):
     styles = (WeightedUri(style, style, 1.0),)
     row = ManifestRow(seed, "m.parquet", f"row-{seed}", content, content, styles, config, None)
     facts = {uri: probe_image(uri)[0] for uri in (content, style)}
-    run = resolve_run(row, facts, publish_weights(output, [(config.backbone, config.weights)], None))
+    run = resolve_run(row, facts, publish_weights(output, [(config.backbone, config.weights)], None), Arithmetic("any"))
     assert isinstance(run, Run)
     return run
