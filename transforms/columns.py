@@ -78,7 +78,7 @@ def _numbers(column: pa.Array) -> np.ndarray:
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         return _list_numbers(column)
     if pa.types.is_dictionary(kind):
-        column = column.dictionary_decode()
+        return _dictionary_numbers(column)
     try:
         return column.dictionary_encode(null_encoding="encode").indices.to_numpy().astype(np.int64)
     except pa.ArrowNotImplementedError:
@@ -87,6 +87,13 @@ def _numbers(column: pa.Array) -> np.ndarray:
 
 def _valid(column: pa.Array) -> np.ndarray:
     return column.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _dictionary_numbers(column: pa.DictionaryArray) -> np.ndarray:
+    """By the dictionary alone, which may hold a value twice, or null: written out, a few bytes can be gigabytes."""
+    numbers = _numbers(pa.concat_arrays([column.dictionary, pa.nulls(1, column.dictionary.type)]))
+    indices = column.indices.cast(pa.int64()).fill_null(len(column.dictionary))
+    return numbers[indices.to_numpy()]
 
 
 def _list_numbers(column: pa.Array) -> np.ndarray:

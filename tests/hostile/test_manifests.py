@@ -65,7 +65,7 @@ JSON_CONFIGS = [
     *bad("unknown field", '{"": 1}', '{"__class__": 1}', '{"\\ud800": 1}', '{"</script>": 1}'),
     *bad("preset must be", '{"preset": "basics"}', '{"preset": 1}', '{"preset": ["basic"]}', '{"preset": {}}'),
     *bad("seed must be", '{"seed": -1}', '{"seed": 1e300}', '{"seed": "1"}', '{"seed": true}', '{"seed": 1.5}'),
-    *bad("learning_rate must be", '{"learning_rate": 0}', '{"learning_rate": 1e999}', '{"learning_rate": 1e39}'),
+    *bad("learning_rate must be", '{"learning_rate": 0}', '{"learning_rate": 1e999}'),
     *bad(
         "style_layers", '{"style_layers": {"conv9_9": 1}}', '{"style_layers": []}', '{"style_layers": {"conv1_1": -1}}'
     ),
