@@ -6,6 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from stylecore.precision import Arithmetic
 from transforms import manifest, resolve
 from transforms.batching import BatchLimits, BatchRuns
 from transforms.commit import record_failure
@@ -31,6 +32,7 @@ class Job:
       output: where everything goes.
       fingerprints: (backbone, weights) -> fingerprint of the weights published in the output directory.
       description: the content of job.json.
+      arithmetic: of the device that computes.
       limits: what bounds a batch.
       stylize: how runs are computed.
       stylize_hints: Beam's resource hints for the step that computes them, and for no other.
@@ -41,6 +43,7 @@ class Job:
     output: Output
     fingerprints: Mapping[tuple[str, str], str]
     description: Mapping[str, Any]
+    arithmetic: Arithmetic
     limits: BatchLimits = BatchLimits()
     stylize: StylizeOptions = StylizeOptions()
     stylize_hints: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -58,7 +61,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     rows = read[manifest.ROWS]
     facts = rows | "ImageUris" >> beam.FlatMap(ManifestRow.image_uris) | "ProbeImages" >> ProbeImages(output)
     resolved = rows | "ResolveRuns" >> beam.ParDo(
-        ResolveRuns(output, job.fingerprints), beam.pvalue.AsDict(facts), recorded_failures
+        ResolveRuns(output, job.fingerprints, job.arithmetic), beam.pvalue.AsDict(facts), recorded_failures
     ).with_outputs(resolve.FAILURES, main=resolve.RUNS)
     runs = resolved[resolve.RUNS]
 

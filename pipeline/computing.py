@@ -12,6 +12,7 @@ from pipeline.options import StyleBeamOptions
 from stylecore.buckets import BATCH_PIXELS, step_kind
 from stylecore.config import StyleConfig
 from stylecore.costs import evaluation_cost
+from stylecore.precision import Arithmetic, here
 from transforms.batching import CPU_SECS_PER_PIXEL_AND_ITERATION, BatchLimits
 from transforms.stylize import StylizeOptions
 
@@ -24,13 +25,30 @@ def batch_limits(options: PipelineOptions) -> BatchLimits:
     """Returns what bounds batches: the options, and the memory and speed of the device that is asked for or is here."""
     own = options.view_as(StyleBeamOptions)
     gpu = parse_gpu(own.gpu)[0] if own.gpu else None
+    return limits_on(gpu, device_memory_bytes(options), own.batch_size, own.max_batch_secs)
+
+
+def limits_on(gpu: Gpu | None, memory_bytes: int | None, batch_size: int | None, max_secs: float) -> BatchLimits:
+    """Returns what bounds batches on a type of GPU, or on a CPU."""
     return BatchLimits(
-        batch_size=own.batch_size,
-        max_secs=own.max_batch_secs,
+        batch_size=batch_size,
+        max_secs=max_secs,
         pixels=GPU_BATCH_PIXELS if gpu else BATCH_PIXELS,
-        memory_bytes=device_memory_bytes(options),
+        memory_bytes=memory_bytes,
         secs_per_pixel_and_iteration=_secs_per_pixel_and_iteration(gpu),
     )
+
+
+def arithmetic(options: PipelineOptions) -> Arithmetic:
+    """Returns what the device that computes is good at."""
+    if name := options.view_as(StyleBeamOptions).gpu:
+        return gpu_arithmetic(parse_gpu(name)[0])
+    return here() if _is_local(options) else Arithmetic("these workers")
+
+
+def gpu_arithmetic(gpu: Gpu) -> Arithmetic:
+    """Returns what a type of GPU is good at."""
+    return Arithmetic.of(gpu.name, gpu.bfloat16_flops > 0)
 
 
 def stylize_options(options: PipelineOptions, require_gpu: bool) -> StylizeOptions:
@@ -53,7 +71,7 @@ def device_memory_bytes(options: PipelineOptions) -> int | None:
         return int(own.device_memory_gb * 1e9)
     if own.gpu:
         return parse_gpu(own.gpu)[0].memory_bytes
-    if options.view_as(StandardOptions).runner not in (None, "DirectRunner"):
+    if not _is_local(options):
         return None
     direct = options.view_as(DirectOptions)
     processes = direct.direct_num_workers if direct.direct_running_mode == "multi_processing" else 1
@@ -67,6 +85,10 @@ def machine_memory_bytes() -> int:
         with contextlib.suppress(OSError, ValueError):  # Not there, or "max".
             limits.append(int(Path(path).read_text()))
     return min(limits)
+
+
+def _is_local(options: PipelineOptions) -> bool:
+    return options.view_as(StandardOptions).runner in (None, "DirectRunner")
 
 
 def _secs_per_pixel_and_iteration(gpu: Gpu | None) -> float:

@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from pipeline.computing import gpu_arithmetic, limits_on, machine_memory_bytes
 from pipeline.gpus import GPUS, Gpu, GpuError, parse_gpu
 from pipeline.options import OptionError
 from pipeline.plan_rows import RowPlanner
 from pipeline.prices import Prices, read_prices
 from pipeline.run_counts import Counts, RunCounter
 from stylecore.config import WEIGHTS_DIR_VARIABLE
+from stylecore.precision import Arithmetic, here
 from stylecore.weights import cache_path, file_names
 from transforms import storage
+from transforms.batching import BatchLimits
 from transforms.manifest import ManifestError, ManifestSlice, open_manifest, read_batches, row_location
 from transforms.networks import find_weights
 from transforms.probe import probe_image
@@ -112,7 +115,7 @@ def plan(options: PlanOptions) -> Plan:
     manifest = open_manifest(options.manifest, options.limit)
     facts, fingerprints, bad = _Facts(), _Fingerprints(options.weights_dir, options.weights_source), BadRows()
     runs = RunCounter(lambda bucket: not bucket.kind.weights_sha256.startswith(_UNKNOWN))
-    rows = RowPlanner(runs, facts, fingerprints, options.batch_size, options.max_batch_secs)
+    rows = RowPlanner(runs, facts, fingerprints, _arithmetic(options.gpu, gpus), _limits(options, gpus))
     with _bar(manifest.rows) as bar:
         for part in manifest.slices:
             _look_at(part, rows, bad, bar)
@@ -161,6 +164,17 @@ def _gpus(name: str | None) -> tuple[Gpu, ...]:
         return (parse_gpu(name)[0],)
     except GpuError as error:
         raise OptionError(f"--gpu: {error}") from error
+
+
+def _arithmetic(name: str | None, gpus: tuple[Gpu, ...]) -> Arithmetic:
+    """That of the type that was asked for; else `auto` is settled as it would be here, and nothing is refused."""
+    return gpu_arithmetic(gpus[0]) if name else dataclasses.replace(here(), refusal=None)
+
+
+def _limits(options: PlanOptions, gpus: tuple[Gpu, ...]) -> BatchLimits:
+    gpu = gpus[0] if options.gpu else None
+    memory_bytes = gpu.memory_bytes if gpu else machine_memory_bytes()
+    return limits_on(gpu, memory_bytes, options.batch_size, options.max_batch_secs)
 
 
 def _bar(rows: int) -> Any:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipeline.plan_sizes import too_small
 from pipeline.run_counts import RunCounter
+from stylecore.precision import Arithmetic, PrecisionError
 from transforms import storage
 from transforms.batching import BatchLimits, batch_size_of
 from transforms.columns import number_combinations, number_values, to_rows, to_values
@@ -70,8 +71,8 @@ class RowPlanner:
       counter: takes the runs.
       facts: of the images, by URI; those that are not known are found out when asked for.
       fingerprints: (backbone, weights) -> fingerprint, likewise.
-      batch_size: as `stylebeam run` would be given it.
-      max_batch_secs: likewise.
+      arithmetic: of the device that would compute.
+      limits: of batches, as `stylebeam run` would have them.
     """
 
     def __init__(
@@ -79,14 +80,14 @@ class RowPlanner:
         counter: RunCounter,
         facts: Mapping[str, ImageFacts | Reason],
         fingerprints: Mapping[tuple[str, str], str],
-        batch_size: int | None,
-        max_batch_secs: float,
+        arithmetic: Arithmetic,
+        limits: BatchLimits,
     ) -> None:
         self._counter = counter
         self._facts = facts
         self._fingerprints = fingerprints
-        self._batch_size = batch_size
-        self._max_batch_secs = max_batch_secs
+        self._arithmetic = arithmetic
+        self._limits = limits
 
     def take(self, batch: pa.RecordBatch, part: ManifestSlice, offset: int) -> list[BadRow]:
         """Takes the rows that begin `offset` rows after the first of a slice; returns the bad ones in order."""
@@ -117,8 +118,12 @@ class RowPlanner:
             sizes.append((facts.height, facts.width))
         return _Style(style_identity(weighted), tuple(sizes))
 
-    def _config(self, value: Any, directory: str) -> str:
+    def _config(self, value: Any, directory: str) -> str | None:
         config = parse_config(value, directory)
+        try:
+            config = self._arithmetic.settle(config)
+        except PrecisionError:
+            return None
         return config_identity(config, self._fingerprints[config.backbone, config.weights])
 
     def _groups(
@@ -136,7 +141,7 @@ class RowPlanner:
         return rows[can_run], numbers[combinations[can_run]]
 
     def _group(self, run: Run) -> int:
-        return self._counter.number(run, batch_size_of(run, BatchLimits(self._batch_size, self._max_batch_secs)))
+        return self._counter.number(run, batch_size_of(run, self._limits))
 
     def _looked_at_alone(
         self, batch: pa.RecordBatch, rows: np.ndarray, part: ManifestSlice, offset: int
@@ -159,7 +164,7 @@ class RowPlanner:
             except RowError as error:
                 yield location, Reason(type(error).__name__, f"{location}: {error}")
             else:
-                run = resolve_run(parsed, self._facts, self._fingerprints)
+                run = resolve_run(parsed, self._facts, self._fingerprints, self._arithmetic)
                 yield location, run if isinstance(run, Reason) else self._checked(run)
 
     def _checked(self, run: Run) -> Run | Reason:

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.build import Job, define_pipeline
-from pipeline.computing import batch_limits, stylize_options
+from pipeline.computing import arithmetic, batch_limits, stylize_options
 from pipeline.dataflow import GpuWorkers, gpu_workers, only_submits
 from pipeline.options import OptionError, StyleBeamOptions, parse_options
 from pipeline.process import this_process
@@ -92,6 +92,7 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
         output=output,
         fingerprints=fingerprints,
         description=description,
+        arithmetic=arithmetic(options),
         limits=batch_limits(options),
         stylize=stylize_options(options, require_gpu=workers.required),
         stylize_hints=workers.hints,

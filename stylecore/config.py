@@ -75,7 +75,10 @@ class StyleConfig:
         (), Pyramid(), "coarse-to-fine stages as {scale, share of iterations}; empty = one size", added_later=True
     )
     precision: str = setting(
-        "float32", Choice(("float32", "bfloat16")), "arithmetic of the convolutions", added_later=True
+        "float32",
+        Choice(("float32", "bfloat16", "auto")),
+        "arithmetic of the convolutions; auto is what the device is good at",
+        added_later=True,
     )
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from stylecore.config import StyleConfig
 from stylecore.engine import Engine
 from stylecore.engines import get_engine
 from stylecore.loop import optimize
+from stylecore.precision import here
 from stylecore.problems import Problem, Style, prepare
 from stylecore.results import Progress, Result
 from stylecore.weights import Weights, load_weights
@@ -46,10 +47,12 @@ def stylize(
         raise ValueError(f"as many contents, styles and configs: got {len(contents)}, {len(styles)}, {len(configs)}")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be >= 1, got {batch_size}")
+    arithmetic = here()
     results: dict[int, Result] = {}
     buckets: dict[Bucket, list[tuple[int, Problem]]] = defaultdict(list)
     for index, (content, style, config) in enumerate(zip(contents, styles, configs, strict=True)):
         try:
+            config = arithmetic.settle(config)
             problem = prepare(content, style, config)
             kind, engine = _engine(config, weights)
             engine.check(problem)

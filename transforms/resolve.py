@@ -1,11 +1,13 @@
 """ResolveRuns: rows and the facts of their images -> the runs that they ask for."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 
 from stylecore.images import target_size
+from stylecore.precision import Arithmetic, PrecisionError
 from transforms import storage
 from transforms.layout import Output
 from transforms.records import Failure, ImageFacts, ManifestRow, Reason, Run, identify_run
@@ -14,14 +16,21 @@ RUNS, FAILURES = "runs", "failures"
 Facts = Mapping[str, ImageFacts | Reason]
 
 
-def resolve_run(row: ManifestRow, facts: Facts, fingerprints: Mapping[tuple[str, str], str]) -> Run | Reason:
+def resolve_run(
+    row: ManifestRow, facts: Facts, fingerprints: Mapping[tuple[str, str], str], arithmetic: Arithmetic
+) -> Run | Reason:
     """Returns the run that a row asks for, or why there can be none.
 
     Args:
       row: a valid row.
       facts: of each image URI.
       fingerprints: of the weights of each (backbone, weights).
+      arithmetic: of the device that will compute it.
     """
+    try:
+        row = dataclasses.replace(row, config=arithmetic.settle(row.config))
+    except PrecisionError as error:
+        return Reason(type(error).__name__, f"{row.location}: {error}")
     usable = []
     for column, uri in row.images():
         image = facts[uri]
@@ -49,13 +58,14 @@ class ResolveRuns(beam.DoFn):
     A failure that was recorded of the row before, while it had no run_id, is forgotten.
     """
 
-    def __init__(self, output: Output, fingerprints: Mapping[tuple[str, str], str]) -> None:
+    def __init__(self, output: Output, fingerprints: Mapping[tuple[str, str], str], arithmetic: Arithmetic) -> None:
         self._output = output
         self._fingerprints = fingerprints
+        self._arithmetic = arithmetic
 
     def process(self, row: ManifestRow, facts: Facts, recorded_failures: set[str]) -> Iterator[Any]:
         """See beam.DoFn."""
-        resolved = resolve_run(row, facts, self._fingerprints)
+        resolved = resolve_run(row, facts, self._fingerprints, self._arithmetic)
         if isinstance(resolved, Run):
             if row.failure_id in recorded_failures:
                 storage.delete(self._output.failure(row.failure_id))

@@ -13,8 +13,10 @@ from pipeline.plan_sizes import too_small
 from pipeline.run_counts import RunCounter
 from stylecore.backbones import FeatureExtractor, build_backbone
 from stylecore.config import StyleConfig
+from stylecore.precision import Arithmetic
 from stylecore.problems import prepare
 from transforms import manifest as manifests
+from transforms.batching import BatchLimits
 from transforms.manifest import RowError, open_manifest, parse_row, read_batches, read_slice
 from transforms.probe import probe_image
 from transforms.records import Reason
@@ -72,7 +74,7 @@ def one_by_one(manifest, facts, fingerprints):
             except RowError as error:
                 yield f"{part.file}, row {part.first_in_file + offset}: {error}"
                 continue
-            run = resolve_run(row, facts, fingerprints)
+            run = resolve_run(row, facts, fingerprints, Arithmetic("any"))
             if isinstance(run, Reason):
                 yield run.error_message
                 continue
@@ -105,7 +107,7 @@ def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
     pq.write_table(pa.Table.from_pylist(rows), inputs / "m.parquet", row_group_size=101)
     manifest = open_manifest(str(inputs / "m.parquet"), limit=290)
     facts, fingerprints, counter = Facts(), Fingerprints(), Collected()
-    planner, bad = RowPlanner(counter, facts, fingerprints, None, 600.0), []
+    planner, bad = RowPlanner(counter, facts, fingerprints, Arithmetic("any"), BatchLimits()), []
     for part in manifest.slices:
         taken = 0
         for batch in read_batches(part):

@@ -18,6 +18,7 @@ from pipeline.cli import main
 from pipeline.run import run
 from stylecore import StyleConfig, stylize
 from stylecore.images import decode_image
+from stylecore.precision import Arithmetic
 
 RUNNERS = {
     "in this process": [],
@@ -213,3 +214,16 @@ def test_python_m_pipeline_is_the_command(inputs):
     assert done.returncode == 0, done.stderr
     assert "1 of 1 rows done, 1 runs computed" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_precision_is_settled_by_the_device_that_computes(inputs, monkeypatch):
+    monkeypatch.setattr("pipeline.computing.here", lambda: Arithmetic.of("an old CPU", has_bfloat16=False))
+    rows = [
+        {"content": "content.png", "style": "style_a.png", "config": {**TINY, "precision": precision}}
+        for precision in ("auto", "float32", "bfloat16")
+    ]
+    run(["--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(inputs / "out")])
+    left_open, named, refused = metrics_of(inputs / "out")
+    assert left_open["run_id"] == named["run_id"] and left_open["config"]["precision"] == "float32"
+    assert refused["error_type"] == "PrecisionError"
+    assert "row 2: precision must be float32 or auto on an old CPU" in refused["error_message"]
