@@ -21,8 +21,8 @@ TEMPORARY, WEIGHTS = "temporary file", "unused weights file"
 DELETING_THREADS = 16
 
 _LEFTOVERS = {
-    "checkpoints": (CHECKPOINT, re.compile(r"[0-9a-f]{16}\.(npz|json)")),
-    "partial": (PARTIAL, re.compile(r"[0-9a-f]{16}\.png")),
+    "checkpoints": (CHECKPOINT, re.compile(r"([0-9a-f]{16})\.(npz|json)")),
+    "partial": (PARTIAL, re.compile(r"([0-9a-f]{16})\.(png)")),
 }
 _WEIGHTS_NAME = re.compile(r"([0-9a-f]{64})\.weights\.h5")
 # Of writes that were cut off; only local ones go by way of a file.
@@ -98,10 +98,18 @@ def _check(output: Output, force: bool) -> None:
 
 def _leftovers(output: Output) -> Iterator[Leftover]:
     for folder, (kind, name) in _LEFTOVERS.items():
-        yield from (leftover for leftover, _ in _named(output, folder, kind, name))
+        for leftover, match in _named(output, folder, kind, name):
+            if not _is_wanted(output, match):
+                yield leftover
     yield from _unused_weights(output)
     if storage.is_local(output.root):
         yield from _temporary(Path(output.root))
+
+
+def _is_wanted(output: Output, name: re.Match[str]) -> bool:
+    """How long a run took is known from there alone, as long as its picture waits for its marker."""
+    run_id, ending = name.groups()
+    return ending == "json" and storage.exists(output.image(run_id)) and not storage.exists(output.marker(run_id))
 
 
 def _named(output: Output, folder: str, kind: str, name: re.Pattern[str]) -> Iterator[tuple[Leftover, re.Match[str]]]:

@@ -58,10 +58,15 @@ def call(function: Callable[..., _Returned], *arguments: Any, **options: Any) ->
     return result
 
 
+def exists(uri: str) -> bool:
+    """Returns whether there is such an object."""
+    return bool(_blob(uri).exists(retry=RETRY))
+
+
 def download(uri: str, size_bytes: int | None = None) -> bytes:
     """Returns an object, or as much of it as `size_bytes`.
 
-    FileSystems would make of each read a client, two more requests and, where an object is just replaced, a 404.
+    FileSystems would make a client of its own for it, two more requests, and a 404 if the object is just replaced.
     """
     end = None if size_bytes is None else size_bytes - 1
     try:

@@ -118,7 +118,11 @@ def _open(uri: str) -> Any:
 def exists(uri: str) -> bool:
     """Returns whether there is such an object."""
     with _named_errors("look for", uri):
-        return Path(uri).exists() if is_local(uri) else cloud_storage.call(FileSystems.exists, uri)
+        if is_local(uri):
+            return Path(uri).exists()
+        if scheme(uri) == cloud_storage.SCHEME:
+            return cloud_storage.exists(uri)
+        return cloud_storage.call(FileSystems.exists, uri)
 
 
 def list_names(directory: str, suffix: str = "") -> Iterator[str]:

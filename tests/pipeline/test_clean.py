@@ -108,6 +108,16 @@ def test_the_process_of_a_job_decides_on_its_machine(small_output):
     assert len(clean(str(small_output))) == len(LEFTOVERS)
 
 
+def test_the_time_of_a_picture_that_waits_for_its_marker_stays(small_output):
+    marker = next((small_output / "runs").iterdir())
+    timing = f"checkpoints/{marker.stem}.json"
+    put(small_output, timing)
+    assert len(clean(str(small_output), dry_run=True)) == 1
+    marker.unlink()
+    assert clean(str(small_output)) == []
+    assert timing in names(small_output)
+
+
 def test_weights_stay_where_a_marker_cannot_be_read(small_output):
     put(small_output, *LEFTOVERS)
     for path in (small_output / "runs").iterdir():
