@@ -3,9 +3,13 @@
 import contextlib
 import functools
 import queue
+import threading
 from collections.abc import Iterator
 
 import tensorflow as tf
+
+
+_lock = threading.Lock()
 
 
 class MissingGpuError(RuntimeError):
@@ -31,7 +35,8 @@ def device_name() -> str:
 @contextlib.contextmanager
 def free_device() -> Iterator[str]:
     """Lends a device that no other batch of this process has; waits until there is one."""
-    devices = _free_devices()
+    with _lock:
+        devices = _free_devices()
     device = devices.get()
     try:
         yield device

@@ -203,6 +203,13 @@ def test_the_loss_falls(engine):
     assert result.history[-1].total < 0.5 * result.history[0].total
 
 
+def test_xla_computes_the_same(engine, network):
+    problems = [problem(image, iterations=3) for image in range(2)]
+    compiled = Engine(step_kind(StyleConfig(**SHALLOW), "0"), network, xla=True)
+    for ours, theirs in zip(run(compiled, problems), run(engine, problems), strict=True):
+        np.testing.assert_allclose(ours.history, theirs.history, rtol=1e-4)
+
+
 def test_progress_counts_up_to_the_limits(engine):
     seen = []
     run(engine, mixed_problems(), batch_size=5, on_progress=lambda progress: seen.append(progress.iterations.tolist()))
