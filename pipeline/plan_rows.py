@@ -5,6 +5,7 @@ good row is its run_id. A bad row goes the way that it would go in a job, so tha
 """
 
 import dataclasses
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from pipeline.plan_sizes import too_small
 from pipeline.run_counts import RunCounter
+from stylecore.config import field_kinds
 from stylecore.precision import Arithmetic, PrecisionError
 from transforms import storage
 from transforms.batching import BatchLimits, batch_size_of
@@ -39,6 +41,23 @@ from transforms.resolve import resolve_run
 Size = tuple[int, int]
 BadRow = tuple[Reason, str]
 
+# Of these fields neither a batch, nor a size, nor a time depends; a sweep over them can have a million values.
+_DATA_FIELDS = {
+    "preset",
+    "content_weight",
+    "style_weight",
+    "tv_weight",
+    "learning_rate",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+    "init",
+    "seed",
+    "early_stop_window",
+    "early_stop_tolerance",
+}
+_telling_fields = operator.attrgetter(*(name for name in field_kinds() if name not in _DATA_FIELDS))
+
 
 @dataclasses.dataclass(frozen=True)
 class _Column:
@@ -62,6 +81,12 @@ class _Column:
 class _Style:
     identity: str
     sizes: tuple[Size, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Config:
+    identity: str
+    telling: tuple[Any, ...]
 
 
 class RowPlanner:
@@ -118,13 +143,14 @@ class RowPlanner:
             sizes.append((facts.height, facts.width))
         return _Style(style_identity(weighted), tuple(sizes))
 
-    def _config(self, value: Any, directory: str) -> str | None:
+    def _config(self, value: Any, directory: str) -> _Config | None:
         config = parse_config(value, directory)
         try:
             config = self._arithmetic.settle(config)
         except PrecisionError:
             return None
-        return config_identity(config, self._fingerprints[config.backbone, config.weights])
+        identity = config_identity(config, self._fingerprints[config.backbone, config.weights])
+        return _Config(identity, _telling_fields(config))
 
     def _groups(
         self, batch: pa.RecordBatch, columns: tuple[_Column, _Column, _Column], part: ManifestSlice, offset: int
@@ -132,7 +158,11 @@ class RowPlanner:
         """Returns the rows that can be run, and the group of each: rows of one combination here share theirs."""
         content, style, config = columns
         rows = np.flatnonzero(content.good() & style.good() & config.good())
-        parts = [content.numbers_by(_size), style.numbers_by(lambda style: style.sizes), config.numbers]
+        parts = [
+            content.numbers_by(_size),
+            style.numbers_by(lambda style: style.sizes),
+            config.numbers_by(lambda config: config.telling),
+        ]
         combinations, first = number_combinations([part[rows] for part in parts])
         runs = self._resolved(batch, rows[first], part, offset)
         groups = [None if isinstance(run, Reason) else self._group(run) for _, run in runs]
@@ -193,5 +223,5 @@ def _size(facts: Any) -> Size:
 def _run_ids(columns: tuple[_Column, _Column, _Column], rows: np.ndarray) -> np.ndarray:
     content, style, config = (column.values for column in columns)
     numbers = zip(*(column.numbers[rows].tolist() for column in columns), strict=True)
-    identities = (join_identity(content[i].sha256, style[j].identity, config[k]) for i, j, k in numbers)
+    identities = (join_identity(content[i].sha256, style[j].identity, config[k].identity) for i, j, k in numbers)
     return np.fromiter((int(run_id, 16) for run_id in identities), np.uint64, len(rows))

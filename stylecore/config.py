@@ -85,9 +85,8 @@ class StyleConfig:
         preset = _parse("preset", "basic" if self.preset is None else self.preset)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if value is None:
-                value = PRESETS[preset].get(field.name, field.metadata["default"])
-            object.__setattr__(self, field.name, _parse(field.name, value))
+            parsed = _preset_value(preset, field.name) if value is None else _parse(field.name, value)
+            object.__setattr__(self, field.name, parsed)
         self._settle_layers()
         self._check_weights()
         self._check_pyramid()
@@ -95,13 +94,12 @@ class StyleConfig:
     def _settle_layers(self) -> None:
         for name in ("content_layers", "style_layers"):
             try:
-                layers = tuple((canonical_layer_name(self.backbone, n), w) for n, w in getattr(self, name))
+                layers = _settled(self.backbone, getattr(self, name))
+            except ConfigError as error:
+                raise ConfigError(f"{name} {error}") from error
             except ValueError as error:
                 raise ConfigError(f"{name}: {error}{self._layer_hint()}") from error
-            repeated = {n for n, _ in layers if sum(m == n for m, _ in layers) > 1}
-            if repeated:
-                raise ConfigError(f"{name} names {min(repeated)!r} twice")
-            object.__setattr__(self, name, tuple(sorted(layers)))
+            object.__setattr__(self, name, layers)
 
     def _layer_hint(self) -> str:
         preset = PRESETS.get(self.backbone)
@@ -203,6 +201,23 @@ def check_field_name(name: str) -> None:
         close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
         hint = f", did you mean {close[0]!r}?" if close else f"; the fields are {', '.join(known)}"
         raise ConfigError(f"unknown field {_shown(name)}{hint}")
+
+
+@functools.cache
+def _preset_value(preset: str, name: str) -> Any:
+    """What a field has that is left to its preset."""
+    (field,) = (field for field in dataclasses.fields(StyleConfig) if field.name == name)
+    return _parse(name, PRESETS[preset].get(name, field.metadata["default"]))
+
+
+@functools.lru_cache(maxsize=1024)
+def _settled(backbone: str, layers: LayerWeights) -> LayerWeights:
+    """Layers in Keras' spelling, sorted."""
+    named = tuple((canonical_layer_name(backbone, name), weight) for name, weight in layers)
+    repeated = {name for name, _ in named if sum(other == name for other, _ in named) > 1}
+    if repeated:
+        raise ConfigError(f"names {min(repeated)!r} twice")
+    return tuple(sorted(named))
 
 
 def _parse(name: str, value: Any) -> Any:

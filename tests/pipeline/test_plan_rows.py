@@ -1,6 +1,7 @@
 """Rows looked at by their distinct values give what the same rows give one by one."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -10,13 +11,13 @@ from conftest import TINY, paint
 
 from pipeline.plan_rows import RowPlanner
 from pipeline.plan_sizes import too_small
-from pipeline.run_counts import RunCounter
+from pipeline.run_counts import Group, RunCounter
 from stylecore.backbones import FeatureExtractor, build_backbone
 from stylecore.config import StyleConfig
 from stylecore.precision import Arithmetic
 from stylecore.problems import prepare
 from transforms import manifest as manifests
-from transforms.batching import BatchLimits
+from transforms.batching import BatchLimits, batch_size_of
 from transforms.manifest import RowError, open_manifest, parse_row, read_batches, read_slice
 from transforms.probe import probe_image
 from transforms.records import Reason
@@ -48,6 +49,7 @@ SMALL = {**TINY, "style_layers": {"conv1_1": 0.5, "conv2_1": 0.5}}
 CONFIGS = [
     SMALL,
     {**SMALL, "seed": 7},
+    {**SMALL, "iterations": 50_000},
     {**SMALL, "style_fit": "keep"},
     {**SMALL, "style_fit": "keep", "style_scale": 0.1, "style_layers": {"conv4_1": 1.0}},
     {**SMALL, "pyramid": [{"scale": 0.25, "share": 0.5}, {"scale": 1.0, "share": 0.5}]},
@@ -66,7 +68,7 @@ def random_rows(seed, count=300):
 
 
 def one_by_one(manifest, facts, fingerprints):
-    """The run_ids and the bad rows' reasons, without anything shared."""
+    """The good rows' run_ids and groups and the bad rows' reasons, without anything shared."""
     for part in manifest.slices:
         for offset, values in enumerate(read_slice(part)):
             try:
@@ -80,7 +82,8 @@ def one_by_one(manifest, facts, fingerprints):
                 continue
             styles = [(facts[style.uri].height, facts[style.uri].width) for style in row.styles]
             small = too_small(row.config, run.height, run.width, styles)
-            yield int(run.run_id, 16) if small is None else f"{row.location}: {small}"
+            group = Group.of(run, batch_size_of(run, BatchLimits()))
+            yield (int(run.run_id, 16), group) if small is None else f"{row.location}: {small}"
 
 
 class Collected(RunCounter):
@@ -114,7 +117,7 @@ def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
             bad += planner.take(batch, part, taken)
             taken += batch.num_rows
     expected = list(one_by_one(manifest, facts, fingerprints))
-    assert sorted(run_id for run_id, _ in counter.runs) == sorted(entry for entry in expected if type(entry) is int)
+    assert Counter(counter.runs) == Counter(entry for entry in expected if type(entry) is tuple)
     assert [reason.error_message for reason, _ in bad] == [entry for entry in expected if type(entry) is str]
     assert all(reason.error_message.startswith(f"{location}: ") for reason, location in bad)
     for message in ("too small", "not found", "learning_rate", "no file system", "config"):
