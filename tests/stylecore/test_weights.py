@@ -148,6 +148,94 @@ def test_a_file_that_is_none_is_named(ways, tmp_path, content, message):
         load_file("vgg19", path)
 
 
+def external_link(file, secret):
+    del file["bn/bn/0:0"]
+    file["bn/bn/0:0"] = h5py.ExternalLink(str(secret), "/secret")
+
+
+def soft_link(file, secret):
+    del file["bn/bn/0:0"]
+    file["bn/bn/0:0"] = h5py.SoftLink("/conv/conv/1:0")
+
+
+def external_dataset(file, secret):
+    del file["bn/bn/0:0"]
+    file.create_dataset("bn/bn/0:0", (4,), "f4", external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
+
+
+def virtual_dataset(file, secret):
+    del file["bn/bn/0:0"]
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource(str(secret), "secret", (4,))
+    file.create_virtual_dataset("bn/bn/0:0", layout)
+
+
+def huge_dataset(file, secret):
+    del file["bn/bn/0:0"]
+    file.create_dataset("bn/bn/0:0", (2**40,), "f4", chunks=(2**10,), compression="gzip")
+
+
+def other_shape(file, secret):
+    del file["bn/bn/0:0"]
+    file["bn/bn/0:0"] = np.zeros((5,), np.float32)
+
+
+def text(file, secret):
+    file["note"] = "hello"
+
+
+def references(file, secret):
+    file.create_dataset("note", data=[file["bn"].ref], dtype=h5py.ref_dtype)
+
+
+def many_objects(file, secret):
+    for index in range(20_001):
+        file.create_group(f"groups/{index}")
+
+
+def no_number(file, secret):
+    file["bn/bn/0:0"][1] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (external_link, "holds a link to another place, '0:0'"),
+        (soft_link, "holds a link to another place, '0:0'"),
+        (external_dataset, "the dataset '0:0', whose numbers are in another file"),
+        (virtual_dataset, "the dataset '0:0', whose numbers are in another file"),
+        (huge_dataset, r"declares \d{13} bytes of numbers, the network has 512"),
+        (other_shape, "not no-top weights of vgg19"),
+        (text, "the dataset 'note' of object, expected numbers"),
+        (references, "the dataset 'note' of object, expected numbers"),
+        (many_objects, "more than 20000 groups and datasets"),
+        (no_number, "holds values that are not finite"),
+    ],
+)
+def test_a_file_that_holds_more_than_its_weights_is_refused(ways, tmp_path, change, message):
+    secret = tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["secret"] = np.full(4, 42, np.float32)
+    path = tmp_path / "net.h5"
+    save_legacy_weights(filled(0.5), path)
+    with h5py.File(path, "r+") as file:
+        change(file, secret)
+    with pytest.raises(WeightsError, match=f"^{path}: .*{message}") as error:
+        load_file("vgg19", path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_user_block_and_an_optimisers_state_do_no_harm(ways, tmp_path):
+    path = tmp_path / "net.h5"
+    save_legacy_weights(filled(0.5), path)
+    with h5py.File(tmp_path / "new.h5", "w", userblock_size=512) as new, h5py.File(path) as old:
+        for name in old:
+            old.copy(name, new)
+        new.attrs.update(old.attrs)
+        new["optimizer/velocity"] = np.zeros(128, np.float32)
+    assert load_file("vgg19", tmp_path / "new.h5").fingerprint == load_file("vgg19", path).fingerprint
+
+
 DIRECTORY, CACHED_KERAS, CACHED_PYPI, KERAS, PYPI = 0.1, 0.2, 0.3, 0.4, 0.5
 
 
