@@ -126,9 +126,9 @@ class Optimization:
             for run, iteration, losses in batch.advance():
                 self._iterations[run.index] = iteration
                 self._losses[:, run.index] = losses
-            done = [result for result in batch.settle(self._timeout_secs) if result]
+            # Whoever hears of progress may ask where the others stand, and stop: what is done is handed on before.
+            yield from batch.settle(self._timeout_secs)
             yield Progress(running, self._iterations.copy(), self._losses.copy())
-            yield from done
 
 
 class _Run:
@@ -206,15 +206,18 @@ class _Batch:
         for position, run in self.active.items():
             is_iterate = numbers[:, position] >= 0
             run.history.extend(run.steps_before + numbers[is_iterate, position], terms[is_iterate, :, position])
-            yield run, run.steps_before + self._steps(position), terms[-1, :, position]
+            if len(terms):  # None where all have stood still since the batch before, which had no memory to measure.
+                yield run, run.steps_before + self._steps(position), terms[-1, :, position]
 
-    def settle(self, timeout_secs: float | None) -> Iterator[Done | None]:
+    def settle(self, timeout_secs: float | None) -> Iterator[Done]:
         """Lets go of the runs that are at the end of this stage or out of time; yields the results there are."""
         for position, run in list(self.active.items()):
             status = int(self._state.status[position])
             if status != RUNNING:
-                yield self._end(position, run, status)
+                result = self._end(position, run, status)
                 del self.active[position]
+                if result:
+                    yield result
             elif timeout_secs is not None and run.elapsed_secs >= timeout_secs:
                 self.save(run)
                 del self.active[position]
