@@ -37,6 +37,11 @@ class Snapshot:
     history: tuple[HistoryEntry, ...]
     seconds: float
 
+    @property
+    def iterations(self) -> int:
+        """How many are made."""
+        return self.steps_before + max(0, int(self.state.iteration) - 1)
+
     def to_bytes(self) -> bytes:
         """Returns the snapshot as an uncompressed .npz without pickles."""
         facts = {

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,8 @@ from transforms.records import Reason, Run
 from transforms.settling import Outcome, Settling
 
 LOADING_THREADS = 4
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,17 +122,22 @@ class StylizeRuns(beam.DoFn):
             raise
 
     def _optimize(self, unfinished: list[tuple[Run, Loaded]], device: str, size: int) -> Iterator[Outcome]:
+        if not unfinished:
+            return
+        # Weights that cannot be read are no fault of a run: they end the job.
+        engine = self._engine(unfinished[0][0], device)
         ready: list[tuple[Run, Problem, Snapshot | None]] = []
         for run, loaded in unfinished:
             try:
-                ready.append((run, self._checked(run, loaded, device), loaded.snapshot))
+                ready.append((run, self._checked(run, loaded, engine), loaded.snapshot))
             except (*LoadingError, OutOfMemoryError) as error:
                 self._settling.submit(run, Result(error=error))
         if not ready:
             return
         runs, problems, snapshots = zip(*ready, strict=True)
+        logger.info("optimizing %s", ", ".join(_position(run, snapshot) for run, _, snapshot in ready))
         optimization = Optimization(
-            self._engine(runs[0], device),
+            engine,
             problems,
             batch_size=size if self._options.deterministic else None,
             timeout_secs=self._options.run_timeout_secs,
@@ -143,12 +151,12 @@ class StylizeRuns(beam.DoFn):
                 self._settling.submit(*running.settled(*event))
             yield from self._counted(self._settling.done())
 
-    def _checked(self, run: Run, loaded: Loaded, device: str) -> Problem:
+    def _checked(self, run: Run, loaded: Loaded, engine: Engine) -> Problem:
         """Returns a run's problem, or raises why it cannot be computed."""
         if loaded.error is not None:
             raise loaded.error
         assert loaded.problem is not None
-        self._engine(run, device).check(loaded.problem)
+        engine.check(loaded.problem)
         check_memory(run, self._options.memory_bytes)
         return loaded.problem
 
@@ -188,6 +196,11 @@ class _Running:
         """Lets go of a run that is done, with where it was left if another attempt shall go on from there."""
         out_of_time = isinstance(result.error, DeadlineError)
         return self._runs.pop(index), result, self._optimization.snapshot(index) if out_of_time else None
+
+
+def _position(run: Run, snapshot: Snapshot | None) -> str:
+    """Says of which run how many iterations are made already."""
+    return f"{run.run_id} from iteration {snapshot.iterations if snapshot else 0}"
 
 
 def check_memory(run: Run, memory_bytes: int | None) -> None:
