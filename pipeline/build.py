@@ -9,7 +9,7 @@ import apache_beam as beam
 from stylecore.precision import Arithmetic
 from transforms import manifest, resolve
 from transforms.batching import BatchLimits, BatchRuns
-from transforms.commit import record_failure
+from transforms.commit import check_present, record_failure
 from transforms.dataset import WriteDataset
 from transforms.gallery_page import write_gallery
 from transforms.layout import JSON, Output
@@ -110,6 +110,7 @@ def _to_compute(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Ru
 
 def _write_job(job: Job, **known: int) -> int:
     """Writes job.json. `metrics_rows` stands in it once metrics/ is whole: see metrics_are_current."""
+    check_present(job.output)
     write(job.output.job, job_json({**job.description, **known}), JSON)
     return known["runs"]
 

@@ -61,6 +61,7 @@ def commit_result(output: Output, run: Run, result: Result, untimed: bool = Fals
       StorageError: the output cannot be written.
     """
     assert result.image is not None
+    check_present(output)
     record = run_record(run, result)
     if untimed:
         storage.write(output.timing(run.run_id), json.dumps({"seconds": result.seconds}).encode(), JSON)
@@ -71,6 +72,15 @@ def commit_result(output: Output, run: Run, result: Result, untimed: bool = Fals
             return winner
         storage.write(output.image(run.run_id), picture, PNG)  # What stood there was damaged.
     return _derive(output, run.run_id, picture)
+
+
+def check_present(output: Output) -> None:
+    """Raises StorageError if the output directory has vanished since the job began.
+
+    To write would make it anew, without what was in it: below the mount point of a disk that is gone, say.
+    """
+    if not storage.exists(output.job):
+        raise storage.StorageError(f"{output.root}: the output directory has vanished: its job.json is gone")
 
 
 def complete_commit(output: Output, run_id: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms import storage
-from transforms.commit import finished_record, record_failure
+from transforms.commit import check_present, complete_commit, finished_record, record_failure
 from transforms.layout import PARQUET, Output
 from transforms.records import Failure, ManifestRow, Reason
 from transforms.schema import arrow_config, metrics_schema
@@ -105,6 +105,7 @@ class WriteMetrics(beam.PTransform):
         return f"metrics-{index:05d}-of-{self._files:05d}.parquet"
 
     def _write(self, index: int, rows: Iterable[Mapping[str, Any]]) -> str:
+        check_present(self._output)
         buffer = io.BytesIO()
         pq.write_table(metrics_table(rows), buffer, compression="zstd")
         storage.write(self._output.metrics(self._name(index)), buffer.getvalue(), PARQUET)
@@ -124,6 +125,9 @@ class _RowsOfRuns(beam.DoFn):
         outcome = next(iter(joined["outcomes"]), None)
         if outcome is None:
             outcome = self._finished(run_id, recorded_failures)
+        elif isinstance(outcome, Reason):
+            # Another job may have made it meanwhile; completed, the traces of our failure go.
+            outcome = complete_commit(self._output, run_id) or outcome
         for row in joined["rows"]:
             if isinstance(outcome, Reason):
                 yield failed_row(row.number, row, Failure(run_id, run_id, outcome))
