@@ -1,9 +1,10 @@
 """`stylebeam run`: opens the manifest, publishes the weights, builds the pipeline and runs it."""
 
+import contextlib
 import dataclasses
 import datetime
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -20,11 +21,16 @@ from pipeline.process import this_process
 from pipeline.progress_bar import run_bar
 from stylecore.devices import MissingGpuError, check_gpu
 from stylecore.version import __version__
+from stylecore.weights import WeightsError
 from transforms import storage
 from transforms.layout import JSON, Output
-from transforms.manifest import distinct_backbones, open_manifest
+from transforms.manifest import ManifestError, distinct_backbones, open_manifest
 from transforms.metrics import job_json, summary
 from transforms.networks import publish_weights
+
+
+class JobError(RuntimeError):
+    """A job that ended before it was finished; what is finished is kept."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +48,7 @@ def run(arguments: Sequence[str]) -> Summary | None:
 
     Raises:
       OptionError, ManifestError, WeightsError, StorageError: before any work.
+      JobError: in the middle of it.
     """
     options = parse_options(arguments)
     # What is looked at before there is a pipeline is read and written under its identity too.
@@ -53,11 +60,12 @@ def run(arguments: Sequence[str]) -> Summary | None:
     with run_bar(job.output, _computes_here(options)):
         pipeline = beam.Pipeline(runner=_runner(options), options=options)
         define_pipeline(pipeline, job)
-        result = pipeline.run()
-        if only_submits(options):
-            return None
-        result.wait_until_finish()
-    done, failed = summary(job.output)
+        with _job_errors():
+            result = pipeline.run()
+            if only_submits(options):
+                return None
+            result.wait_until_finish()
+            done, failed = summary(job.output)
     return Summary(done, failed, _counter(result, "runs_computed"), job.output.gallery("index.html"))
 
 
@@ -98,6 +106,15 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
         stylize_hints=workers.hints,
         dataset=options.dataset,
     )
+
+
+@contextlib.contextmanager
+def _job_errors() -> Iterator[None]:
+    """Tells what cannot be read or written in the middle of the work from the same before it."""
+    try:
+        yield
+    except (ManifestError, WeightsError, storage.StorageError) as error:
+        raise JobError(f"{error}; what is finished is kept, the same command goes on from there") from error
 
 
 def _check_output(output: Output) -> None:

@@ -17,6 +17,7 @@ from transforms import stopping
 
 # Those who send SIGTERM send SIGKILL later: spot machines after 30 seconds.
 GRACE_SECS = 25.0
+_STANDARD_ERROR = 2
 _STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -53,9 +54,12 @@ def _end_when_idle(status: int) -> None:
 
 def _end(status: int, text: str) -> None:
     _say(text)
-    sys.stdout.flush()
+    with contextlib.suppress(OSError, RuntimeError):
+        sys.stdout.flush()
     os._exit(status)
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    # Not by print: the signal may have interrupted one. And Ctrl-C may have ended who was to read it, a `| tee` say.
+    with contextlib.suppress(OSError):
+        os.write(_STANDARD_ERROR, f"{text}\n".encode())
