@@ -134,6 +134,7 @@ H100 = Gpu(
     name="H100 80GB",
     accelerator="nvidia-h100-80gb",
     aliases=("nvidia-h100",),
+    # Fewer than 8 come as Spot machines or by flex-start only.
     machine_types={1: "a3-highgpu-1g", 2: "a3-highgpu-2g", 4: "a3-highgpu-4g", 8: "a3-highgpu-8g"},
     memory_bytes=80 * _GB,
     float32_flops=67 * _TFLOPS,

@@ -7,12 +7,16 @@ import dataclasses
 import graphlib
 import json
 import os
+import sys
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
 from apache_beam.internal import pickler
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.util import assert_that, equal_to
 from conftest import TINY, paint, write_manifest
 from gcs_emulator import put
 
@@ -167,26 +171,33 @@ def test_workers_need_nothing_but_the_image(descriptions):
     assert options["sdk_location"] == "container"
 
 
-def test_the_hinted_step_commits_before_it_yields(descriptions, emulator):
+def test_the_hinted_step_commits_before_it_yields(descriptions, emulator, monkeypatch):
     """No barrier can come between optimising and committing: the very DoFn that goes to the GPU workers does both."""
-    payload = beam_runner_api_pb2.ParDoPayload.FromString(descriptions("l4").leaves["StylizeRuns"].spec.payload)
-    stylize, *_ = pickler.loads(payload.do_fn.payload)
+    stylize = step_of(descriptions("l4"))
     assert isinstance(stylize, StylizeRuns)
+    monkeypatch.setattr(sys.modules[StylizeRuns.__module__], "check_gpu", lambda: None)
     output = Output(storage.join(emulator.bucket, "l4", "out"))
-    batch = RunBatch(2, tuple(make_run(output, emulator.bucket, seed) for seed in (1, 2)))
-    outcomes = stylize.process(batch)
-    for _ in batch.runs:
-        run_id, record = next(outcomes)
-        assert record["status"] == "done"
+    batches = [RunBatch(1, (make_run(output, emulator.bucket, seed),)) for seed in (1, 2)]
+
+    def committed(run_id, record):
         assert storage.exists(output.image(run_id)) and storage.exists(output.marker(run_id))
+        return run_id, record["status"]
+
+    with beam.Pipeline(runner=FnApiRunner()) as root:
+        found = root | beam.Create(batches) | beam.ParDo(stylize) | beam.MapTuple(committed)
+        assert_that(found, equal_to([(run.run_id, "done") for batch in batches for run in batch.runs]))
 
 
 def test_a_worker_without_its_gpu_would_stop_the_job(descriptions, monkeypatch):
     monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind=None: [])
-    payload = beam_runner_api_pb2.ParDoPayload.FromString(descriptions("l4").leaves["StylizeRuns"].spec.payload)
-    stylize, *_ = pickler.loads(payload.do_fn.payload)
     with pytest.raises(MissingGpuError):
-        stylize.setup()
+        step_of(descriptions("l4")).setup()
+
+
+def step_of(description):
+    """The DoFn of the optimising step, as a worker gets it."""
+    payload = beam_runner_api_pb2.ParDoPayload.FromString(description.leaves["StylizeRuns"].spec.payload)
+    return pickler.loads(payload.do_fn.payload)[0]
 
 
 def make_run(output, bucket, seed):

@@ -30,14 +30,11 @@ def environment(tmp_path_factory):
     """A fresh environment: the sdist installed, its dependencies borrowed from this one, the checkout out of reach."""
     folder = tmp_path_factory.mktemp("sdist")
     checkout = folder / "checkout"
-    names = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True).splitlines()
-    for name in names:
-        if (
-            name.startswith((*PACKAGES, "setup.py", "pyproject.toml", "README.md", "LICENSE"))
-            and (ROOT / name).exists()
-        ):
-            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, checkout / name)
+    checkout.mkdir()
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, checkout / package, ignore=shutil.ignore_patterns("__pycache__"))
     sdist = Stager._build_setup_package(str(checkout / "setup.py"), str(folder / "staged"))
     shutil.rmtree(checkout)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "environment"], check=True)
