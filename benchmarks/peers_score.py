@@ -44,11 +44,16 @@ def peer_loss(picture: np.ndarray, content: np.ndarray, style: np.ndarray, style
     return loss
 
 
+def equal_config_fields(style_weight: float) -> dict[str, Any]:
+    """Returns the fields of our configuration that make the same objective."""
+    # Our mean reduction has 1 / (4 N^2) mean (G - A)^2 for each of five layers of weight 0.2.
+    style = 4 * 5 * STYLE_FACTOR * style_weight
+    return {"preset": "gatys", "content_weight": CONTENT_FACTOR, "style_weight": style}
+
+
 def equal_config(style_weight: float, **fields: Any) -> StyleConfig:
     """Returns our configuration of the same objective; `fields` say how it is minimised."""
-    # Our mean reduction has 1 / (4 N^2) mean (G - A)^2 for each of five layers of weight 0.2.
-    weights = {"content_weight": CONTENT_FACTOR, "style_weight": 4 * 5 * STYLE_FACTOR * style_weight}
-    return StyleConfig(preset="gatys", **weights, **fields)
+    return StyleConfig(**equal_config_fields(style_weight), **fields)
 
 
 def read_picture(path: Path) -> np.ndarray:
