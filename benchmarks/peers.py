@@ -44,15 +44,10 @@ ENVIRONMENT = ROOT / ".cache" / "peers"
 REQUIREMENTS = ("pastiche==1.6.0", "torch==2.13.0")
 
 STYLE_WEIGHTS = (1.0, 0.1)
-# What the preset `fast` sets, on the objective of the other tool.
-FAST: Mapping[str, Any] = {
-    "precision": "bfloat16",
-    "optimizer": "lbfgs",
-    "pyramid": [{"scale": 0.5, "share": 0.6}, {"scale": 1.0, "share": 0.4}],
-    "iterations": 150,
-}
+# Our preset, on the objective of the other tool.
+FAST: Mapping[str, Any] = {"preset": "fast"}
 # One size, and no fewer evaluations than the other tool makes: an iteration of ours is at least one.
-FLOAT32: Mapping[str, Any] = {"precision": "float32", "optimizer": "lbfgs", "iterations": 300}
+FLOAT32: Mapping[str, Any] = {"precision": "float32", "iterations": 300}
 
 _INFO = re.compile(r"^(\d+) +[\d.]+ +([\d.]+)$", re.MULTILINE)
 _SCORES_AGREE = 1e-3
@@ -114,9 +109,8 @@ def measure(side_px: int, steps: int, contents: int, iterations: int | None, fol
     grid = Grid(list(photographs.values()), list(styles.values()), configs)
     rows = list(itertools.product(photographs, styles, STYLE_WEIGHTS))
     inputs = _write_all(folder / "inputs", {**photographs, **styles})
-    fast_fields, float32_fields = (
-        {**fields, "iterations": iterations or fields["iterations"]} for fields in (FAST, FLOAT32)
-    )
+    trial = {"iterations": iterations} if iterations else {}
+    fast_fields, float32_fields = {**FAST, **trial}, {**FLOAT32, **trial}
     peer_program()
     fast = [our_run(grid, folder / "fast_before", fast_fields)]
     peers = [_peer_row(inputs, row, side_px, steps) for row in rows[: len(rows) // 2]]
