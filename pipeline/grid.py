@@ -7,6 +7,7 @@ does not depend on what is in it.
 import difflib
 import glob
 import itertools
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,13 +20,16 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stylecore.config import ConfigError, StyleConfig, check_field_name, field_kinds
+from stylecore.config import StyleConfig, check_field_name, field_kinds
 from transforms import storage
 from transforms.layout import PARQUET
 from transforms.schema import arrow_config, config_type
 
 # A row group is what a job reads as one work item, in about a second: a million rows are a hundred of them.
 ROWS_PER_GROUP = 10_000
+# Aliases can make gigabytes of a few lines.
+MAX_SPEC_VALUES = 1_000_000
+MAX_CONFIGS = 10_000_000
 _KEYS = ("contents", "styles", "config", "sweep", "configs", "extra")
 
 
@@ -57,8 +61,9 @@ def write_grid(spec_path: str, manifest: str, overrides: Mapping[str, Any] | Non
         configs = _config_array(spec, fields, schema)
         groups = _row_groups(pa.array(contents), _style_array(styles, schema), configs, _mapping(spec, "extra"), schema)
         return _write(groups, schema, manifest)
-    except (SpecError, ConfigError) as error:
-        raise SpecError(f"{spec_path}: {error}") from error
+    # What Arrow says of values that no column can hold: mixed types, numbers beyond 64 bits, text that is not Unicode.
+    except (ValueError, OverflowError, pa.ArrowException) as error:
+        raise SpecError(f"{spec_path}: {' '.join(str(error).split())}") from error
 
 
 def _read_spec(path: str) -> Mapping[str, Any]:
@@ -67,8 +72,15 @@ def _read_spec(path: str) -> Mapping[str, Any]:
         spec = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot read it: {error}") from error
-    except YAMLError as error:
-        raise SpecError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    # Of foreign text, the parser also raises what its numbers, dates and keys run into.
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise SpecError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from error
+    try:
+        size = _size(spec, {})
+    except RecursionError as error:
+        raise SpecError(f"{path}: nested too deeply") from error
+    if size > MAX_SPEC_VALUES:
+        raise SpecError(f"{path}: more than {MAX_SPEC_VALUES} values, aliases written out")
     if not isinstance(spec, Mapping):
         raise SpecError(f"{path}: must be a mapping with the keys {', '.join(_KEYS)}")
     for key in spec:
@@ -77,6 +89,17 @@ def _read_spec(path: str) -> Mapping[str, Any]:
             hint = f", did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(_KEYS)}"
             raise SpecError(f"{path}: unknown key {key!r}{hint}")
     return spec
+
+
+def _size(value: Any, known: dict[int, float]) -> float:
+    """Returns the number of values with every alias written out, without writing any out; infinite if in itself."""
+    if not isinstance(value, Mapping | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf
+        parts = [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
+        known[id(value)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(value)]
 
 
 def _overridden(spec: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -95,7 +118,11 @@ def _overridden(spec: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mappin
 def _images(key: str, patterns: Any, directory: Path) -> list[str]:
     if isinstance(patterns, str):
         patterns = [patterns]
-    if not isinstance(patterns, list) or not patterns or not all(isinstance(p, str) and p for p in patterns):
+    if (
+        not isinstance(patterns, list)
+        or not patterns
+        or not all(isinstance(p, str) and p and "\0" not in p for p in patterns)
+    ):
         raise SpecError(f"{key} must be a list of paths, globs or URIs")
     return [path for pattern in patterns for path in _expanded(key, pattern, directory)]
 
@@ -182,6 +209,9 @@ def expand_configs(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, values in sweep.items():
         if not isinstance(values, list) or not values:
             raise SpecError(f"sweep: {name} must be a list of values, got {values!r:.60}")
+    count = len(_configs(spec)) * math.prod(map(len, sweep.values()))
+    if count > MAX_CONFIGS:
+        raise SpecError(f"sweep: {count:,} configurations, at most {MAX_CONFIGS:,} are expanded")
     for entry in _configs(spec):
         for combination in itertools.product(*sweep.values()):
             yield {**_mapping(spec, "config"), **entry, **dict(zip(sweep, combination, strict=True))}
