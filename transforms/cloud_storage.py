@@ -7,6 +7,7 @@ was cut), and here around what they do together. See docs/cloud_storage.md.
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -32,6 +33,9 @@ RETRY = DEFAULT_RETRY.with_timeout(DEADLINE_SECS)
 # What the libraries raise; requests' own errors are OSErrors.
 ERRORS = (BeamIOError, GoogleAPIError, GoogleAuthError, InvalidResponse, DataCorruption, HTTPError)
 
+# Else the library asks in the background about the bucket, for traces that nobody takes, after every 404 again.
+os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+
 _Returned = TypeVar("_Returned")
 
 
@@ -45,7 +49,7 @@ def call(function: Callable[..., _Returned], *arguments: Any, **options: Any) ->
     """Calls a function of Beam's FileSystems, again after transient errors.
 
     Raises:
-      Exception: the file system's own error, taken out of Beam's.
+      OSError, or one of ERRORS: what went wrong, taken out of Beam's error.
     """
 
     def unwrapped() -> _Returned:
@@ -54,7 +58,12 @@ def call(function: Callable[..., _Returned], *arguments: Any, **options: Any) ->
         except BeamIOError as error:
             raise _cause(error) from error
 
-    result: _Returned = RETRY(unwrapped)()
+    try:
+        result: _Returned = RETRY(unwrapped)()
+    except (OSError, *ERRORS):
+        raise
+    except Exception as error:  # Of a library that another file system uses, and that need not be installed here.
+        raise BeamIOError(str(error), {"cause": error}) from error
     return result
 
 
@@ -112,6 +121,8 @@ def delete(uri: str) -> None:
 
 def status(error: BaseException) -> int | None:
     """Returns the HTTP status that an error stands for, None if it stands for none."""
+    if isinstance(error, BeamIOError):
+        error = _cause(error)
     code = getattr(error, "code", None)
     if code is None:
         code = getattr(getattr(error, "response", None), "status_code", None)
@@ -122,6 +133,8 @@ def reason(error: BaseException) -> str:
     """Returns what an error says, without addresses and bodies."""
     if isinstance(error, RetryError):
         return f"gave up after repeated attempts: {reason(error.cause) if error.cause else error}"
+    if isinstance(error, BeamIOError) and _cause(error) is not error:
+        return reason(_cause(error))
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     said = _said(error)

@@ -45,9 +45,18 @@ def manifest(emulator, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def done(manifest, emulator):
+def requests_of_first_job():
+    """Method and path of each, filled by `done`."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def done(manifest, emulator, requests_of_first_job):
     """The summary of the first job, with its output in gs://bucket/out."""
-    return run(["--manifest", manifest, "--output", "gs://bucket/out"])
+    emulator.requests.clear()
+    summary = run(["--manifest", manifest, "--output", "gs://bucket/out"])
+    requests_of_first_job.extend(emulator.requests)
+    return summary
 
 
 def names(emulator, output, folder):
@@ -71,6 +80,15 @@ def test_everything_on_cloud_storage(done, manifest, emulator, tmp_path):
     assert weights.name == f"{record['weights_sha256']}.weights.h5"
     status = StatusReader("gs://bucket/out").read()
     assert (status.state, status.done, status.remaining) == (FINISHED, RUNS, 0)
+
+
+def test_a_run_takes_few_requests(done, requests_of_first_job, emulator):
+    """Reads and deletes name their object in the address; uploads under a condition are picture, thumbnail, marker."""
+    for run_id in names(emulator, "out", "runs"):
+        assert len([path for _, path in requests_of_first_job if run_id in path]) <= 12
+    creations = [path for _, path in requests_of_first_job if "ifGenerationMatch=0" in path]
+    # Beside them the weights (two requests) and the thumbnails of two inputs.
+    assert len(creations) == 3 * RUNS + 4
 
 
 def test_a_rerun_computes_nothing_and_writes_no_picture(done, manifest, emulator):

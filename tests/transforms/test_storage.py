@@ -160,6 +160,32 @@ def test_other_file_systems_that_beam_knows_are_retried_too(tmp_path, quick_retr
     assert Flaky.faults > 3
 
 
+class ForeignError(Exception):
+    """As libraries of other clouds have them: no OSError, with a status."""
+
+    def __init__(self, code):
+        super().__init__("the cloud says no")
+        self.code = code
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        (404, storage.NotFoundError, "object: not found"),
+        (403, storage.ForbiddenError, "object: cannot read it: 403: the cloud says no"),
+        (400, storage.StorageError, "object: cannot read it: 400: the cloud says no"),
+    ],
+)
+def test_errors_of_other_file_systems_are_told_apart_too(monkeypatch, code, kind, message):
+    def refuse(*_, **__):
+        raise ForeignError(code)
+
+    monkeypatch.setattr(Flaky, "open", refuse)
+    with pytest.raises(storage.StorageError, match=f"^flaky:///{message}$") as caught:
+        storage.read_bytes("flaky:///object")
+    assert type(caught.value) is kind
+
+
 def test_unknown_schemes_are_refused():
     with pytest.raises(ValueError, match="no file system for ftp://"):
         storage.check_scheme("ftp://host/object")
