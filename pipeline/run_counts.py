@@ -109,12 +109,15 @@ class RunCounter:
         identified = np.array([self._is_identified(name.bucket) for name in names], bool)[groups]
         done = identified & _is_among(ids, finished)
         runs = np.bincount(groups, minlength=len(names))
-        todo = np.bincount(groups[~done], minlength=len(names))
-        batches = count_batches(names, ids[~done], groups[~done])
+        unidentified = len(ids) - np.count_nonzero(identified)
+        if done.any():
+            ids, groups = ids[~done], groups[~done]
+        todo = np.bincount(groups, minlength=len(names))
+        batches = count_batches(names, ids, groups)
         return Counts(
-            runs=len(ids),
+            runs=int(runs.sum()),
             finished=int(done.sum()),
-            unidentified=int((~identified).sum()),
+            unidentified=int(unidentified),
             buckets=tuple(_bucket_counts(names, runs, todo, batches)),
             to_compute={name: int(count) for name, count in zip(names, todo, strict=True) if count},
         )
@@ -124,8 +127,11 @@ class RunCounter:
         ids, groups = np.frombuffer(self._ids, np.uint64), np.frombuffer(self._groups, np.uint32)
         order = np.argsort(ids)
         ids = ids[order]
-        is_first = np.diff(ids, prepend=~ids[:1]) != 0
-        return ids[is_first], groups[order[is_first]]
+        groups = groups[order]
+        del order
+        is_first = np.ones(len(ids), bool)
+        np.not_equal(ids[1:], ids[:-1], out=is_first[1:])
+        return ids[is_first], groups[is_first]
 
 
 def _is_among(ids: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -168,8 +174,9 @@ def count_batches(names: list[Group], ids: np.ndarray, groups: np.ndarray) -> Co
     classes = {key: index for index, key in enumerate(dict.fromkeys((name.bucket, name.batch_size) for name in names))}
     class_of = np.array([classes[name.bucket, name.batch_size] for name in names], np.uint64)
     # One number for class and shard: shards are fewer than runs, so fewer than 2**32.
-    keys = ids % shards[groups]
-    keys += class_of[groups] << np.uint64(32)
+    keys = shards[groups]
+    np.remainder(ids, keys, out=keys)
+    keys += (class_of << np.uint64(32))[groups]
     pieces, counts = np.unique(keys, return_counts=True)
     batches = Counter[Bucket]()
     for (bucket, size), index in classes.items():
