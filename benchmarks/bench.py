@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
-from benchmarks.figures import PREDICTIONS, RESULTS, Figure, run_figures
+from benchmarks import performance_doc
+from benchmarks.figures import PREDICTIONS, RESULTS, Figure, number, reached, run_figures, target_text
 
 MEASUREMENTS = (
     "ceilings",
@@ -34,21 +35,9 @@ def table(figures: Iterable[Figure], predictions: Mapping[str, Any]) -> Iterator
     for figure in figures:
         known = predictions.get(figure.name, {})
         yield (
-            f"{figure.name:<44} {_number(figure.value):>12} {target_text(known):>12} "
-            f"{_number(known.get('predicted')):>12}{'' if reached(figure, known) else '  not reached'}"
+            f"{figure.name:<44} {number(figure.value):>12} {target_text(known):>12} "
+            f"{number(known.get('predicted')):>12}{'' if reached(figure, known) else '  not reached'}"
         )
-
-
-def reached(figure: Figure, known: Mapping[str, Any]) -> bool:
-    """Returns whether a figure is within its target; one without a target is."""
-    return known.get("at_least", -float("inf")) <= figure.value <= known.get("at_most", float("inf"))
-
-
-def target_text(known: Mapping[str, Any]) -> str:
-    """Returns a target for people."""
-    if "at_most" in known:
-        return f"<= {known['at_most']:g}"
-    return f">= {known['at_least']:g}" if "at_least" in known else ""
 
 
 def machine() -> dict[str, Any]:
@@ -59,12 +48,6 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in names},
     }
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def main() -> None:
@@ -91,6 +74,7 @@ def main() -> None:
     }
     if tuple(only) == MEASUREMENTS:
         (RESULTS / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
+        performance_doc.write()
 
 
 if __name__ == "__main__":

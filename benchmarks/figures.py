@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +76,22 @@ def main_of(doc: str, measure: Callable[..., Iterable[Figure]], **defaults: int)
     for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"default: {default}")
     print_figures(measure(**vars(parser.parse_args())))
+
+
+def reached(figure: Figure, known: Mapping[str, Any]) -> bool:
+    """Returns whether a figure is within its target; one without a target is."""
+    return known.get("at_least", -float("inf")) <= figure.value <= known.get("at_most", float("inf"))
+
+
+def target_text(known: Mapping[str, Any]) -> str:
+    """Returns a target for people."""
+    if "at_most" in known:
+        return f"<= {known['at_most']:g}"
+    return f">= {known['at_least']:g}" if "at_least" in known else ""
+
+
+def number(value: float | None) -> str:
+    """Returns a number for people, to three digits."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -31,6 +31,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
+from benchmarks import performance_doc
 from benchmarks.bench import machine, table
 from benchmarks.figures import PREDICTIONS, RESULTS, Figure, run_measured
 from benchmarks.grids import Grid
@@ -215,6 +216,7 @@ def main() -> None:
     # A trial with other arguments is printed and does not count.
     if vars(arguments) == vars(parser.parse_args([])):
         (RESULTS / "peers.json").write_text(json.dumps({**about, "figures": values, **results}, indent=1) + "\n")
+        performance_doc.write()
     else:
         print(json.dumps({**about, "figures": values, **results}, indent=1))
 

@@ -1,0 +1,151 @@
+"""Fills the tables of docs/performance.md: what was measured from benchmarks/results, what is foretold from the counts.
+
+    python -m benchmarks.performance_doc
+
+`make bench` and `make bench-peers` do so at their end. A table stands between `<!-- name -->` and `<!-- end -->`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import PREDICTIONS, RESULTS, number, target_text
+from pipeline.estimates import Device
+from pipeline.gpus import A100, H100, L4, T4, Gpu
+from pipeline.prices import read_prices
+from stylecore.buckets import step_kind
+from stylecore.config import StyleConfig
+from stylecore.costs import EvaluationCost, evaluation_cost
+from stylecore.pyramid import stage_iterations, stage_sizes
+
+DOC = Path(__file__).parent.parent / "docs" / "performance.md"
+SIDES_PX = (128, 256, 512, 1024)
+FORETOLD_PX = 512
+FORETOLD_GPUS = (T4, L4, A100, H100)
+_TABLE = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+Lines = Iterator[str]
+
+
+def filled(text: str) -> str:
+    """Returns the document with its tables made anew."""
+    return _TABLE.sub(lambda match: f"{match[1]}{_joined(TABLES[match[2]])}{match[3]}", text)
+
+
+def write() -> None:
+    """Brings docs/performance.md up to date."""
+    DOC.write_text(filled(DOC.read_text()))
+
+
+def figures_table() -> Lines:
+    """Yields every figure of the predictions, beside what was measured."""
+    values = measured()
+    yield "| figure | to reach | predicted | measured |"
+    yield "|---|---|---|---|"
+    for name, known in json.loads(PREDICTIONS.read_text())["figures"].items():
+        found = number(values[name]) if name in values else "not measured yet"
+        yield f"| {known['figure']} | {target_text(known)} | {number(known['predicted'])} | {found} |"
+
+
+def measured() -> Mapping[str, float]:
+    """Returns the figures of the results that are there."""
+    values = {name: figure["value"] for name, figure in _results("bench").get("figures", {}).items()}
+    return {**values, **_results("peers").get("figures", {})}
+
+
+def pictures_table() -> Lines:
+    """Yields pastiche's score of each picture of both tools."""
+    yield "| content | style | style weight | pastiche | `fast` | float32, one size |"
+    yield "|---|---|---|---|---|---|"
+    for row in _results("peers").get("pictures", []):
+        scores = " | ".join(f"{row['scores'][name]:,.0f}" for name in ("pastiche", "fast", "float32"))
+        yield f"| {row['content']} | {row['style']} | {row['style_weight']:g} | {scores} |"
+
+
+def costs_table() -> Lines:
+    """Yields what an evaluation of a square picture costs, by preset and size."""
+    yield "| preset, deepest layer | px | convolutions, GFLOP | Grams, GFLOP | moved, MB | FLOP per byte | held, MB |"
+    yield "|---|---|---|---|---|---|---|"
+    for config, deepest in ((StyleConfig(), "conv5_2"), (StyleConfig(preset="resnet50"), "conv5_block2_2_conv")):
+        for side_px in SIDES_PX:
+            cost = cost_of(config, config.precision, side_px, side_px)
+            yield (
+                f"| `{config.preset}`, {deepest} | {side_px} | {cost.convolution_flops / 1e9:.1f} | "
+                f"{cost.gram_flops / 1e9:.1f} | {cost.bytes_moved / 1e6:,.0f} | {cost.flops / cost.bytes_moved:.0f} | "
+                f"{cost.bytes_held / 1e6:,.0f} |"
+            )
+
+
+def ceilings_table() -> Lines:
+    """Yields what this machine reaches, and what the step reaches of it."""
+    figures = _results("bench").get("figures", {})
+    yield "| | measured |"
+    yield "|---|---|"
+    for name, text in (
+        ("matmul_gflops_per_sec_float32", "matrix product, float32, GFLOP/s"),
+        ("matmul_gflops_per_sec_bfloat16", "matrix product, bfloat16, GFLOP/s"),
+        ("copy_gigabytes_per_sec", "copy by one thread, GB/s"),
+    ):
+        yield f"| {text} | {number(figures[name]['value']) if name in figures else 'not measured yet'} |"
+    for precision in ("float32", "bfloat16"):
+        step = figures.get(f"step_over_convolutions_{precision}_256_px")
+        flops = cost_of(StyleConfig(), precision, 256, 256).flops
+        rate = number(flops / step["secs_per_picture"] / 1e9) if step else "not measured yet"
+        yield f"| step of `basic` at 256 px, {precision}, GFLOP/s | {rate} |"
+
+
+def foretold_table() -> Lines:
+    """Yields pictures per hour and the cost of 1,000 of them, by GPU: predictions."""
+    prices = read_prices()
+    yield f"| GPU | precision | pictures per hour | {prices.currency} per 1,000 pictures |"
+    yield "|---|---|---|---|"
+    for preset in ("basic", "fast"):
+        for gpu in FORETOLD_GPUS:
+            precision = "bfloat16" if preset == "fast" and gpu.bfloat16_flops else "float32"
+            per_hour = 3600 / picture_secs(StyleConfig(preset=preset), precision, gpu)
+            cost = 1000 / per_hour * prices.per_hour[gpu.accelerator]
+            yield f"| {gpu.name}, `{preset}` | {_arithmetic(gpu, precision)} | {number(per_hour)} | {cost:,.2f} |"
+
+
+def picture_secs(config: StyleConfig, precision: str, gpu: Gpu, side_px: int = FORETOLD_PX) -> float:
+    """Returns the foretold seconds of one square picture in a full batch."""
+    device = Device.of_gpu(gpu)
+    sizes = zip(stage_sizes(config, side_px, side_px), stage_iterations(config), strict=True)
+    return sum(
+        iterations * device.evaluation_secs(cost_of(config, precision, height, width), precision)
+        for (height, width), iterations in sizes
+    )
+
+
+def cost_of(config: StyleConfig, precision: str, height: int, width: int) -> EvaluationCost:
+    """Returns the cost of an evaluation of a configuration in this arithmetic."""
+    kind = step_kind(StyleConfig(**{**config.to_dict(), "precision": precision}), "")
+    return evaluation_cost(kind, height, width, config.history_size)
+
+
+TABLES: Mapping[str, Callable[[], Lines]] = {
+    "figures": figures_table,
+    "pictures": pictures_table,
+    "costs": costs_table,
+    "ceilings": ceilings_table,
+    "foretold": foretold_table,
+}
+
+
+def _arithmetic(gpu: Gpu, precision: str) -> str:
+    return "TF32" if precision == "float32" and gpu.tf32_flops else precision
+
+
+def _results(name: str) -> dict[str, Any]:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _joined(lines: Callable[[], Lines]) -> str:
+    return "".join(f"{line}\n" for line in lines())
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,147 @@
+"""How large what flows through a job is and what it leaves: the measured figures of docs/scaling.md.
+
+    python -m benchmarks.scaling [--runs 24] [--iterations 300]
+
+A small job of pictures of 256 px on shallow layers, since sizes do not depend on depth; sizes are those of Beam's own
+coders and of the files on disk, for each run. Gallery data is that of synthetic rows, the difference of two sizes, so
+that what is written once does not count.
+"""
+
+import itertools
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from PIL import Image
+
+from benchmarks.figures import Figure, main_of
+from benchmarks.gallery_20000 import synthetic_rows
+from benchmarks.grids import Grid, run_pipeline
+from stylecore.buckets import default_batch_size
+from stylecore.engine import Engine
+from stylecore.problems import prepare
+from stylecore.snapshots import Snapshot
+from stylecore.weights import random_network
+from transforms.batching import RunBatch, bucket_key
+from transforms.commit import read_marker
+from transforms.gallery import gallery_files
+from transforms.layout import Output
+from transforms.manifest import ManifestSlice, open_manifest, parse_row, read_slice
+from transforms.probe import probe_image
+from transforms.records import ImageFacts, Run
+from transforms.resolve import resolve_run
+
+SIDE_PX = 256
+FEW_ROWS, MANY_ROWS = 2_000, 6_000
+SHALLOW = {"weights": "random:1", "content_layers": {"conv1_1": 1.0}, "style_layers": {"conv1_1": 1.0}}
+
+
+def measure(runs: int, iterations: int) -> Iterator[Figure]:
+    """Yields bytes a run, or an image, of each thing; and seconds of the gallery."""
+    with tempfile.TemporaryDirectory() as folder:
+        grid = small_grid(runs, iterations)
+        manifest = grid.write(Path(folder) / "grid")
+        output = Output(str(Path(folder) / "output"))
+        run_pipeline(manifest, Path(output.root))
+        yield from _element_figures(str(manifest), output)
+        yield from _file_figures(output, len(grid))
+    yield from _snapshot_figures(grid)
+    yield from _gallery_figures()
+
+
+def small_grid(runs: int, iterations: int) -> Grid:
+    """Two photographs, two styles and a sweep; smooth noise, which compresses about as pictures do."""
+    generator = np.random.default_rng(0)
+    images = [_smooth_noise(generator) for _ in range(4)]
+    weights = [float(10**exponent) for exponent in np.linspace(3, 6, max(1, runs // 4))]
+    configs = [{**SHALLOW, "iterations": iterations, "content_weight": weight} for weight in weights]
+    return Grid(images[:2], images[2:], configs)
+
+
+def _smooth_noise(generator: np.random.Generator) -> np.ndarray:
+    coarse = Image.fromarray(generator.integers(0, 256, (24, 24, 3), np.uint8))
+    return np.asarray(coarse.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC))
+
+
+def _element_figures(manifest: str, output: Output) -> Iterator[Figure]:
+    """Sizes as Beam encodes elements between steps."""
+    runs = list(_runs(manifest))
+    row, size = runs[0].row, default_batch_size(SIDE_PX, SIDE_PX)
+    batch = RunBatch(size, tuple(runs[:size]))
+    record = read_marker(output, runs[0].run_id)
+    yield _encoded("slice", ManifestSlice(manifest, 0, 0, 0, 10_000))
+    yield _encoded("manifest_row", row)
+    yield _encoded("image_facts", (row.content_uri, _facts(row.content_uri)))
+    yield _encoded("run", (runs[0].run_id, runs[0]))
+    yield _encoded("sharded_run", ((bucket_key(runs[0]), 0), runs[0]))
+    yield _encoded("run_in_batch", batch, each=len(batch.runs))
+    yield _encoded("outcome", (runs[0].run_id, record))
+
+
+def _runs(manifest: str) -> Iterator[Run]:
+    from stylecore.precision import Arithmetic
+
+    (part,) = open_manifest(manifest).slices
+    for number, values in enumerate(read_slice(part)):
+        row = parse_row(values, number, number, manifest)
+        facts = {uri: _facts(uri) for uri in row.image_uris()}
+        run = resolve_run(row, facts, {("vgg19", "random:1"): "0" * 64}, Arithmetic("any"))
+        assert isinstance(run, Run)
+        yield run
+
+
+def _facts(uri: str) -> ImageFacts:
+    probed = probe_image(uri)
+    assert isinstance(probed, tuple)
+    return probed[0]
+
+
+def _encoded(name: str, element: Any, each: int = 1) -> Figure:
+    coder = beam.coders.registry.get_coder(type(element))
+    return Figure(f"{name}_bytes", len(coder.encode(element)) / each)
+
+
+def _file_figures(output: Output, runs: int) -> Iterator[Figure]:
+    """Sizes on disk, divided by the number of runs."""
+    for folder in ("images", "thumbs", "runs", "metrics", "dataset"):
+        files = [path for path in Path(output.root, folder).iterdir() if path.is_file()]
+        yield Figure(f"{folder}_bytes_per_run", sum(path.stat().st_size for path in files) / runs)
+    (marker, *_) = Path(output.root, "runs").iterdir()
+    yield Figure("history_points", len(json.loads(marker.read_text())["history"]))
+
+
+def _snapshot_figures(grid: Grid) -> Iterator[Figure]:
+    """A checkpoint of one run, by optimiser."""
+    from stylecore.buckets import step_kind
+    from stylecore.config import StyleConfig
+
+    for optimizer in ("adam", "lbfgs"):
+        config = StyleConfig(**{**grid.configs[0], "optimizer": optimizer})
+        problem = prepare(grid.contents[0], grid.styles[0], config)
+        engine = Engine(step_kind(config, "0" * 64), random_network("vgg19", 1))
+        data = Snapshot(0, 0, engine.first_state(problem), (), 0.0).to_bytes()
+        yield Figure(f"checkpoint_{optimizer}_bytes", len(data))
+
+
+def _gallery_figures() -> Iterator[Figure]:
+    sizes, secs = [], []
+    for rows in (FEW_ROWS, MANY_ROWS):
+        started = time.process_time()
+        sizes.append(sum(len(content) for _, content in gallery_files(synthetic_rows(rows), "scaling")))
+        secs.append(time.process_time() - started)
+    more = MANY_ROWS - FEW_ROWS
+    yield Figure("gallery_bytes_per_run", (sizes[1] - sizes[0]) / more)
+    yield Figure("gallery_secs_per_1000_runs", 1_000 * (secs[1] - secs[0]) / more)
+    generating = time.process_time()
+    for _ in itertools.islice(synthetic_rows(more), more):
+        pass
+    yield Figure("synthetic_secs_per_1000_runs", 1_000 * (time.process_time() - generating) / more)
+
+
+if __name__ == "__main__":
+    main_of(__doc__, measure, runs=24, iterations=300)
