@@ -19,6 +19,7 @@ ABOUT: Mapping[str, str] = {
     "basic": "The paper's section 4.1, and the default: Adam from white noise, content from conv5_2.",
     "two_content_layers": "The paper's VGG19 (2): content from two layers.",
     "gatys": "The settings that Gatys, Ecker and Bethge released: L-BFGS from the photograph.",
+    "fast": "The objective of `gatys`, coarse to fine, in the arithmetic that the device is good at.",
     "resnet50": "The paper's ResNet50, eight style layers.",
 }
 _MISSING = "no picture here: ResNet50's ImageNet weights need a network that Keras can download them from"
