@@ -38,6 +38,8 @@ _MAX_URI_BYTES = 4_096
 _MAX_VALUE_BYTES = 2**17
 _MAX_EXTRA_BYTES = 2**18
 _MAX_STYLES_SHOWN = 100
+# Of such a name a terminal would do what it says.
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 _GCS_OBJECT = re.compile("gs://[^/]+/.+", re.DOTALL | re.IGNORECASE)
 ROWS, FAILURES = "rows", "failures"
 _to_json = json.JSONEncoder(sort_keys=True, default=str).encode
@@ -287,7 +289,7 @@ def _resolved(directory: str, uri: str) -> str:
 
 
 def _uri(field: str, value: Any) -> str:
-    if not isinstance(value, str) or not value or "\0" in value:
+    if not isinstance(value, str) or not value or _CONTROL.search(value):
         raise RowError(f"{field} must be a path or URI, got {value!r:.80}")
     # Surrogates come from JSON: such a name cannot be, neither on a disk nor in a bucket.
     size = len(value.encode(errors="replace"))

@@ -1,0 +1,34 @@
+"""docs/trust.md says the bounds that the code has."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline import grid
+from stylecore import image_bounds, images, weights_file
+from tests.hostile.images import MAX_BYTES_A_PIXEL
+from transforms import image_files, manifest
+
+PAGE = (Path(__file__).parents[2] / "docs" / "trust.md").read_text()
+MODULES = (image_bounds, images, image_files, manifest, grid, weights_file)
+BOUNDS = {
+    name: getattr(module, name)
+    for module in MODULES
+    for name in vars(module)
+    if re.fullmatch("_?MAX_[A-Z_]+", name) and name != "_MAX_STYLES_SHOWN"
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_every_bound_is_on_the_page(name):
+    (row,) = [line for line in PAGE.splitlines() if f"`{name}`" in line]
+    assert re.search(rf"\b{BOUNDS[name]}\b", row), row
+
+
+def test_the_memory_of_the_suite_is_that_of_the_page():
+    assert f"| {MAX_BYTES_A_PIXEL} bytes a pixel" in PAGE
+
+
+def test_the_readme_names_the_page():
+    assert "(docs/trust.md)" in (Path(__file__).parents[2] / "README.md").read_text()
