@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.status import RUNNING, StatusReader, read_record
+from pipeline.status import FINISHED, RUNNING, Status, StatusReader, read_record
 from pipeline.text import plural, size
 from transforms import storage
 from transforms.layout import Output
@@ -59,8 +59,9 @@ def clean(directory: str, force: bool = False, dry_run: bool = False) -> list[Le
       StorageError: it cannot be listed, or a file not be removed.
     """
     output = Output(directory)
-    _check(output, force)
-    found = list(_leftovers(output))
+    status = StatusReader(directory).read()
+    _check(output, status, force)
+    found = list(_leftovers(output, finished=status.state == FINISHED))
     if not dry_run:
         with ThreadPoolExecutor(DELETING_THREADS) as pool:
             list(pool.map(storage.delete, [leftover.uri for leftover in found]))
@@ -81,8 +82,7 @@ def report(leftovers: Sequence[Leftover], dry_run: bool) -> Iterator[str]:
     yield f"{total} would be freed; nothing is removed" if dry_run else f"{total} freed"
 
 
-def _check(output: Output, force: bool) -> None:
-    status = StatusReader(output.root).read()
+def _check(output: Output, status: Status, force: bool) -> None:
     if "stylebeam_version" not in status.job:
         raise CleanError(f"{output.job}: expected the record of a job, found none: is this an output directory?")
     if status.state != RUNNING or force:
@@ -96,12 +96,13 @@ def _check(output: Output, force: bool) -> None:
     )
 
 
-def _leftovers(output: Output) -> Iterator[Leftover]:
+def _leftovers(output: Output, finished: bool) -> Iterator[Leftover]:
     for folder, (kind, name) in _LEFTOVERS.items():
         for leftover, match in _named(output, folder, kind, name):
             if not _is_wanted(output, match):
                 yield leftover
-    yield from _unused_weights(output)
+    if finished:  # Else the runs that are missing will want them.
+        yield from _unused_weights(output)
     if storage.is_local(output.root):
         yield from _temporary(Path(output.root))
 
