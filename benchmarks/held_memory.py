@@ -1,6 +1,6 @@
 """Peak memory of the compiled step over what stylecore/costs.py foretells, each case in a process of its own.
 
-    python -m benchmarks.held_memory [--case SIDE BATCH OPTIMIZER PRECISION]
+    python -m benchmarks.held_memory [--case PRESET SIDE BATCH OPTIMIZER PRECISION]
 
 The peak is that of the whole process above its peak after a tiny batch, so that TensorFlow, the network and the traces
 are not part of it. `HELD_FACTOR` was chosen so that no case is foretold too low.
@@ -16,21 +16,24 @@ import numpy as np
 from benchmarks.figures import RESULTS, run_measured
 
 CASES = [
-    (256, 1, "adam", "float32"),
-    (256, 2, "adam", "float32"),
-    (256, 4, "adam", "float32"),
-    (128, 8, "adam", "float32"),
-    (512, 1, "adam", "float32"),
-    (256, 1, "adam", "bfloat16"),
-    (256, 4, "adam", "bfloat16"),
-    (256, 1, "lbfgs", "float32"),
-    (256, 4, "lbfgs", "float32"),
-    (256, 2, "lbfgs", "bfloat16"),
+    ("basic", 256, 1, "adam", "float32"),
+    ("basic", 256, 2, "adam", "float32"),
+    ("basic", 256, 4, "adam", "float32"),
+    ("basic", 128, 8, "adam", "float32"),
+    ("basic", 512, 1, "adam", "float32"),
+    ("basic", 256, 1, "adam", "bfloat16"),
+    ("basic", 256, 4, "adam", "bfloat16"),
+    ("basic", 256, 1, "lbfgs", "float32"),
+    ("basic", 256, 4, "lbfgs", "float32"),
+    ("basic", 256, 2, "lbfgs", "bfloat16"),
+    ("resnet50", 256, 2, "adam", "float32"),
 ]
+# The values of the weights do not matter, and not every place has those of ResNet50.
+_WEIGHTS = "random:1"
 _WARM_PX, _EVALUATIONS = 32, 8
 
 
-def held_bytes(side_px: int, batch_size: int, optimizer: str, precision: str) -> tuple[int, int]:
+def held_bytes(preset: str, side_px: int, batch_size: int, optimizer: str, precision: str) -> tuple[int, int]:
     """Returns (measured, foretold) bytes of one batch; in a fresh process, whose peak it is."""
     from stylecore import StyleConfig
     from stylecore.buckets import step_kind
@@ -39,15 +42,16 @@ def held_bytes(side_px: int, batch_size: int, optimizer: str, precision: str) ->
     from stylecore.problems import prepare
     from stylecore.weights import load_weights
 
-    config = StyleConfig(iterations=1_000_000, optimizer=optimizer, precision=precision)
-    weights = load_weights("vgg19", "imagenet")
+    fields = {"optimizer": optimizer, "precision": precision, "weights": _WEIGHTS}
+    config = StyleConfig(preset=preset, iterations=1_000_000, **fields)
+    weights = load_weights(config.backbone, _WEIGHTS)
     engine = Engine(step_kind(config, weights.fingerprint), weights.network)
 
     def optimise(side: int, count: int) -> int:
         image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
         problems = [prepare(image, image[::-1].copy(), config)] * count
         batch = engine.batch(problems)
-        engine.advance(engine.start(problems, batch), batch, _EVALUATIONS)
+        engine.advance(engine.start(problems), batch, _EVALUATIONS)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     before = optimise(_WARM_PX, 1)
@@ -59,25 +63,18 @@ def held_bytes(side_px: int, batch_size: int, optimizer: str, precision: str) ->
 def main() -> None:
     """Measures one case, or all and writes them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--case", nargs=4, metavar=("SIDE", "BATCH", "OPTIMIZER", "PRECISION"))
+    parser.add_argument("--case", nargs=5, metavar=("PRESET", "SIDE", "BATCH", "OPTIMIZER", "PRECISION"))
     case = parser.parse_args().case
     if case:
-        print(json.dumps(held_bytes(int(case[0]), int(case[1]), case[2], case[3])))
+        print(json.dumps(held_bytes(case[0], int(case[1]), int(case[2]), *case[3:])))
         return
     rows = []
-    for side_px, batch_size, optimizer, precision in CASES:
-        command = [sys.executable, "-m", __spec__.name, "--case", str(side_px), str(batch_size), optimizer, precision]
-        measured, foretold = json.loads(run_measured(command).output.strip().splitlines()[-1])
-        rows.append(
-            {
-                "side_px": side_px,
-                "batch_size": batch_size,
-                "optimizer": optimizer,
-                "precision": precision,
-                "measured_mb": measured >> 20,
-                "foretold_over_measured": round(foretold / measured, 2),
-            }
-        )
+    for case in CASES:
+        finished = run_measured([sys.executable, "-m", __spec__.name, "--case", *map(str, case)])
+        measured, foretold = json.loads(finished.output.strip().splitlines()[-1])
+        about = dict(zip(("preset", "side_px", "batch_size", "optimizer", "precision"), case, strict=True))
+        ratio = round(foretold / measured, 2)
+        rows.append({**about, "measured_mb": measured >> 20, "foretold_over_measured": ratio})
         print(json.dumps(rows[-1]), flush=True)
     (RESULTS / "held_memory.json").write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -1,8 +1,8 @@
 """How large what flows through a job is and what it leaves: the measured figures of docs/scaling.md.
 
-    python -m benchmarks.scaling [--runs 24] [--iterations 300]
+    python -m benchmarks.scaling [--runs 160] [--iterations 300]
 
-A small job of pictures of 256 px on shallow layers, since sizes do not depend on depth; sizes are those of Beam's own
+A small job of pictures of 64 px on shallow layers, since sizes do not depend on depth; sizes are those of Beam's own
 coders and of the files on disk, for each run. Gallery data is that of synthetic rows, the difference of two sizes, so
 that what is written once does not count.
 """
@@ -22,8 +22,10 @@ from PIL import Image
 from benchmarks.figures import Figure, main_of
 from benchmarks.gallery_20000 import synthetic_rows
 from benchmarks.grids import Grid, run_pipeline
-from stylecore.buckets import default_batch_size
+from stylecore.buckets import default_batch_size, step_kind
+from stylecore.config import StyleConfig
 from stylecore.engine import Engine
+from stylecore.precision import Arithmetic
 from stylecore.problems import prepare
 from stylecore.snapshots import Snapshot
 from stylecore.weights import random_network
@@ -36,7 +38,7 @@ from transforms.probe import probe_image
 from transforms.records import ImageFacts, Run
 from transforms.resolve import resolve_run
 
-SIDE_PX = 256
+SIDE_PX = 64
 FEW_ROWS, MANY_ROWS = 2_000, 6_000
 SHALLOW = {"weights": "random:1", "content_layers": {"conv1_1": 1.0}, "style_layers": {"conv1_1": 1.0}}
 
@@ -84,8 +86,6 @@ def _element_figures(manifest: str, output: Output) -> Iterator[Figure]:
 
 
 def _runs(manifest: str) -> Iterator[Run]:
-    from stylecore.precision import Arithmetic
-
     (part,) = open_manifest(manifest).slices
     for number, values in enumerate(read_slice(part)):
         row = parse_row(values, number, number, manifest)
@@ -111,15 +111,15 @@ def _file_figures(output: Output, runs: int) -> Iterator[Figure]:
     for folder in ("images", "thumbs", "runs", "metrics", "dataset"):
         files = [path for path in Path(output.root, folder).iterdir() if path.is_file()]
         yield Figure(f"{folder}_bytes_per_run", sum(path.stat().st_size for path in files) / runs)
+    pixels = runs * SIDE_PX**2
+    pictures = sum(path.stat().st_size for path in Path(output.root, "images").iterdir())
+    yield Figure("images_bytes_per_pixel", pictures / pixels)
     (marker, *_) = Path(output.root, "runs").iterdir()
     yield Figure("history_points", len(json.loads(marker.read_text())["history"]))
 
 
 def _snapshot_figures(grid: Grid) -> Iterator[Figure]:
     """A checkpoint of one run, by optimiser."""
-    from stylecore.buckets import step_kind
-    from stylecore.config import StyleConfig
-
     for optimizer in ("adam", "lbfgs"):
         config = StyleConfig(**{**grid.configs[0], "optimizer": optimizer})
         problem = prepare(grid.contents[0], grid.styles[0], config)
@@ -144,4 +144,4 @@ def _gallery_figures() -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    main_of(__doc__, measure, runs=24, iterations=300)
+    main_of(__doc__, measure, runs=160, iterations=300)
