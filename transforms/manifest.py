@@ -40,7 +40,8 @@ _MAX_EXTRA_BYTES = 2**18
 _MAX_STYLES_SHOWN = 100
 # Of such a name a terminal would do what it says.
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
-_GCS_OBJECT = re.compile("gs://[^/]+/.+", re.DOTALL | re.IGNORECASE)
+# Google's client raises for other names of buckets, when it is too late.
+_GCS_OBJECT = re.compile("gs://[a-z0-9]([a-z0-9._-]*[a-z0-9])?/.+", re.DOTALL | re.IGNORECASE)
 ROWS, FAILURES = "rows", "failures"
 _to_json = json.JSONEncoder(sort_keys=True, default=str).encode
 

@@ -45,7 +45,7 @@ NAMES = [
     *good("a.png", "../up/./a.png", "/etc/passwd", "gs://bucket/a b.png", "a:b.png", "C:\\a.png", "~/a", " ", "-rf"),
     *good("‮gnp.exe", "\u2028</script>", "<img onerror=alert(1)>", "é", "e\u0301", "a" * 4_096, "%2e%2e/a"),
     *bad("must be a path or URI", None, "", "a\0b.png", "a\nb", "\x1b]0;title\x07", "a\x9bb"),
-    *bad("must be gs://BUCKET/OBJECT", "gs://", "gs://bucket", "gs://bucket/", "GS:///a"),
+    *bad("must be gs://BUCKET/OBJECT", "gs://", "gs://bucket", "gs://bucket/", "GS:///a", "gs://?/a", "gs://a@b/c"),
     *bad("no file system for", "ftp://host/a.png", "http://169.254.169.254/", "file:///etc/passwd", "x+y-z://a"),
     *bad("must be Unicode of at most 4096 bytes", "a" * 4_097, "é" * 2_049),
 ]  # fmt: skip
