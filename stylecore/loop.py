@@ -198,6 +198,8 @@ class _Batch:
 
     def advance(self) -> Iterator[tuple[_Run, int, np.ndarray]]:
         """Makes some evaluations; yields each active run, how far it is and its losses [4]."""
+        if RUNNING not in self._state.status.numpy():
+            return  # They ended in a batch that had no memory to measure them.
         began = time.monotonic()
         self._state, numbers, losses = self._engine.advance(self._state, self._constants, self._evaluations)
         numbers, terms = numbers.numpy(), np.stack([term.numpy() for term in losses], axis=1)
@@ -206,8 +208,7 @@ class _Batch:
         for position, run in self.active.items():
             is_iterate = numbers[:, position] >= 0
             run.history.extend(run.steps_before + numbers[is_iterate, position], terms[is_iterate, :, position])
-            if len(terms):  # None where all have stood still since the batch before, which had no memory to measure.
-                yield run, run.steps_before + self._steps(position), terms[-1, :, position]
+            yield run, run.steps_before + self._steps(position), terms[-1, :, position]
 
     def settle(self, timeout_secs: float | None) -> Iterator[Done]:
         """Lets go of the runs that are at the end of this stage or out of time; yields the results there are."""

@@ -104,8 +104,7 @@ class StylizeRuns(beam.DoFn):
 
     def _stylize(self, loading: Loading) -> Iterator[Outcome]:
         try:
-            with free_device() as device, stopping.work():
-                stopping.check()
+            with free_device() as device:
                 unfinished: list[tuple[Run, Loaded]] = []
                 for run, loaded in loading.results():
                     if loaded.record is not None:
@@ -113,7 +112,9 @@ class StylizeRuns(beam.DoFn):
                         yield run.run_id, loaded.record
                     else:
                         unfinished.append((run, loaded))
-                yield from self._optimize(unfinished, device, loading.batch.size)
+                with stopping.work():
+                    stopping.check()
+                    yield from self._optimize(unfinished, device, loading.batch.size)
         except BaseException:
             # Whoever takes the bundle up again must not meet our writes; and what is done shall be kept.
             if self._next:
