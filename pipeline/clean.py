@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+from pipeline.process import is_alive
 from pipeline.status import FINISHED, RUNNING, Status, StatusReader, read_record
 from pipeline.text import plural, size
 from transforms import storage
@@ -85,11 +87,13 @@ def report(leftovers: Sequence[Leftover], dry_run: bool) -> Iterator[str]:
 def _check(output: Output, status: Status, force: bool) -> None:
     if "stylebeam_version" not in status.job:
         raise CleanError(f"{output.job}: expected the record of a job, found none: is this an output directory?")
-    if status.state != RUNNING or force:
+    process: Any = status.job.get("process")
+    # A finished job's process may still be writing gallery and dataset.
+    alive = is_alive(process)
+    if force or not (alive or status.state == RUNNING):
         return
-    if status.is_known:
-        process = status.job["process"]["pid"]
-        raise CleanError(f"{output.root}: its job is running, as process {process}: stop it first, or use --force")
+    if alive:
+        raise CleanError(f"{output.root}: its job is running, process {process['pid']}: stop it first, or use --force")
     raise CleanError(
         f"{output.root}: its job is running, as it seems (it wrote something {status.idle_secs:.0f} s ago): "
         "wait until `stylebeam status` says that it stopped, or use --force"

@@ -115,8 +115,8 @@ def build_parser() -> argparse.ArgumentParser:
         "clean",
         help="remove what a job that is not running has left behind",
         description="Removes checkpoints (a run that is taken up again then begins anew), pictures of unfinished runs, "
-        "temporary files of writes that were cut off, and of a finished job the weights that no run names. Never removes "
-        "pictures, thumbnails, markers, failures, metrics, dataset, gallery or job.json.",
+        "temporary files of writes that were cut off, and of a finished job the weights that no run names. Never "
+        "removes pictures, thumbnails, markers, failures, metrics, dataset, gallery or job.json.",
         allow_abbrev=False,
     )
     clean.add_argument("directory", metavar="DIR", help="an output directory, local or gs://")

@@ -166,6 +166,9 @@ class Emulator:
         emulator = self
 
         class Handler(RequestHandler):
+            protocol_version = "HTTP/1.1"  # Connections are kept, as by the real service.
+            disable_nagle_algorithm = True
+
             def __init__(self, *arguments: Any) -> None:
                 super().__init__(emulator._storage, *arguments)
 
@@ -181,16 +184,17 @@ class Emulator:
                     return
                 if fault == "damaged":
                     sent, fault = sent.replace(b"good", b"evil"), None
-                replied, self.rfile, self.wfile = self.wfile, BytesIO(sent), BytesIO()
+                streams, self.rfile, self.wfile = (self.rfile, self.wfile), BytesIO(sent), BytesIO()
                 if fault != "reset":
                     with emulator._lock:
                         Router(self).handle(method)
-                reply, self.wfile = self.wfile.getvalue(), replied
+                reply = self.wfile.getvalue()
+                self.rfile, self.wfile = streams
                 if fault is None:
-                    replied.write(reply)
+                    self.wfile.write(reply)
                     return
                 if fault == "cut":
-                    replied.write(reply[: len(reply) * 2 // 3])
+                    self.wfile.write(reply[: len(reply) * 2 // 3])
                 self._reset()
 
             def _refuse(self, status: HTTPStatus, message: str) -> None:

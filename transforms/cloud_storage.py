@@ -25,10 +25,12 @@ from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
+from requests.adapters import DEFAULT_POOLSIZE
 from urllib3.exceptions import HTTPError
 
 SCHEME = "gs"
 DEADLINE_SECS = 300.0
+CONNECTIONS = 64  # More threads at once than this make a connection for each request.
 RETRY = DEFAULT_RETRY.with_timeout(DEADLINE_SECS)
 # What the libraries raise; requests' own errors are OSErrors.
 ERRORS = (BeamIOError, GoogleAPIError, GoogleAuthError, InvalidResponse, DataCorruption, HTTPError)
@@ -42,7 +44,10 @@ _Returned = TypeVar("_Returned")
 @functools.cache
 def client() -> Any:
     """Returns Beam's client, so that one identity reads and writes: that of the pipeline's options."""
-    return GcsIO(pipeline_options=FileSystems._pipeline_options).client
+    made = GcsIO(pipeline_options=FileSystems._pipeline_options).client
+    for adapter in made._http.adapters.values():
+        adapter.init_poolmanager(DEFAULT_POOLSIZE, CONNECTIONS)
+    return made
 
 
 def call(function: Callable[..., _Returned], *arguments: Any, **options: Any) -> _Returned:

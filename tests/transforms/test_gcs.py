@@ -2,6 +2,7 @@
 
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -149,6 +150,13 @@ def test_of_many_writers_one_wins_and_readers_see_it_whole(emulator, uri):
         thread.join()
     assert won == [storage.read_bytes(uri)]
     assert set(seen) <= set(won)
+
+
+def test_many_threads_keep_their_connections(folder, caplog):
+    uris = [storage.join(folder, str(index)) for index in range(100)]
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(lambda uri: storage.write(uri, b"x", "text/plain"), uris))
+    assert "pool is full" not in caplog.text
 
 
 def test_a_missing_object_is_named(folder):
