@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-
 _lock = threading.Lock()
 
 

@@ -201,7 +201,7 @@ def _float(value: Any) -> float:
 
 def _as_float32(number: float) -> float:
     try:
-        return float(struct.unpack("f", struct.pack("f", number))[0])
+        return float(struct.unpack("<f", struct.pack("<f", number))[0])  # The native format lets infinity pass.
     except OverflowError as error:
         raise ValueError("must be a finite number in float32") from error
 

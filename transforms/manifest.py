@@ -15,7 +15,7 @@ import apache_beam as beam
 import cachetools
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from stylecore.config import RANDOM_WEIGHTS_PREFIX, ConfigError, StyleConfig
@@ -300,9 +300,8 @@ def _uri(field: str, value: Any) -> str:
         raise RowError(f"{field} must be gs://BUCKET/OBJECT, got {value!r:.80}")
     try:
         storage.check_scheme(value)
-    except (ValueError, BeamIOError) as error:
-        reason = str(error) if isinstance(error, ValueError) else f"{value}: its file system is not installed"
-        raise RowError(f"{field}: {' '.join(reason.split())}") from error
+    except ValueError as error:
+        raise RowError(f"{field}: {' '.join(str(error).split())}") from error
     return value
 
 

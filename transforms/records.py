@@ -10,7 +10,7 @@ from stylecore.buckets import Bucket, bucket_of
 from stylecore.config import StyleConfig
 
 # Part of every run_id: raised when the same input gives another picture.
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 _ID_HEX_DIGITS = 16
 
 

@@ -8,13 +8,14 @@ import contextlib
 import errno
 import functools
 import os
+import posixpath
 import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from apache_beam.io.filesystem import CompressionTypes, FileMetadata
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from transforms import cloud_storage
@@ -59,7 +60,7 @@ def check_scheme(uri: str) -> None:
         return
     try:
         FileSystems.get_filesystem(uri)
-    except ValueError as error:
+    except (ValueError, BeamIOError) as error:  # The second of one that lacks its settings, such as hdfs://.
         raise ValueError(f"{uri}: no file system for {scheme(uri)}://, use a path or gs://") from error
 
 
@@ -72,7 +73,10 @@ def resolve(directory: str, uri: str) -> str:
     """Returns `uri`, taken relative to `directory` unless it is absolute or has a scheme."""
     if not is_local(uri) or uri.startswith("/"):
         return uri
-    return os.path.normpath(Path(directory) / uri) if is_local(directory) else join(directory, uri)
+    if is_local(directory):
+        return os.path.normpath(Path(directory) / uri)
+    root, _, path = directory.partition("://")[2].partition("/")
+    return f"{scheme(directory)}://{root}{posixpath.normpath(f'/{path}/{uri}')}"
 
 
 def parent(uri: str) -> str:

@@ -56,6 +56,7 @@ BAD = [
     ({"pyramid": [{"scale": 1, "share": 0.5}]}, "pyramid must have shares that sum to 1"),
     ({"pyramid": [{"scale": 0.5, "share": 1}]}, "pyramid must have rising scales that end with 1, got [0.5]"),
     ({"pyramid": [[1, 0.5], [1, 0.5]]}, "pyramid must have rising scales that end with 1, got [1.0, 1.0]"),
+    ({"learning_rate": 1e39}, "learning_rate must be a finite number in float32, got 1e+39"),
     ({"content_layers": {1: 0.5}}, "content_layers"),
     ({"style_layers": [[["conv1_1"], 1]]}, "style_layers"),
     ({"weights": f"random:{'1' * 5000}"}, "weights must be random:SEED with a whole number, got 'random:111"),

@@ -94,6 +94,9 @@ def test_listing_and_deleting(tmp_path):
         ("/data", "/else/photo.png", "/else/photo.png"),
         ("/data", "gs://bucket/photo.png", "gs://bucket/photo.png"),
         ("gs://bucket/m", "photo.png", "gs://bucket/m/photo.png"),
+        ("gs://bucket/m", "../in/./photo.png", "gs://bucket/in/photo.png"),
+        ("gs://bucket/m", "../../../photo.png", "gs://bucket/photo.png"),
+        ("gs://bucket", "photo.png", "gs://bucket/photo.png"),
         (".", "photo.png", "photo.png"),
     ],
 )
