@@ -5,6 +5,7 @@
 Together with what the step reaches at 256 px, these are the ceilings of the roofline in docs/performance.md.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 
@@ -18,14 +19,14 @@ REPEATS = 7
 
 def measure(side: int, megabytes: int) -> Iterator[Figure]:
     """Yields floating-point operations per second, by arithmetic, and bytes per second."""
+    product = tf.function(lambda a: tf.matmul(a, a))
     for precision in ("float32", "bfloat16"):
         factor = tf.cast(tf.random.stateless_normal([side, side], [0, 0]), precision)
-        product = tf.function(lambda a: tf.matmul(a, a), input_signature=[tf.TensorSpec([side, side], precision)])
-        secs = best_secs(lambda product=product, factor=factor: product(factor).numpy())
+        secs = best_secs(functools.partial(product, factor))
         yield Figure(f"matmul_gflops_per_sec_{precision}", 2 * side**3 / secs / 1e9, {"side": side})
     source = np.ones(megabytes << 20, np.uint8)
     target = np.empty_like(source)
-    secs = best_secs(lambda: np.copyto(target, source))
+    secs = best_secs(functools.partial(np.copyto, target, source))
     yield Figure("copy_gigabytes_per_sec", 2 * source.nbytes / secs / 1e9, {"megabytes": megabytes, "threads": 1})
 
 

