@@ -76,7 +76,7 @@ def resolve(directory: str, uri: str) -> str:
     if is_local(directory):
         return os.path.normpath(Path(directory) / uri)
     root, _, path = directory.partition("://")[2].partition("/")
-    return f"{scheme(directory)}://{root}{posixpath.normpath(f'/{path}/{uri}')}"
+    return f"{scheme(directory)}://{root}{posixpath.normpath(posixpath.join('/', path, uri))}"
 
 
 def parent(uri: str) -> str:
