@@ -1,4 +1,4 @@
-"""What a measurement hands on: figures as JSON on its last line of output, and processes with their peak memory."""
+"""What a measurement hands on: figures as a line of JSON, and processes with their peak memory."""
 
 import argparse
 import dataclasses
@@ -62,7 +62,9 @@ def run_measured(command: Sequence[str], **options: Any) -> Finished:
 def run_figures(module: str, arguments: Sequence[str] = ()) -> list[Figure]:
     """Runs one measurement in a process of its own."""
     finished = run_measured([sys.executable, "-m", module, *arguments])
-    return [Figure(**figure) for figure in json.loads(finished.output.strip().splitlines()[-1])]
+    # What libraries log when they are let go of may come after it.
+    found = [line for line in finished.output.splitlines() if line.startswith("[{")]
+    return [Figure(**figure) for figure in json.loads(found[-1])]
 
 
 def print_figures(figures: Iterable[Figure]) -> None:
