@@ -75,14 +75,14 @@ def _element_figures(manifest: str, output: Output) -> Iterator[Figure]:
     runs = list(_runs(manifest))
     row, size = runs[0].row, default_batch_size(SIDE_PX, SIDE_PX)
     batch = RunBatch(size, tuple(runs[:size]))
-    record = read_marker(output, runs[0].run_id)
+    finished = min(output.ids("runs"))
     yield _encoded("slice", ManifestSlice(manifest, 0, 0, 0, 10_000))
     yield _encoded("manifest_row", row)
     yield _encoded("image_facts", (row.content_uri, _facts(row.content_uri)))
     yield _encoded("run", (runs[0].run_id, runs[0]))
     yield _encoded("sharded_run", ((bucket_key(runs[0]), 0), runs[0]))
     yield _encoded("run_in_batch", batch, each=len(batch.runs))
-    yield _encoded("outcome", (runs[0].run_id, record))
+    yield _encoded("outcome", (finished, read_marker(output, finished)))
 
 
 def _runs(manifest: str) -> Iterator[Run]:
