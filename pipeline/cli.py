@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What third parties log at WARNING is noise to a user: wheels not found, metrics not labelled.
     logging.getLogger("apache_beam").setLevel(logging.INFO if debug else logging.ERROR)
     # The tracebacks of our own steps: their errors arrive here as exceptions too.
-    logging.getLogger("apache_beam.runners.common").setLevel(logging.INFO if debug else logging.CRITICAL)
+    for name in ("common", "worker.sdk_worker"):
+        logging.getLogger(f"apache_beam.runners.{name}").setLevel(logging.INFO if debug else logging.CRITICAL)
     logging.getLogger("stylecore.weights").setLevel(logging.INFO)
     logging.getLogger("transforms.networks").setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _terminated)

@@ -1,6 +1,10 @@
 """What a person sees: one line for every mistake, exit statuses, and nothing begun that cannot end."""
 
+import errno
 import json
+import logging
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,12 +12,13 @@ import time
 
 import numpy as np
 import pytest
-from conftest import TINY, write_manifest
+from conftest import TINY, metrics_of, write_manifest
 from PIL import Image
 
 from pipeline.cli import main
 from stylecore import StyleConfig, stylize
 from stylecore.images import decode_image
+from transforms import storage
 
 
 @pytest.fixture
@@ -112,18 +117,134 @@ def test_grid_needs_no_tensorflow(inputs):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+# A job that takes its time, and where it stops for long says so in a file.
+SLOW = """
+import sys, time
+from pathlib import Path
+from pipeline.quiet import import_tensorflow
+import_tensorflow()
+from pipeline.cli import main
+from stylecore import loop
+from stylecore.engine import Engine
+from transforms import checkpoints, loading, storage
+
+where, flag = sys.argv[1], Path(sys.argv[2])
+
+def slow(function, seconds, is_meant=lambda *arguments: True):
+    def slowly(*arguments):
+        if is_meant(*arguments):
+            flag.touch()
+            time.sleep(seconds)
+        return function(*arguments)
+    return slowly
+
+loop._MAX_EVALUATIONS_PER_CALL = 1
+Engine.advance = slow(Engine.advance, 0.02, lambda *_: where == "computing")
+storage.write = slow(storage.write, 600, lambda uri, *_: f"/{where}/" in uri)
+loading.load_problem = slow(loading.load_problem, 600, lambda *_: where == "loading")
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+class SlowJob:
+    """A job of one run that spends its time at `where`."""
+
+    def __init__(self, inputs, where, iterations=5):
+        config = {**TINY, "iterations": iterations}
+        rows = [{"content": "content.png", "style": "style_a.png", "config": config}]
+        self.output = inputs / "out"
+        self.arguments = ["--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(self.output)]
+        self._flag = inputs / "flag"
+        command = [sys.executable, "-c", SLOW, where, str(self._flag), "run", "--checkpoint_secs=0.1", *self.arguments]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    def wait_until(self, happened):
+        while not happened() and self.process.poll() is None:
+            time.sleep(0.01)
+        assert self.process.poll() is None
+
+    def wait_until_there(self):
+        self.wait_until(self._flag.exists)
+
+    def end(self):
+        """Returns exit status and lines on standard error."""
+        said = self.process.communicate(timeout=100)[1]
+        assert "Traceback" not in said
+        return self.process.returncode, said.strip().splitlines()
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_the_middle_of_a_run_ends_it_with_one_line(inputs, number, status):
-    rows = [{"content": "content.png", "style": "style_a.png", "config": {**TINY, "iterations": 1_000_000}}]
-    manifest = write_manifest(inputs / "m.parquet", rows)
-    command = [sys.executable, "-m", "pipeline", "run", "--manifest", manifest, "--output", str(inputs / "out")]
-    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list((inputs / "out").glob("sources/*")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(3)
-    job.send_signal(number)
-    said = job.communicate(timeout=30)[1]
-    assert job.returncode == status
-    assert said.strip().splitlines()[-1].startswith("stopped; what is finished is kept")
-    assert "Traceback" not in said
+def test_a_signal_in_the_middle_saves_what_is_under_way_and_the_next_job_goes_on(inputs, number, status, caplog):
+    job = SlowJob(inputs, "computing", iterations=300)
+    job.wait_until(lambda: list(job.output.glob("checkpoints/*.npz")))
+    job.process.send_signal(number)
+    ended, lines = job.end()
+    assert ended == status
+    kept = "what is finished is kept and what was under way is saved, the same command goes on from there"
+    assert lines[-1] == f"stopped; {kept}"
+    (checkpoint,) = job.output.glob("checkpoints/*.npz")
+    with np.load(checkpoint) as arrays:
+        made = int(arrays["iteration"]) - 1
+    assert 0 < made < 300
+    with caplog.at_level(logging.INFO, logger="transforms.stylize"):
+        assert main(["run", *job.arguments]) == 0
+    assert f"optimizing {checkpoint.stem} from iteration {made}" in caplog.text
+    (row,) = metrics_of(job.output)
+    assert [entry["iteration"] for entry in row["history"]][-1] == row["iterations"] == 300
+
+
+def test_a_second_signal_ends_the_job_at_once(inputs):
+    job = SlowJob(inputs, "checkpoints", iterations=1_000_000)
+    job.wait_until_there()
+    job.process.send_signal(signal.SIGINT)
+    lines = iter(job.process.stderr.readline, "")
+    assert "stopping: saving what is under way; once more to stop at once\n" in lines
+    job.process.send_signal(signal.SIGINT)
+    assert job.end() == (130, ["stopped at once; what is finished is kept, the same command goes on from there"])
+
+
+@pytest.mark.parametrize("where", ["loading", "metrics"])
+def test_a_signal_when_nothing_is_computed_ends_the_job_and_the_next_one_completes_it(inputs, where):
+    job = SlowJob(inputs, where)
+    job.wait_until_there()
+    job.process.send_signal(signal.SIGTERM)
+    status, lines = job.end()
+    assert status == 143
+    assert lines[-1].startswith("stopped; what is finished is kept")
+    assert metrics_of(job.output) == []
+    assert main(["run", *job.arguments]) == 0
+    assert [row["status"] for row in metrics_of(job.output)] == ["done"]
+
+
+def test_a_signal_ends_the_job_though_nobody_reads_what_it_says(inputs):
+    """As after Ctrl-C in `stylebeam run ... 2>&1 | tee log`: tee is gone first."""
+    job = SlowJob(inputs, "computing", iterations=1_000_000)
+    job.wait_until(lambda: list(job.output.glob("checkpoints/*.npz")))
+    job.process.stderr.close()
+    job.process.send_signal(signal.SIGINT)
+    assert job.process.wait(timeout=100) == 130
+
+
+@pytest.mark.parametrize("options", [[], ["--direct_running_mode=multi_threading", "--direct_num_workers=2"]])
+def test_a_full_disk_in_the_middle_is_one_line_and_status_1(inputs, capsys, monkeypatch, options):
+    rows = [{"content": "content.png", "style": "style_a.png", "config": {**TINY, "seed": seed}} for seed in range(3)]
+    arguments = ["run", "--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(inputs / "out")]
+    writes = []
+
+    def full(path, data):
+        writes.append(path)
+        if path.parent.name == "images" and sum(path.parent.name == "images" for path in writes) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return synced(path, data)
+
+    synced = storage._synced_file
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "_synced_file", full)
+        assert main([*arguments, "--batch_size=1", *options]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    if not options:  # Beam's other threads print what they meet, whatever is asked of their loggers.
+        assert [line for line in lines if not line.startswith("weights of")] == lines[-1:]
+    assert re.match(r"stylebeam: .*images/.*\.png: cannot write it: .*No space left on device", lines[-1])
+    assert len(list((inputs / "out" / "images").iterdir())) == 1
+    assert main(arguments) == 0
+    assert "3 of 3 rows done, 2 runs computed by this job" in capsys.readouterr().out

@@ -156,6 +156,37 @@ def test_metrics_follow_the_manifest_and_pictures_stay(inputs):
     assert json.loads((output / "job.json").read_text())["rows"] == 1
 
 
+def test_any_manifest_after_any_other_has_one_row_each_and_computes_what_is_new(inputs):
+    """Grown, reordered with a changed row, shrunk, of bad rows alone, and the first one again."""
+    row = {"content": "content.png", "style": "style_a.png"}
+    a, b, c, d = ({**row, "config": {**TINY, "seed": seed}} for seed in range(4))
+    bad = {**row, "content": "missing.png"}
+    changed = {**b, "config": {**TINY, "seed": 1, "iterations": 2}}
+    output, known = inputs / "out", set()
+    for number, rows in enumerate([[a, b], [a, b, c, a, bad], [d, bad, changed, c, a], [c], [bad], [a, b]]):
+        manifest = write_manifest(inputs / f"{number}.parquet", rows)
+        summary = run(["--manifest", manifest, "--output", str(output)])
+        found = metrics_of(output)
+        assert [each["manifest_row"] for each in found] == list(range(len(rows)))
+        for each, wanted in zip(found, rows, strict=True):
+            assert each["status"] == ("failed" if wanted is bad else "done")
+            assert wanted is bad or each["config"]["seed"] == wanted["config"]["seed"]
+        now = {each["run_id"] for each in found if each["status"] == "done"}
+        assert summary.computed == len(now - known)
+        known |= now
+    assert len(known) == len(list((output / "images").iterdir())) == 5
+
+
+def test_a_replayed_bundle_computes_no_run_again(inputs, caplog):
+    manifest = write_manifest(inputs / "m.parquet", rows_of_a_grid())
+    arguments = ["--manifest", manifest, "--output", str(inputs / "out"), "--direct_runner_bundle_repeat=1"]
+    with caplog.at_level(logging.INFO, logger="transforms.stylize"):
+        assert run(arguments).done == 5
+    begun = re.findall(r"([0-9a-f]{16}) from iteration 0", caplog.text)
+    assert sorted(begun) == sorted(path.stem for path in (inputs / "out" / "runs").iterdir())
+    assert [row["manifest_row"] for row in metrics_of(inputs / "out")] == list(range(5))
+
+
 def test_a_picture_without_its_marker_is_completed_not_computed(inputs):
     arguments = ["--manifest", write_manifest(inputs / "m.parquet", rows_of_a_grid()), "--output", str(inputs / "out")]
     run(arguments)

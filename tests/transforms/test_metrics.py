@@ -1,0 +1,39 @@
+"""What metrics say of a run whose fate another job has decided."""
+
+import json
+
+from stylecore import StyleConfig
+from transforms.commit import record_failure
+from transforms.layout import Output
+from transforms.metrics import _RowsOfRuns, read_metrics
+from transforms.records import Failure, ManifestRow, Reason, WeightedUri
+
+
+def row_of(record):
+    style = record["style"][0]
+    styles = (WeightedUri(style["uri"], style["uri"], style["weight"]),)
+    config = StyleConfig.from_dict(record["config"])
+    return ManifestRow(3, "m.parquet, row 3", "row-3", record["content"], record["content"], styles, config, None)
+
+
+def rows_after(output, run_id, row, outcome):
+    record_failure(output, Failure(run_id, run_id, outcome))
+    (found,) = _RowsOfRuns(output).process((run_id, {"rows": [row], "outcomes": [outcome]}), set())
+    return found
+
+
+def test_a_run_that_failed_here_and_was_made_by_another_job_is_done(small_output):
+    output = Output(str(small_output))
+    run_id = next(read_metrics(output))["run_id"]
+    record = json.loads((small_output / "runs" / f"{run_id}.json").read_text())
+    found = rows_after(output, run_id, row_of(record), Reason("DeadlineError", "not done"))
+    assert (found["status"], found["loss_total"], found["manifest_row"]) == ("done", record["loss_total"], 3)
+    assert not (small_output / "failures" / f"{run_id}.json").exists()
+
+
+def test_a_run_that_failed_and_is_not_there_is_failed(small_output):
+    output = Output(str(small_output))
+    record = json.loads(next((small_output / "runs").iterdir()).read_text())
+    found = rows_after(output, "0" * 16, row_of(record), Reason("DeadlineError", "not done"))
+    assert (found["status"], found["error_message"]) == ("failed", "not done")
+    assert (small_output / "failures" / f"{'0' * 16}.json").exists()
