@@ -1,0 +1,1 @@
+"""Faults that take minutes to show; see README.md. `make test` does not run them."""

@@ -1,0 +1,64 @@
+"""Five hundred small runs of three sizes in one process: does its memory stay flat, is anything traced twice?
+
+Memory is flat if the resident size, fitted by a line over the second half of the runs, grows by less than LIMIT_BYTES a
+run. What a job keeps of each run until the metrics are written, the row with its history, is part of that.
+"""
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.run import run
+from stylecore import engines
+from tests.faults.jobs import main_of, write_grid
+
+PICTURE_SIZES = (32, 40, 48)
+LIMIT_BYTES = 60_000
+
+
+def measure(folder, runs, iterations):
+    manifest = write_grid(folder, -(-runs // (4 * len(PICTURE_SIZES))), PICTURE_SIZES, iterations=iterations)
+    markers, samples, over = folder / "out" / "runs", [], threading.Event()
+
+    def sample():
+        while not over.wait(0.2):
+            samples.append((len(list(markers.glob("*.json"))), resident_bytes()))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        arguments = ["--manifest", manifest, "--output", folder / "out", "--batch_size=4", "--dataset=none"]
+        done = run([*map(str, arguments), f"--limit={runs}"])
+    finally:
+        over.set()
+        sampler.join()
+    return {
+        "runs": done.computed,
+        "all_done": done.computed == done.done == runs,
+        **growth(np.array(samples), runs),
+        "traces": (traces := sum(engine.traces for engine in engines._engines.values())),
+        "no_trace_beyond_the_third": 1 <= traces <= len(PICTURE_SIZES),
+    }
+
+
+def growth(samples, runs):
+    """Megabytes after a tenth, a half and all of the runs, and the growth per run over the second half."""
+    finished, resident = samples[samples[:, 0] > 0].T
+    late = (finished >= runs / 2) & (finished < runs)
+    slope = float(np.polyfit(finished[late], resident[late], 1)[0])
+    at = {
+        f"mb_after_{share}_percent": round(np.interp(runs * share / 100, finished, resident) / 1e6)
+        for share in (10, 50, 99)
+    }
+    return {**at, "samples": len(samples), "bytes_per_run_in_second_half": round(slope), "flat": slope < LIMIT_BYTES}
+
+
+def resident_bytes():
+    """The resident size of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    main_of(__doc__, measure, runs=500, iterations=5)

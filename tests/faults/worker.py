@@ -1,0 +1,27 @@
+"""`python -m tests.faults.worker run ...`: the command line, which tells on standard error how far each batch is."""
+
+import sys
+
+from pipeline.cli import main
+from stylecore import loop
+from transforms import progress
+
+
+class Teller:
+    """Prints every report of a batch."""
+
+    def planned(self, runs):
+        pass
+
+    def optimizing(self, iteration, losses):
+        print(f"iteration {iteration}", file=sys.stderr, flush=True)
+
+    def finished(self, runs):
+        pass
+
+
+if __name__ == "__main__":
+    # Reports, and with them checkpoints, every two seconds would make small pictures one report long.
+    loop._SECS_PER_CALL = 0.1
+    with progress.listening(Teller()):
+        sys.exit(main([*sys.argv[1:], "--debug"]))
