@@ -45,10 +45,12 @@ def _handle(number: int, frame: Any) -> None:
 
 
 def _end_when_idle(status: int) -> None:
-    if not stopping.wait_until_idle(0.2):
+    # Most steps are simply done again. And where other processes compute, they are on their own.
+    is_busy = not stopping.wait_until_idle(0)
+    if is_busy and not stopping.wait_until_idle(0.2):
         _say("stopping: saving what is under way; once more to stop at once")
-    saved = stopping.wait_until_idle(GRACE_SECS)
-    rest = "what is finished is kept and what was under way is saved" if saved else "what is finished is kept"
+    is_saved = is_busy and stopping.wait_until_idle(GRACE_SECS)
+    rest = "what is finished is kept and what was under way is saved" if is_saved else "what is finished is kept"
     _end(status, f"stopped; {rest}, the same command goes on from there")
 
 

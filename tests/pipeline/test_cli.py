@@ -210,7 +210,7 @@ def test_a_signal_when_nothing_is_computed_ends_the_job_and_the_next_one_complet
     job.process.send_signal(signal.SIGTERM)
     status, lines = job.end()
     assert status == 143
-    assert lines[-1].startswith("stopped; what is finished is kept")
+    assert lines[-1] == "stopped; what is finished is kept, the same command goes on from there"
     assert metrics_of(job.output) == []
     assert main(["run", *job.arguments]) == 0
     assert [row["status"] for row in metrics_of(job.output)] == ["done"]
