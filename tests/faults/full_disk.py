@@ -1,7 +1,7 @@
 """A full disk, a read-only output and one that vanishes, in the middle of a job: a clear line, and nothing lost.
 
-The disks are tmpfs, which root can mount on Linux; without, these two parts are not run, and the figures say so. The full
-one has so little room beyond the weights that it is full after some pictures.
+The disks are tmpfs, which root can mount on Linux; without, these two parts are not run, and the figures say so. The
+full one has so little room beyond the weights that it is full after some pictures.
 """
 
 import contextlib

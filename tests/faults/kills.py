@@ -34,7 +34,7 @@ def measure(folder, kills, seed, seeds, iterations):
 
 def kill_and_resume(manifest, output, kills, chance, most_iterations):
     """Kills so many jobs and lets the last one end; returns what was lost and what was done twice."""
-    counted = {"killed_while_computing": 0, "killed_when_all_was_done": 0, "resumed_in_the_middle": 0}
+    counted = {"kills_while_computing": 0, "kills_before": 0, "runs_taken_up_in_the_middle": 0}
     iterations_lost, most_lost, repeated, touched = 0, 0, 0, 0
     left = {}  # run_id -> iterations that were reported when it was killed
     for number in range(kills + 1):
@@ -47,12 +47,12 @@ def kill_and_resume(manifest, output, kills, chance, most_iterations):
         for run_id, iteration in job.started:
             lost = max(0, left.get(run_id, 0) - iteration)
             iterations_lost, most_lost = iterations_lost + lost, max(most_lost, lost)
-            counted["resumed_in_the_middle"] += iteration > 0
+            counted["runs_taken_up_in_the_middle"] += iteration > 0
         repeated += len({run_id for run_id, _ in job.started} & set(before))
         touched += sum(finished(output)[run_id] != known for run_id, known in before.items())
         left = {run_id: job.reached for run_id, _ in job.started[-4:]} if job.reached else left
-        counted["killed_while_computing"] += number < kills and bool(job.reached)
-        counted["killed_when_all_was_done"] += status == -9 and not job.started and bool(before)
+        if number < kills:
+            counted["kills_while_computing" if job.reached else "kills_before"] += 1
         print(
             f"{number}: status {status}, {len(finished(output))} finished, {job.started[:1]}..{job.reached}", flush=True
         )
