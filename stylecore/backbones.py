@@ -34,7 +34,8 @@ def preprocess(images: Tensor) -> Tensor:
     Args:
       images: [batch, height, width, 3], float32.
     """
-    return images[..., ::-1] - tf.constant(IMAGENET_MEAN_BGR, images.dtype)
+    # Not images[..., ::-1]: the gradient of a slice is slow.
+    return tf.reverse(images, axis=[-1]) - tf.constant(IMAGENET_MEAN_BGR, images.dtype)
 
 
 class FeatureExtractor:
@@ -77,12 +78,16 @@ def rebuilt(network: keras.Model, pooling: str, precision: str) -> keras.Model:
     Args:
       network: with max pooling, in float32.
       pooling: "max" or "avg".
-      precision: "float32" or "bfloat16"; the variables stay float32.
+      precision: "float32" or "bfloat16"; kernels are kept in it, other variables stay float32.
     """
-    policy = "float32" if precision == "float32" else f"mixed_{precision}"
+
+    def policy(layer: keras.layers.Layer) -> str:
+        if precision == "float32" or isinstance(layer, keras.layers.Conv2D):
+            return precision  # A float32 kernel would be cast in every evaluation.
+        return f"mixed_{precision}"
 
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = {**layer.get_config(), "dtype": policy}
+        config = {**layer.get_config(), "dtype": policy(layer)}
         if isinstance(layer, keras.layers.MaxPooling2D) and pooling == "avg":
             return keras.layers.AveragePooling2D(**config)
         if isinstance(layer, keras.layers.InputLayer):

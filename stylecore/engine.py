@@ -99,9 +99,10 @@ class Engine:
         image = [tf.TensorSpec([None, None, None, 3], tf.float32)]
         self._content_targets = tf.function(self._objective.content_targets, input_signature=image)
         self._style_targets = tf.function(self._objective.style_targets, input_signature=image)
-        self._value_and_gradient = self._objective.value_and_gradient
-        if xla:
-            self._value_and_gradient = tf.function(self._value_and_gradient, jit_compile=True, autograph=False)
+        # A function of its own, not part of the loop's graph: in a graph with cycles oneDNN's rewriting of operations
+        # misses the gradients of poolings, which then take 20 times as long.
+        how = {"jit_compile": True} if xla else {"experimental_attributes": {"_noinline": True}}
+        self._value_and_gradient = tf.function(self._objective.value_and_gradient, autograph=False, **how)
         self._measure: Any = None
         self._advance: Any = None
         self._fitting: dict[tuple[int, int], int] = {}
