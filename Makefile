@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo/output
 
-.PHONY: install demo reproduce bench bench-peers test check lint clean
+.PHONY: install demo reproduce bench bench-peers test faults check lint clean
 
 install: $(VENV)/.installed
 
@@ -36,6 +36,10 @@ bench-peers: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# What takes minutes to show: kills, two jobs at once, full disks, five hundred runs. See tests/faults/README.md.
+faults: install
+	for fault in kills two_jobs full_disk long_haul; do $(BIN)/python -m tests.faults.$$fault || exit 1; done
 
 lint: install
 	$(BIN)/ruff format --check .
