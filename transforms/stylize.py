@@ -164,7 +164,9 @@ class StylizeRuns(beam.DoFn):
     def _engine(self, run: Run, device: str) -> Engine:
         kind = run.bucket.kind
         load = functools.partial(load_published, self._output, kind.backbone, kind.weights_sha256)
-        return get_engine(kind, load, device, xla=self._options.xla and "GPU" in device)
+        # XLA has no deterministic gradient of max pooling, and TensorFlow then refuses the step.
+        xla = self._options.xla and not self._options.deterministic and "GPU" in device
+        return get_engine(kind, load, device, xla=xla)
 
     def _counted(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         # Beam's counters know the threads of Beam alone.
