@@ -1,5 +1,8 @@
 """Batches of unlike problems: each is optimised as if it were alone, stops for its own reason and fails by itself."""
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -203,11 +206,27 @@ def test_the_loss_falls(engine):
     assert result.history[-1].total < 0.5 * result.history[0].total
 
 
-def test_xla_computes_the_same(engine, network):
-    problems = [problem(image, iterations=3) for image in range(2)]
-    compiled = Engine(step_kind(StyleConfig(**SHALLOW), "0"), network, xla=True)
-    for ours, theirs in zip(run(compiled, problems), run(engine, problems), strict=True):
-        np.testing.assert_allclose(ours.history, theirs.history, rtol=1e-4)
+XLA = """
+import numpy as np
+from small_problems import SHALLOW, problem, run
+from stylecore.buckets import step_kind
+from stylecore.config import StyleConfig
+from stylecore.engine import Engine
+from stylecore.weights import random_network
+
+kind, network = step_kind(StyleConfig(**SHALLOW), "0"), random_network("vgg19", 0)
+problems = [problem(image, iterations=3) for image in range(2)]
+plain, compiled = (run(Engine(kind, network, xla=xla), problems) for xla in (False, True))
+for ours, theirs in zip(compiled, plain, strict=True):
+    np.testing.assert_allclose(ours.history, theirs.history, rtol=1e-4)
+"""
+
+
+def test_xla_computes_the_same(request):
+    """In a process of its own: XLA does not go together with the deterministic operations of other tests."""
+    tests = request.path.parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
+    subprocess.run([sys.executable, "-c", XLA], check=True, env=environment)
 
 
 def test_progress_counts_up_to_the_limits(engine):
