@@ -2,8 +2,9 @@
 
     python -m benchmarks.bench [--only step_time tracing ...]
 
-Each measurement is a process of its own. Prints a table beside the targets and the predictions that were written down
-before the measured code, and writes benchmarks/results/bench.json.
+Each measurement is a process of its own, and its figures are ratios within itself, so that some can be measured again
+alone. Prints a table beside the targets and the predictions that were written down before the measured code, and writes
+benchmarks/results/bench.json.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -56,25 +57,33 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=MEASUREMENTS)
     only = parser.parse_args().only
     started = time.monotonic()
+    results = _kept(only)
     figures: list[Figure] = []
-    secs: dict[str, float] = {}
     for name in only:
         began = time.monotonic()
         print(f"{name} ...", flush=True)
-        figures += run_figures(f"benchmarks.{name}")
-        secs[name] = round(time.monotonic() - began, 1)
+        found = run_figures(f"benchmarks.{name}")
+        figures += found
+        results["secs"][name] = round(time.monotonic() - began, 1)
+        results["figures"].update({figure.name: {"value": figure.value, **figure.details} for figure in found})
+        # At once, so that a measurement that breaks does not cost the others theirs.
+        (RESULTS / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
+    performance_doc.write()
     predictions = json.loads(PREDICTIONS.read_text())["figures"]
     print("\n".join(table(figures, predictions)))
     print(f"{(time.monotonic() - started) / 60:.1f} minutes")
-    results = {
+
+
+def _kept(only: Collection[str]) -> dict[str, Any]:
+    """The results that stand, for those that measure some of them again; else none."""
+    path = RESULTS / "bench.json"
+    old = json.loads(path.read_text()) if path.exists() and tuple(only) != MEASUREMENTS else {}
+    return {
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
-        "secs": secs,
-        "figures": {figure.name: {"value": figure.value, **figure.details} for figure in figures},
+        "secs": old.get("secs", {}),
+        "figures": old.get("figures", {}),
     }
-    if tuple(only) == MEASUREMENTS:
-        (RESULTS / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
-        performance_doc.write()
 
 
 if __name__ == "__main__":

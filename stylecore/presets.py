@@ -23,7 +23,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     # The objective of `gatys`, for the best picture per second: see docs/performance.md.
     "fast": {
         **_GATYS,
-        "iterations": 150,
+        "iterations": 200,
         "pyramid": [{"scale": 0.5, "share": 0.6}, {"scale": 1.0, "share": 0.4}],
         "precision": "auto",
     },

@@ -123,7 +123,7 @@ PRESETS = {
 }  # fmt: skip
 
 PRESETS["fast"] = {
-    **PRESETS["gatys"], "iterations": 150, "precision": "auto",
+    **PRESETS["gatys"], "iterations": 200, "precision": "auto",
     "pyramid": [{"scale": 0.5, "share": 0.6}, {"scale": 1.0, "share": 0.4}],
 }  # fmt: skip
 
