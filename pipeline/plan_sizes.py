@@ -4,8 +4,8 @@ import functools
 from collections.abc import Iterable, Iterator
 
 from stylecore.config import StyleConfig
-from stylecore.images import scaled_size
 from stylecore.layer_shapes import layers_in_use
+from stylecore.problems import style_size
 from stylecore.pyramid import stage_sizes
 
 
@@ -30,12 +30,10 @@ def too_small(config: StyleConfig, height: int, width: int, styles: Iterable[tup
 def _sizes(
     config: StyleConfig, height: int, width: int, styles: list[tuple[int, int]]
 ) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Every size at which an image is looked at; stylecore.problems brings them there."""
+    """Every size at which an image is looked at."""
     for stage in stage_sizes(config, height, width):
         yield "content", stage
-        if config.style_fit == "keep":
-            longest = max(1.0, config.style_scale * max(stage))
-            yield from (("style", scaled_size(*style, longest)) for style in styles)
+        yield from (("style", style_size(*style, *stage, config)) for style in styles)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 
 from stylecore.buckets import Bucket
-from stylecore.pyramid import stage_iterations, stage_sizes
+from stylecore.pyramid import stages
 from transforms.batching import RUNS_PER_SHARD
 from transforms.records import Run
 
@@ -39,9 +39,8 @@ class Group:
     def of(cls, run: Run, batch_size: int) -> Self:
         """Returns the group of a run, whose batches have up to `batch_size` runs."""
         config = run.row.config
-        sizes = zip(stage_sizes(config, run.height, run.width), stage_iterations(config), strict=True)
-        stages = tuple((height, width, iterations) for (height, width), iterations in sizes)
-        return cls(run.bucket, batch_size, stages, config.history_size if config.optimizer == "lbfgs" else 0)
+        sizes = stages(config, run.height, run.width)
+        return cls(run.bucket, batch_size, sizes, config.history_size if config.optimizer == "lbfgs" else 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,10 +82,11 @@ class Optimization:
     def events(self) -> Iterator[Progress | Done]:
         """Yields (index, result) of each problem as soon as it is done, and Progress between calls into TensorFlow."""
         waiting: dict[int, list[_Run]] = defaultdict(list)
-        waiting[0] = self._runs
+        for run in self._runs:
+            waiting[run.stage].append(run)
         while waiting:
             runs = waiting.pop(min(waiting))
-            yield from self._advance_some(sorted(runs, key=lambda run: run.stage))
+            yield from self._advance_some(runs)
             for run in runs:
                 if not run.is_over:
                     waiting[run.stage].append(run)
@@ -98,11 +99,10 @@ class Optimization:
         return run.snapshot(self._engine)
 
     def _advance_some(self, runs: list["_Run"]) -> Iterator[Progress | Done]:
-        """Takes as many runs as fit, all of the first one's stage, to the end of their stage."""
-        stage, (height, width) = runs[0].stage, runs[0].problem.content.shape[:2]
-        members = [run for run in runs if run.stage == stage]
-        size = min(self._batch_size or len(members), self._engine.fitting_size(height, width))
-        members = members[:size]
+        """Takes as many runs of one stage as fit to the end of it."""
+        height, width = runs[0].problem.content.shape[:2]
+        size = min(self._batch_size or len(runs), self._engine.fitting_size(height, width))
+        members = runs[:size]
         try:
             yield from self._advance_batch(members, size)
         except tf.errors.ResourceExhaustedError:

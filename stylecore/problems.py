@@ -7,7 +7,7 @@ import numpy as np
 
 from stylecore.config import StyleConfig
 from stylecore.images import resize, scaled_size, target_size
-from stylecore.pyramid import stage_iterations, stage_sizes
+from stylecore.pyramid import stages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +57,12 @@ def prepare(content: np.ndarray, style: Style, config: StyleConfig) -> Problem:
     check_image("content", content)
     styles = weighted_styles(style)
     result = target_size(content.shape[0], content.shape[1], config.image_size)
-    stages: list[Problem] = []
-    for (height, width), iterations in zip(stage_sizes(config, *result), stage_iterations(config), strict=True):
+    prepared: list[Problem] = []
+    for height, width, iterations in stages(config, *result):
         fitted = tuple((fit_style(image, height, width, config), float(weight)) for image, weight in styles)
-        initial = None if stages else initial_image(content, styles[0][0], height, width, config)
-        stages.append(Problem(resize(content, height, width), fitted, initial, config, iterations))
-    return dataclasses.replace(stages[-1], coarser=tuple(stages[:-1]))
+        initial = None if prepared else initial_image(content, styles[0][0], height, width, config)
+        prepared.append(Problem(resize(content, height, width), fitted, initial, config, iterations))
+    return dataclasses.replace(prepared[-1], coarser=tuple(prepared[:-1]))
 
 
 def initial_image(content: np.ndarray, style: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
@@ -98,10 +98,14 @@ def check_image(name: str, image: np.ndarray) -> None:
 
 def fit_style(image: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
     """Returns the style at the size at which its Gram matrices are taken, float32 [h, w, 3]."""
+    return resize(image, *style_size(image.shape[0], image.shape[1], height, width, config))
+
+
+def style_size(style_height: int, style_width: int, height: int, width: int, config: StyleConfig) -> tuple[int, int]:
+    """Returns (height, width) at which a style is looked at beside a picture of height x width, all in pixels."""
     if config.style_fit == "stretch":
-        return resize(image, height, width)
-    longest = max(1.0, config.style_scale * max(height, width))
-    return resize(image, *scaled_size(image.shape[0], image.shape[1], longest))
+        return height, width
+    return scaled_size(style_height, style_width, max(1.0, config.style_scale * max(height, width)))
 
 
 def white_noise(seed: int, height: int, width: int) -> np.ndarray:

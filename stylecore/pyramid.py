@@ -25,3 +25,9 @@ def stage_iterations(config: StyleConfig) -> tuple[int, ...]:
     ends = [round(share * config.iterations) for share in accumulate(shares)]
     ends[-1] = config.iterations
     return tuple(end - begin for begin, end in zip([0, *ends[:-1]], ends, strict=True))
+
+
+def stages(config: StyleConfig, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
+    """Returns (height, width, iterations) of every stage, see `stage_sizes` and `stage_iterations`."""
+    sizes = stage_sizes(config, height, width)
+    return tuple((*size, count) for size, count in zip(sizes, stage_iterations(config), strict=True))

@@ -10,7 +10,7 @@ import apache_beam as beam
 
 from stylecore.buckets import BATCH_PIXELS, default_batch_size
 from stylecore.costs import evaluation_cost
-from stylecore.pyramid import stage_iterations, stage_sizes
+from stylecore.pyramid import stages
 from transforms.records import Run
 
 # A shard is grouped and sorted in one worker's memory; a run weighs one to two kilobytes.
@@ -55,8 +55,8 @@ def batch_size_of(run: Run, limits: BatchLimits) -> int:
     if limits.memory_bytes is not None:
         held = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
         size = min(size, int(limits.memory_bytes * BUDGET_SHARE / held))
-    stages = zip(stage_sizes(config, run.height, run.width), stage_iterations(config), strict=True)
-    pixel_iterations = sum(height * width * max(1, iterations) for (height, width), iterations in stages)
+    sizes = stages(config, run.height, run.width)
+    pixel_iterations = sum(height * width * max(1, iterations) for height, width, iterations in sizes)
     return max(1, min(size, int(limits.max_secs / (pixel_iterations * limits.secs_per_pixel_and_iteration))))
 
 
