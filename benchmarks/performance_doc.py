@@ -18,7 +18,7 @@ from pipeline.prices import read_prices
 from stylecore.buckets import step_kind
 from stylecore.config import StyleConfig
 from stylecore.costs import EvaluationCost, evaluation_cost
-from stylecore.pyramid import stage_iterations, stage_sizes
+from stylecore.pyramid import stages
 
 DOC = Path(__file__).parent.parent / "docs" / "performance.md"
 SIDES_PX = (128, 256, 512, 1024)
@@ -112,10 +112,9 @@ def foretold_table() -> Lines:
 def picture_secs(config: StyleConfig, precision: str, gpu: Gpu, side_px: int = FORETOLD_PX) -> float:
     """Returns the foretold seconds of one square picture in a full batch."""
     device = Device.of_gpu(gpu)
-    sizes = zip(stage_sizes(config, side_px, side_px), stage_iterations(config), strict=True)
     return sum(
         iterations * device.evaluation_secs(cost_of(config, precision, height, width), precision)
-        for (height, width), iterations in sizes
+        for height, width, iterations in stages(config, side_px, side_px)
     )
 
 

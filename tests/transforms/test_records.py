@@ -8,9 +8,27 @@ from transforms.records import Failure, Reason, identify_run
 BASE = ("c" * 64, [("s" * 64, 1.0)], StyleConfig(), "w" * 64)
 
 
-def test_the_name_is_the_same_on_every_machine_and_version():
-    # Changing this renames every finished grid of every user: raise RESULTS_VERSION only with the pictures.
-    assert identify_run(*BASE) == "6dacbc34e745c4dc"
+PINNED = {
+    "a4f86ff14e84ace3": {},
+    "78630125c801f459": {"preset": "gatys"},
+    "12fc11d239fc47c9": {"preset": "fast", "precision": "float32"},
+    "eff1d7f62c191471": {"preset": "fast", "precision": "bfloat16"},
+    "4c9dd06e4f8b3de8": {"preset": "two_content_layers"},
+    "7d96353e7ea9dddb": {"preset": "resnet50"},
+    "63ee9ceb58ef2e15": {"content_weight": 1e4, "tv_weight": 0, "image_size": 384, "iterations": 500},
+    "8c658feab64bbe09": {"init": "content", "learning_rate": 5.5, "early_stop_window": 20},
+    "ad7ec426f48b9188": {"init": "style", "seed": 7, "pooling": "avg"},
+    "13dfb9fb2756243a": {"optimizer": "lbfgs", "history_size": 8, "style_fit": "keep", "style_scale": 0.5},
+    "41ac1ab61c1dc6d9": {"content_loss": "l1", "reduction": "sum", "style_layers": {"conv1_1": 0.9, "conv4_1": 0.1}},
+    "779409a7d1dac8f8": {"backbone": "vgg16", "weights": "random:3", "seed": 31},
+}
+
+
+@pytest.mark.parametrize(("index", "run_id"), list(enumerate(PINNED)))
+def test_the_name_is_the_same_on_every_machine_and_version(index, run_id):
+    # Changing one renames every finished grid of every user: raise RESULTS_VERSION only with the pictures.
+    styles = [("b" * 64, 1.0)] if index % 3 else [("b" * 64, 0.75), ("a" * 64, 0.25)]
+    assert identify_run("a" * 64, styles, StyleConfig(**PINNED[run_id]), "c" * 64) == run_id
 
 
 @pytest.mark.parametrize(
