@@ -1,4 +1,4 @@
-"""Peak memory of the compiled step over what stylecore/costs.py foretells, each case in a process of its own.
+"""Peak memory of the compiled step over what stylecore/planning/costs.py foretells, each case in a process of its own.
 
     python -m benchmarks.held_memory [--case PRESET SIDE BATCH OPTIMIZER PRECISION]
 
@@ -37,11 +37,11 @@ _WARM_PX, _EVALUATIONS = 32, 8
 def held_bytes(preset: str, side_px: int, batch_size: int, optimizer: str, precision: str) -> tuple[int, int]:
     """Returns (measured, foretold) bytes of one batch; in a fresh process, whose peak it is."""
     from stylecore import StyleConfig
-    from stylecore.buckets import step_kind
-    from stylecore.costs import evaluation_cost
-    from stylecore.engine import Engine
-    from stylecore.problems import prepare
-    from stylecore.weights import load_weights
+    from stylecore.networks.weights.sources import load_weights
+    from stylecore.planning.buckets import step_kind
+    from stylecore.planning.costs import evaluation_cost
+    from stylecore.run.engine import Engine
+    from stylecore.run.problem import prepare
 
     fields: dict[str, Any] = {"optimizer": optimizer, "precision": precision, "weights": _WEIGHTS}
     config = StyleConfig(preset=preset, iterations=1_000_000, **fields)

@@ -19,11 +19,12 @@ import tensorflow as tf
 
 from demo.paintings import PAINTINGS
 from demo.photographs import PHOTOGRAPHS
-from stylecore import StyleConfig, lbfgs
-from stylecore.buckets import step_kind
-from stylecore.engine import Engine
-from stylecore.problems import Problem, prepare
-from stylecore.weights import load_weights
+from stylecore import StyleConfig
+from stylecore.networks.weights.sources import load_weights
+from stylecore.optimizers import lbfgs
+from stylecore.planning.buckets import step_kind
+from stylecore.run.engine import Engine
+from stylecore.run.problem import Problem, prepare
 
 RESULTS = Path(__file__).parent / "results" / "lbfgs.json"
 PROBLEMS: tuple[tuple[str, str, dict[str, Any]], ...] = (

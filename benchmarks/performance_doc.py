@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import PREDICTIONS, RESULTS, number, target_text
-from pipeline.estimates import Device
-from pipeline.gpus import A100, H100, L4, T4, Gpu
-from pipeline.prices import read_prices
-from stylecore.buckets import step_kind
-from stylecore.config import StyleConfig
-from stylecore.costs import EvaluationCost, evaluation_cost
-from stylecore.pyramid import stages
+from pipeline.dataflow.estimates import Device
+from pipeline.dataflow.gpus import A100, H100, L4, T4, Gpu
+from pipeline.dataflow.prices import read_prices
+from stylecore.config.style_config import StyleConfig
+from stylecore.planning.buckets import step_kind
+from stylecore.planning.costs import EvaluationCost, evaluation_cost
+from stylecore.planning.pyramid import stages
 
 DOC = Path(__file__).parent.parent / "docs" / "performance.md"
 SIDES_PX = (128, 256, 512, 1024)

@@ -22,18 +22,18 @@ from PIL import Image
 from benchmarks.figures import Figure, main_of
 from benchmarks.gallery_20000 import synthetic_rows
 from benchmarks.grids import Grid, run_pipeline
-from stylecore.buckets import default_batch_size, step_kind
-from stylecore.config import StyleConfig
-from stylecore.engine import Engine
-from stylecore.precision import Arithmetic
-from stylecore.problems import prepare
-from stylecore.snapshots import Snapshot
-from stylecore.weights import random_network
-from transforms.batching import RunBatch, bucket_key
-from transforms.commit import read_marker
-from transforms.gallery import gallery_files
-from transforms.layout import Output
-from transforms.manifest import ManifestSlice, open_manifest, parse_row, read_slice
+from stylecore.config.style_config import StyleConfig
+from stylecore.networks.precision import Arithmetic
+from stylecore.networks.weights.sources import random_network
+from stylecore.planning.buckets import default_batch_size, step_kind
+from stylecore.run.engine import Engine
+from stylecore.run.problem import prepare
+from stylecore.run.snapshot import Snapshot
+from transforms.batch import RunBatch, bucket_key
+from transforms.gallery.files import gallery_files
+from transforms.manifest.read import ManifestSlice, open_manifest, parse_row, read_slice
+from transforms.output.commit import read_marker
+from transforms.output.paths import Output
 from transforms.probe import probe_image
 from transforms.records import ImageFacts, Run
 from transforms.resolve import resolve_run

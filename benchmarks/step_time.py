@@ -19,11 +19,11 @@ import tensorflow as tf
 
 from benchmarks.figures import Figure, print_figures
 from stylecore import StyleConfig
-from stylecore.backbones import preprocess
-from stylecore.buckets import step_kind
-from stylecore.engine import Engine
-from stylecore.problems import prepare
-from stylecore.weights import load_weights
+from stylecore.networks.features import preprocess
+from stylecore.networks.weights.sources import load_weights
+from stylecore.planning.buckets import step_kind
+from stylecore.run.engine import Engine
+from stylecore.run.problem import prepare
 
 SIDES_PX = (128, 256, 512)
 PRECISIONS = ("float32", "bfloat16")

@@ -15,9 +15,9 @@ from typing import Any
 from benchmarks.figures import Figure, main_of
 from benchmarks.grids import Grid, paintings, photographs, squares
 from stylecore import StyleConfig
-from stylecore.buckets import step_kind
-from stylecore.engines import get_engine
-from stylecore.weights import load_weights
+from stylecore.networks.weights.sources import load_weights
+from stylecore.planning.buckets import step_kind
+from stylecore.run.engine_cache import get_engine
 
 SWEEP_SIDES_PX = (64, 80, 96)
 SWEEP_CONTENT_WEIGHTS = (1e5, 1e4, 1e3, 1e2)

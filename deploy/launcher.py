@@ -6,7 +6,7 @@ The launcher's machine is paid for as long as this runs, and it may be taken awa
 import sys
 from collections.abc import Iterator, Sequence
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 
 def run_arguments(parameters: Sequence[str]) -> Iterator[str]:

@@ -8,10 +8,10 @@ import tensorflow as tf
 from PIL import Image
 
 from experiments.pictures import Yardstick
-from stylecore import losses
-from stylecore.backbones import FeatureExtractor
-from stylecore.images import resize
-from stylecore.layers import canonical_layer_name
+from stylecore.images.codec import resize
+from stylecore.networks.features import FeatureExtractor
+from stylecore.networks.layers import canonical_layer_name
+from stylecore.objective import losses
 
 # conv5_2 is the content layer of `basic`; conv4_2 is no experiment's, so that it favours none.
 CONTENT_LAYERS = ("conv4_2", "conv5_2")

@@ -13,7 +13,7 @@ from experiments.drawing import LARGEST_CELL_PX, WEBP_QUALITY
 from experiments.results import Results
 from experiments.sections import PRESETS_GRID
 from experiments.sizes import Size
-from stylecore.presets import PRESETS
+from stylecore.config.presets import PRESETS
 
 ABOUT: Mapping[str, str] = {
     "basic": "The paper's section 4.1, and the default: Adam from white noise, content from conv5_2.",

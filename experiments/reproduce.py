@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from experiments.sections import PRESETS_GRID, SECTIONS
 from experiments.sizes import FULL, REDUCED, Size, estimated_secs
+from pipeline.cli.quiet import import_tensorflow
 from pipeline.grid import write_grid
-from pipeline.quiet import import_tensorflow
-from stylecore.config import StyleConfig
+from stylecore.config.style_config import StyleConfig
 
 HERE = Path(__file__).resolve().parent
 DONE, ROWS_FAILED = 0, 3
@@ -104,8 +104,8 @@ def has_resnet50(settings: Settings) -> bool:
     """Looks for ResNet50's ImageNet weights; a job that names weights which cannot be had does not start."""
     if settings.overrides.get("weights", "imagenet") != "imagenet":
         return False
-    from stylecore.weights import WeightsError
-    from transforms.networks import find_weights
+    from stylecore.networks.weights.sources import WeightsError
+    from transforms.output.published_weights import find_weights
 
     try:
         find_weights("resnet50", "imagenet", None)

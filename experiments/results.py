@@ -12,11 +12,11 @@ import numpy as np
 from experiments.measure import Measure
 from experiments.pictures import TERMS, Picture, Yardstick
 from experiments.sections import PRESETS_GRID, SECTIONS
-from stylecore.images import decode_image
-from stylecore.weights import load_file
-from transforms import storage
-from transforms.layout import Output
+from stylecore.images.codec import decode_image
+from stylecore.networks.weights.sources import load_file
 from transforms.metrics import read_metrics
+from transforms.output import storage
+from transforms.output.paths import Output
 
 Row = dict[str, Any]
 

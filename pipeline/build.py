@@ -6,21 +6,22 @@ from typing import Any
 
 import apache_beam as beam
 
-from stylecore.precision import Arithmetic
-from transforms import manifest, resolve
-from transforms.batching import BatchLimits, BatchRuns
-from transforms.commit import check_present, record_failure
-from transforms.dataset import WriteDataset
-from transforms.gallery_page import write_gallery
-from transforms.layout import JSON, Output
-from transforms.manifest import Manifest, ReadManifest
+from stylecore.networks.precision import Arithmetic
+from transforms import resolve
+from transforms.batch import BatchLimits, BatchRuns
+from transforms.dataset.shards import WriteDataset
+from transforms.gallery.build import write_gallery
+from transforms.manifest import read as manifest
+from transforms.manifest.read import Manifest, ReadManifest
 from transforms.metrics import WriteMetrics, failed_row, job_json
+from transforms.output.commit import check_present, record_failure
+from transforms.output.paths import JSON, Output
+from transforms.output.storage import write
 from transforms.probe import ProbeImages
-from transforms.progress import planned
 from transforms.records import ManifestRow, Run
 from transforms.resolve import ResolveRuns
-from transforms.storage import write
-from transforms.stylize import StylizeOptions, StylizeRuns
+from transforms.stylize.progress import planned
+from transforms.stylize.stylize_runs import StylizeOptions, StylizeRuns
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipeline.process import is_alive
-from pipeline.status import FINISHED, RUNNING, Status, StatusReader, read_record
-from pipeline.text import plural, size
-from transforms import storage
-from transforms.layout import Output
+from pipeline.cli.wording import plural, size
+from pipeline.status.process import is_alive
+from pipeline.status.reader import FINISHED, RUNNING, Status, StatusReader, read_record
+from transforms.output import storage
+from transforms.output.paths import Output
 
 CHECKPOINT, PARTIAL = "checkpoint", "partial picture"
 TEMPORARY, WEIGHTS = "temporary file", "unused weights file"

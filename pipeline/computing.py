@@ -6,15 +6,15 @@ from pathlib import Path
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
-from pipeline.estimates import Device
-from pipeline.gpus import Gpu, parse_gpu
+from pipeline.dataflow.estimates import Device
+from pipeline.dataflow.gpus import Gpu, parse_gpu
 from pipeline.options import StyleBeamOptions
-from stylecore.buckets import BATCH_PIXELS, step_kind
-from stylecore.config import StyleConfig
-from stylecore.costs import evaluation_cost
-from stylecore.precision import Arithmetic, here
-from transforms.batching import CPU_SECS_PER_PIXEL_AND_ITERATION, BatchLimits
-from transforms.stylize import StylizeOptions
+from stylecore.config.style_config import StyleConfig
+from stylecore.networks.precision import Arithmetic, here
+from stylecore.planning.buckets import BATCH_PIXELS, step_kind
+from stylecore.planning.costs import evaluation_cost
+from transforms.batch import CPU_SECS_PER_PIXEL_AND_ITERATION, BatchLimits
+from transforms.stylize.stylize_runs import StylizeOptions
 
 # So many pictures of 256x256 fill any GPU of ours; not measured, there was none.
 GPU_BATCH_PIXELS = 64 * 256 * 256

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stylecore.config import StyleConfig, check_field_name, field_kinds
-from transforms import storage
-from transforms.layout import PARQUET
-from transforms.schema import arrow_config, config_type
+from stylecore.config.style_config import StyleConfig, check_field_name, field_kinds
+from transforms.output import storage
+from transforms.output.paths import PARQUET
+from transforms.output.record import arrow_config, config_type
 
 # A row group is what a job reads as one work item, in about a second: a million rows are a hundred of them.
 ROWS_PER_GROUP = 10_000

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
-from pipeline.text import unknown_option
-from stylecore.config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
-from transforms.layout import DATASET_MODES
+from pipeline.cli.wording import unknown_option
+from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
+from transforms.output.paths import DATASET_MODES
 
 
 class OptionError(ValueError):

@@ -14,19 +14,19 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.build import Job, define_pipeline
+from pipeline.cli.progress_bar import run_bar
 from pipeline.computing import arithmetic, batch_limits, stylize_options
-from pipeline.dataflow import GpuWorkers, gpu_workers, only_submits
+from pipeline.dataflow.options import GpuWorkers, gpu_workers, only_submits
 from pipeline.options import OptionError, StyleBeamOptions, parse_options
-from pipeline.process import this_process
-from pipeline.progress_bar import run_bar
-from stylecore.devices import MissingGpuError, check_gpu
+from pipeline.status.process import this_process
+from stylecore.networks.weights.sources import WeightsError
+from stylecore.run.devices import MissingGpuError, check_gpu
 from stylecore.version import __version__
-from stylecore.weights import WeightsError
-from transforms import storage
-from transforms.layout import JSON, Output
-from transforms.manifest import ManifestError, distinct_backbones, open_manifest
+from transforms.manifest.read import ManifestError, distinct_backbones, open_manifest
 from transforms.metrics import job_json, summary
-from transforms.networks import publish_weights
+from transforms.output import storage
+from transforms.output.paths import JSON, Output
+from transforms.output.published_weights import publish_weights
 
 
 class JobError(RuntimeError):

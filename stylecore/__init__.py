@@ -6,15 +6,15 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from stylecore.config import ConfigError, StyleConfig
+from stylecore.config.style_config import ConfigError, StyleConfig
 
 if TYPE_CHECKING:
-    from stylecore.results import Result
-    from stylecore.stylization import stylize
+    from stylecore.api import stylize
+    from stylecore.run.result import Result
 
 __all__ = ["ConfigError", "Result", "StyleConfig", "stylize"]
 
-_HEAVY = {"stylize": "stylecore.stylization", "Result": "stylecore.results"}
+_HEAVY = {"stylize": "stylecore.api", "Result": "stylecore.run.result"}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from gcs_emulator import emulator, quick_retries  # noqa: F401
 from PIL import Image
 
 from pipeline.run import run
+from tests.support.gcs_emulator import emulator, quick_retries  # noqa: F401
 
 TINY = {
     "weights": "random:1",

@@ -10,11 +10,11 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms import storage
-from transforms.commit import check_present, complete_commit, finished_record, record_failure
-from transforms.layout import PARQUET, Output
+from transforms.output import storage
+from transforms.output.commit import check_present, complete_commit, finished_record, record_failure
+from transforms.output.paths import PARQUET, Output
+from transforms.output.record import arrow_config, metrics_schema
 from transforms.records import Failure, ManifestRow, Reason
-from transforms.schema import arrow_config, metrics_schema
 
 # A shard's rows, histories included, are sorted in one worker's memory: about 30 kB each.
 ROWS_PER_FILE = 5_000

@@ -6,10 +6,10 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from stylecore.images import ImageError, decode_image, thumbnail
-from transforms import storage
-from transforms.image_files import MAX_FILE_BYTES, sha256_hex
-from transforms.layout import WEBP, Output
+from stylecore.images.codec import ImageError, decode_image, thumbnail
+from transforms.input_images import MAX_FILE_BYTES, sha256_hex
+from transforms.output import storage
+from transforms.output.paths import WEBP, Output
 from transforms.records import ImageFacts, Reason
 
 

@@ -3,11 +3,11 @@
 import contextlib
 from collections.abc import Iterator
 
-from transforms import storage
-from transforms.dataset import write_dataset
-from transforms.gallery_page import write_gallery
-from transforms.layout import DATASET_MODES, Output
-from transforms.row_sources import MetricsRows, RowSource, marker_rows, metrics_are_current, read_job
+from transforms.dataset.shards import write_dataset
+from transforms.gallery.build import write_gallery
+from transforms.output import storage
+from transforms.output.paths import DATASET_MODES, Output
+from transforms.output.rows import MetricsRows, RowSource, marker_rows, metrics_are_current, read_job
 
 
 def rebuild(output: Output, dataset: str | None = None) -> str:

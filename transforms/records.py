@@ -6,8 +6,8 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
-from stylecore.buckets import Bucket, bucket_of
-from stylecore.config import StyleConfig
+from stylecore.config.style_config import StyleConfig
+from stylecore.planning.buckets import Bucket, bucket_of
 
 # Part of every run_id: raised when the same input gives another picture.
 RESULTS_VERSION = 2

@@ -6,10 +6,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from stylecore.images import target_size
-from stylecore.precision import Arithmetic, PrecisionError
-from transforms import storage
-from transforms.layout import Output
+from stylecore.images.codec import target_size
+from stylecore.networks.precision import Arithmetic, PrecisionError
+from transforms.output import storage
+from transforms.output.paths import Output
 from transforms.records import Failure, ImageFacts, ManifestRow, Reason, Run, identify_run
 
 RUNS, FAILURES = "runs", "failures"

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.step_time import BareConvolutions
-from stylecore.backbones import FeatureExtractor
-from stylecore.weights import load_weights
+from stylecore.networks.features import FeatureExtractor
+from stylecore.networks.weights.sources import load_weights
 
 DEEPEST = "block3_conv2"
 

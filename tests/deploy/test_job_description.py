@@ -18,20 +18,20 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from conftest import TINY, paint, write_manifest
-from gcs_emulator import put
 
 from pipeline.run import run
-from stylecore.config import StyleConfig
-from stylecore.devices import MissingGpuError
-from stylecore.precision import Arithmetic
-from transforms import storage
-from transforms.batching import RunBatch
-from transforms.layout import Output
-from transforms.networks import publish_weights
+from stylecore.config.style_config import StyleConfig
+from stylecore.networks.precision import Arithmetic
+from stylecore.run.devices import MissingGpuError
+from tests.support.gcs_emulator import put
+from transforms.batch import RunBatch
+from transforms.output import storage
+from transforms.output.paths import Output
+from transforms.output.published_weights import publish_weights
 from transforms.probe import probe_image
 from transforms.records import ManifestRow, Run, WeightedUri
 from transforms.resolve import resolve_run
-from transforms.stylize import StylizeRuns
+from transforms.stylize.stylize_runs import StylizeRuns
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = "STYLEBEAM_UPDATE_GOLDEN"

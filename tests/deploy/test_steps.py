@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import cli
-from pipeline.dataflow import gpu_workers, only_submits
-from pipeline.gpus import GPUS
+from pipeline.cli import main as cli
+from pipeline.dataflow.gpus import GPUS
+from pipeline.dataflow.options import gpu_workers, only_submits
 from pipeline.options import parse_options
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from deploy import launcher
-from pipeline.dataflow import gpu_workers, only_submits
+from pipeline.dataflow.options import gpu_workers, only_submits
 from pipeline.options import StyleBeamOptions, flags, parse_options
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from pipeline.cli import main as cli
 from pipeline.options import parse_options
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "command_line.md"

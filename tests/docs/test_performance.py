@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import performance_doc
 from benchmarks.figures import PREDICTIONS
-from pipeline.gpus import L4, T4
+from pipeline.dataflow.gpus import L4, T4
 from stylecore import StyleConfig
 
 

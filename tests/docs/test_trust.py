@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipeline import grid
-from stylecore import image_bounds, images, weights_file
+from stylecore.images import bounds as image_bounds
+from stylecore.images import codec as images
+from stylecore.networks.weights import keras_file as weights_file
 from tests.hostile.images import MAX_BYTES_A_PIXEL
-from transforms import image_files, manifest
+from transforms import input_images as image_files
+from transforms.manifest import read as manifest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "trust.md").read_text()
 MODULES = (image_bounds, images, image_files, manifest, grid, weights_file)

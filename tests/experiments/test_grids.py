@@ -19,8 +19,8 @@ from experiments.sections import PRESETS_GRID, SECTIONS
 from experiments.sizes import FULL, Size
 from pipeline.grid import write_grid
 from stylecore import StyleConfig
-from stylecore.presets import PRESETS
-from transforms.manifest import open_manifest, parse_row, read_slice
+from stylecore.config.presets import PRESETS
+from transforms.manifest.read import open_manifest, parse_row, read_slice
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
 GRIDS = sorted(path.stem for path in FOLDER.glob("*.yaml"))

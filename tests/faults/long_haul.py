@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.run import run
-from stylecore import engines
+from stylecore.run import engine_cache as engines
 from tests.faults.jobs import main_of, write_grid
 
 PICTURE_SIZES = (32, 40, 48)

@@ -2,9 +2,9 @@
 
 import sys
 
-from pipeline.cli import main
-from stylecore import loop
-from transforms import progress
+from pipeline.cli.main import main
+from stylecore.run import loop
+from transforms.stylize import progress
 
 
 class Teller:

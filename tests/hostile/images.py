@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stylecore.images import MAX_PIXELS, ImageError, decode_image
+from stylecore.images.codec import MAX_PIXELS, ImageError, decode_image
 from tests.hostile.isolation import BUG, DONE, REFUSED, run_isolated
 from tests.hostile.mutations import mutated
 from tests.hostile.seeds import seed_pictures

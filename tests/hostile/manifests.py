@@ -78,7 +78,7 @@ def hostile_manifest(seed, index):
 
 def read_case(seed, index):
     """Reads one case as a job does; see isolation.run_isolated."""
-    from transforms.manifest import ManifestError, distinct_backbones, open_manifest
+    from transforms.manifest.read import ManifestError, distinct_backbones, open_manifest
 
     _, data = hostile_manifest(seed, index)
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ def read_case(seed, index):
 def _rows_of(manifest):
     import apache_beam as beam
 
-    from transforms.manifest import _ParseRows
+    from transforms.manifest.read import _ParseRows
 
     elements = (element for part in manifest.slices for element in _ParseRows().process(part))
     numbers, failed = [], 0

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from stylecore.images import decode_image
+from stylecore.images.codec import decode_image
 from tests.hostile.images import PEAK_BYTES, TASK, hostile_picture
 from tests.hostile.isolation import BUG, CRASH, DONE, HANG, REFUSED, run_isolated
 from tests.hostile.seeds import seed_pictures

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from tests.hostile.isolation import DONE, REFUSED, run_isolated
 from tests.hostile.manifests import PEAK_BYTES, TASK
-from transforms.manifest import _ParseRows, open_manifest
-from transforms.schema import metrics_schema
+from transforms.manifest.read import _ParseRows, open_manifest
+from transforms.output.record import metrics_schema
 
 CASES = int(os.environ.get("STYLEBEAM_HOSTILE_CASES", "150"))
 

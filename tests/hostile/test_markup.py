@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.dataset_card import MAX_TEXT, CardFacts, dataset_card, escape
-from transforms.dataset_schema import Layout
-from transforms.gallery.jsdata import js_literal
+from transforms.dataset.card import MAX_TEXT, CardFacts, dataset_card, escape
+from transforms.dataset.schema import Layout
+from transforms.gallery.js_literal import js_literal
 from transforms.gallery.page import page_html
 
 MARKUP = st.sampled_from(

@@ -12,7 +12,7 @@ import pytest
 from conftest import SHARED, TINY, metrics_of, paint
 from PIL import Image
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.hostile.encoders import jpeg_of_scans, tiff_of_shared_tags
 from tests.hostile.images import hostile_picture
 from tests.hostile.seeds import seed_pictures

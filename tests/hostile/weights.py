@@ -14,7 +14,7 @@ import h5py
 import keras
 import numpy as np
 
-from stylecore import weights
+from stylecore.networks.weights import sources as weights
 from tests.hostile.isolation import BUG, DONE, REFUSED, run_isolated
 from tests.hostile.mutations import mutated
 

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from pipeline.clean import CHECKPOINT, PARTIAL, TEMPORARY, WEIGHTS, CleanError, clean
-from pipeline.cli import main
-from transforms import storage
-from transforms.storage import NotFoundError
+from pipeline.cli.main import main
+from transforms.output import storage
+from transforms.output.storage import NotFoundError
 
 RUN_ID = "0123456789abcdef"
 LEFTOVERS = {
@@ -99,7 +99,7 @@ def test_a_job_that_seems_to_run_is_left_alone(small_output, capsys):
 def test_the_process_of_a_job_decides_on_its_machine(small_output):
     put(small_output, *LEFTOVERS)
     code = (
-        "import json, sys; from pipeline.process import this_process; "
+        "import json, sys; from pipeline.status.process import this_process; "
         "print(json.dumps(this_process()), flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

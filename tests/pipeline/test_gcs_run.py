@@ -6,14 +6,14 @@ import time
 
 import pytest
 from conftest import TINY, metrics_of, paint, write_manifest
-from gcs_emulator import put
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.run import run
-from pipeline.status import FINISHED, STOPPED, StatusReader
-from stylecore.weights import load_weights
-from transforms import storage
-from transforms.networks import network_bytes
+from pipeline.status.reader import FINISHED, STOPPED, StatusReader
+from stylecore.networks.weights.sources import load_weights
+from tests.support.gcs_emulator import put
+from transforms.output import storage
+from transforms.output.published_weights import network_bytes
 
 RUNS = 4
 CONTENT_TYPES = {

@@ -4,10 +4,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import grid
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.grid import SpecError, write_grid
 from stylecore import StyleConfig
-from transforms.manifest import open_manifest, parse_row, read_slice
+from transforms.manifest.read import open_manifest, parse_row, read_slice
 
 SPEC = """
 contents: ["photos/*.png", gs://bucket/town.jpg]

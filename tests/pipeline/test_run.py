@@ -14,11 +14,11 @@ import pytest
 from conftest import SHARED, TINY, metrics_of, write_manifest
 from PIL import Image
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.run import run
 from stylecore import StyleConfig, stylize
-from stylecore.images import decode_image
-from stylecore.precision import Arithmetic
+from stylecore.images.codec import decode_image
+from stylecore.networks.precision import Arithmetic
 
 RUNNERS = {
     "in this process": [],
@@ -180,7 +180,7 @@ def test_any_manifest_after_any_other_has_one_row_each_and_computes_what_is_new(
 def test_a_replayed_bundle_computes_no_run_again(inputs, caplog):
     manifest = write_manifest(inputs / "m.parquet", rows_of_a_grid())
     arguments = ["--manifest", manifest, "--output", str(inputs / "out"), "--direct_runner_bundle_repeat=1"]
-    with caplog.at_level(logging.INFO, logger="transforms.stylize"):
+    with caplog.at_level(logging.INFO, logger="transforms.stylize.stylize_runs"):
         assert run(arguments).done == 5
     begun = re.findall(r"([0-9a-f]{16}) from iteration 0", caplog.text)
     assert sorted(begun) == sorted(path.stem for path in (inputs / "out" / "runs").iterdir())
@@ -226,7 +226,7 @@ def test_a_damaged_marker_does_not_cost_the_row(inputs):
 def test_the_network_is_loaded_once_for_all_bundles(inputs, caplog):
     sizes = [{**TINY, "image_size": size, "weights": "random:77"} for size in (32, 40, 48, 56)]
     rows = [{"content": "content.png", "style": "style_a.png", "config": config} for config in sizes]
-    with caplog.at_level(logging.INFO, logger="stylecore.engines"):
+    with caplog.at_level(logging.INFO, logger="stylecore.run.engine_cache"):
         for name in ("one", "two"):
             run(["--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(inputs / name)])
     assert sum("loading vgg19" in record.message for record in caplog.records) == 1

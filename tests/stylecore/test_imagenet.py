@@ -5,9 +5,9 @@ import pytest
 from conftest import SHARED
 
 from stylecore import StyleConfig, stylize
-from stylecore.backbones import FeatureExtractor
-from stylecore.images import decode_image, resize
-from stylecore.weights import WeightsError, load_weights
+from stylecore.images.codec import decode_image, resize
+from stylecore.networks.features import FeatureExtractor
+from stylecore.networks.weights.sources import WeightsError, load_weights
 
 IMAGES = SHARED / "images"
 

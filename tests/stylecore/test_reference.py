@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import reference
 from scipy import signal
+
+from tests.support import reference
 
 # Two positions, two channels: columns (1, 3) and (2, 4).
 TWO_POSITIONS = np.array([[[1.0, 2.0], [3.0, 4.0]]])

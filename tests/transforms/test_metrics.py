@@ -3,9 +3,9 @@
 import json
 
 from stylecore import StyleConfig
-from transforms.commit import record_failure
-from transforms.layout import Output
 from transforms.metrics import _RowsOfRuns, read_metrics
+from transforms.output.commit import record_failure
+from transforms.output.paths import Output
 from transforms.records import Failure, ManifestRow, Reason, WeightedUri
 
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from transforms.gallery.jsdata import js_literal
+from transforms.gallery.js_literal import js_literal
 
 
 class ChunkWriter:

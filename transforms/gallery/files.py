@@ -8,7 +8,7 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from transforms.gallery.chunks import ChunkWriter
-from transforms.gallery.jsdata import significant
+from transforms.gallery.js_literal import significant
 from transforms.gallery.page import page_html
 from transforms.gallery.summary import Summary
 

@@ -7,7 +7,7 @@ import string
 from importlib import resources
 from typing import Any
 
-from transforms.gallery.jsdata import js_literal
+from transforms.gallery.js_literal import js_literal
 
 # In the order in which they build on each other; one file of the page is one idea, as in Python.
 SCRIPTS = (
@@ -54,4 +54,4 @@ def _content_security_policy(script: str) -> str:
 
 
 def _source(name: str) -> str:
-    return resources.files("transforms.gallery").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("transforms.gallery").joinpath("web").joinpath(name).read_text(encoding="utf-8")

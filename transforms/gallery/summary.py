@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transforms.gallery.columns import Column, Columns
-from transforms.gallery.jsdata import significant
+from transforms.gallery.js_literal import significant
 from transforms.gallery.labels import distinct_labels, short_names, style_label, value_label
 
 LOSSES = ("loss_total", "loss_content", "loss_style", "loss_tv")

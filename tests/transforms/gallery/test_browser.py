@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gallery_rows import CONFIG, failed_row, grid_rows, metrics_row, write_output
+
+from tests.support.gallery_rows import CONFIG, failed_row, grid_rows, metrics_row, write_output
 
 CHROMIUM = os.environ.get("STYLEBEAM_CHROMIUM", "/usr/bin/chromium")
 CHROMIUM_FLAGS = [

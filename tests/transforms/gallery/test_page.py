@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
-from gallery_rows import failed_row, grid_rows, metrics_row
 
-from transforms.gallery import files, gallery_files, summary
+from tests.support.gallery_rows import failed_row, grid_rows, metrics_row
+from transforms.gallery import files, summary
+from transforms.gallery.files import gallery_files
 
 HOSTILE = [
     "</script><script>alert(1)</script>",

@@ -1,0 +1,1 @@
+"""Jobs on Dataflow: GPU types, prices, estimates, options."""

@@ -1,0 +1,150 @@
+"""What follows from --gpu: the hints of the one step that needs it, the options of the workers, and contradictions.
+
+On Dataflow ("right fitting") GPU workers are asked for by a resource hint on the optimising transform alone, with their
+machine type in it; every other step runs on cheap workers. Contradictions are found before anything is submitted.
+
+References:
+  https://cloud.google.com/dataflow/docs/guides/right-fitting
+  https://cloud.google.com/dataflow/docs/gpu/develop-with-gpus
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    SetupOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+
+from pipeline.dataflow.gpus import REGIONS_AS_OF, Gpu, GpuError, parse_gpu
+from pipeline.options import OptionError, StyleBeamOptions
+
+# For the steps without a GPU: one process and as many threads as GPUs run there too, so more cores would stand idle.
+OTHER_MACHINE_TYPE = "e2-standard-2"
+# Machine series whose GPUs are built in; the other steps have no use for such machines.
+_GPU_SERIES = ("g2-", "g4-", "a2-", "a3-", "a4-", "a4x-")
+
+
+@dataclasses.dataclass(frozen=True)
+class GpuWorkers:
+    """What the optimising step asks for.
+
+    Attributes:
+      required: a worker without a GPU stops the job.
+      hints: Beam's resource hints.
+    """
+
+    required: bool = False
+    hints: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def gpu_workers(options: PipelineOptions) -> GpuWorkers:
+    """Adds to the options what follows from --gpu. What the user gave himself is kept.
+
+    Without Dataflow nothing follows but that a GPU is required, wherever the job runs.
+
+    Raises:
+      OptionError: an unknown type, a number that no machine has, or a contradiction with another option.
+    """
+    wanted = options.view_as(StyleBeamOptions).gpu
+    if not wanted:
+        return GpuWorkers()
+    try:
+        gpu, count = parse_gpu(wanted)
+    except GpuError as error:
+        raise OptionError(f"--gpu: {error}") from error
+    if not on_dataflow(options):
+        return GpuWorkers(required=True)
+    for contradiction in _contradictions(options, gpu, count):
+        raise OptionError(contradiction)
+    _set_worker_options(options, count)
+    # No min_ram: the machine type says how much there is, and a second demand could only contradict it.
+    accelerator = f"type:{gpu.accelerator};count:{count};machine_type:{gpu.machine_types[count]};install-nvidia-driver"
+    return GpuWorkers(required=True, hints={"accelerator": accelerator})
+
+
+def on_dataflow(options: PipelineOptions) -> bool:
+    """Returns whether the job goes to Dataflow, by any of the spellings that Beam accepts."""
+    runner = str(options.view_as(StandardOptions).runner or "")
+    return runner.rpartition(".")[2].lower() in ("dataflow", "dataflowrunner")
+
+
+def only_submits(options: PipelineOptions) -> bool:
+    """Returns whether there is nothing to wait for: --no_wait, or a template is written instead of a job started."""
+    return bool(options.view_as(StyleBeamOptions).no_wait or options.view_as(GoogleCloudOptions).template_location)
+
+
+def _set_worker_options(options: PipelineOptions, count: int) -> None:
+    """One process to a worker, one thread to a GPU, and all code in the image: nothing of this process's __main__."""
+    debug, workers, setup = (options.view_as(view) for view in (DebugOptions, WorkerOptions, SetupOptions))
+    debug.add_experiment("no_use_multiple_sdk_containers")
+    debug.number_of_worker_harness_threads = count
+    workers.machine_type = workers.machine_type or OTHER_MACHINE_TYPE
+    if setup.sdk_location == "default":
+        setup.sdk_location = "container"
+    if setup.save_main_session is None:
+        setup.save_main_session = False
+
+
+def _contradictions(options: PipelineOptions, gpu: Gpu, count: int) -> Iterator[str]:
+    """Yields what cannot be together with this many GPUs of a type, one message each."""
+    if not options.view_as(WorkerOptions).sdk_container_image:
+        yield "--gpu needs --sdk_container_image: Beam's own has neither StyleBeam nor CUDA, see deploy/README.md"
+    yield from _other_demands(options)
+    yield from _unfit_modes(options)
+    yield from _unfit_workers(options, gpu, count)
+    region = _region(options)
+    if region and region not in gpu.regions and not options.view_as(StyleBeamOptions).gpu_any_region:
+        yield (
+            f"region {region} has no {gpu.accelerator} as of {REGIONS_AS_OF}, but {', '.join(sorted(gpu.regions))}; "
+            "if it has by now: --gpu_any_region"
+        )
+
+
+def _other_demands(options: PipelineOptions) -> Iterator[str]:
+    given = {
+        "dataflow_service_options": options.view_as(GoogleCloudOptions).dataflow_service_options,
+        "experiments": options.view_as(DebugOptions).experiments,
+        "resource_hints": options.view_as(StandardOptions).resource_hints,
+    }
+    for name, values in given.items():
+        for value in values or ():
+            if value.startswith(("worker_accelerator", "accelerator")):
+                yield f"--{name}={value} asks for GPUs for every step, --gpu for the optimisation alone: choose one"
+
+
+def _unfit_modes(options: PipelineOptions) -> Iterator[str]:
+    goal = options.view_as(GoogleCloudOptions).flexrs_goal
+    if goal:
+        yield f"--flexrs_goal={goal}: FlexRS has no GPUs, leave it or --gpu out"
+    if options.view_as(StandardOptions).streaming:
+        yield "--streaming: a job with --gpu is a batch job"
+
+
+def _unfit_workers(options: PipelineOptions, gpu: Gpu, count: int) -> Iterator[str]:
+    debug = options.view_as(DebugOptions)
+    if debug.lookup_experiment("use_multiple_sdk_containers"):
+        yield "--experiments=use_multiple_sdk_containers: --gpu means one process to a worker, or several share a GPU"
+    threads = debug.number_of_worker_harness_threads
+    if threads not in (None, count):
+        yield f"--number_of_worker_harness_threads={threads}: --gpu {gpu.accelerator}:{count} means {count}, one a GPU"
+    machine_type = options.view_as(WorkerOptions).machine_type
+    if machine_type and machine_type.startswith(_GPU_SERIES):
+        yield (
+            f"--worker_machine_type={machine_type} is for the steps without a GPU, the optimisation gets "
+            f"{gpu.machine_types[count]} from --gpu: leave it out, or name a machine without GPUs"
+        )
+
+
+def _region(options: PipelineOptions) -> str | None:
+    """Returns where workers will be, as far as the options say."""
+    workers = options.view_as(WorkerOptions)
+    zone = workers.worker_zone or workers.zone
+    if zone:
+        return str(zone).rpartition("-")[0]
+    region = workers.worker_region or options.view_as(GoogleCloudOptions).region
+    return str(region) if region else None

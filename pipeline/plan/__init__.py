@@ -1,0 +1,1 @@
+"""`stylebeam plan`: what a job would do, computed without doing it."""

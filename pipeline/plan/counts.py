@@ -1,0 +1,183 @@
+"""Counting the runs of a manifest, their batches and their time, without keeping them.
+
+Of a row nothing stays but 12 bytes: its run_id as a number (a run_id is 64 bits, so nothing is lost) and the group that
+it is counted in. At the end the numbers are sorted, for which NumPy takes another 40 bytes a row for a moment.
+"""
+
+import dataclasses
+import math
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Self
+
+import numpy as np
+
+from stylecore.planning.buckets import Bucket
+from stylecore.planning.pyramid import stages
+from transforms.batch import RUNS_PER_SHARD
+from transforms.records import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Runs that batch alike and take equally long.
+
+    Attributes:
+      bucket: theirs.
+      batch_size: up to so many make a batch.
+      stages: (height, width, iterations) of each size that a picture goes through; sides in pixels.
+      history_size: curvature pairs of L-BFGS.
+    """
+
+    bucket: Bucket
+    batch_size: int
+    stages: tuple[tuple[int, int, int], ...]
+    history_size: int
+
+    @classmethod
+    def of(cls, run: Run, batch_size: int) -> Self:
+        """Returns the group of a run, whose batches have up to `batch_size` runs."""
+        config = run.row.config
+        sizes = stages(config, run.height, run.width)
+        return cls(run.bucket, batch_size, sizes, config.history_size if config.optimizer == "lbfgs" else 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class BucketCounts:
+    """Of one bucket: distinct runs, those still to compute, and their batches of up to so many."""
+
+    bucket: Bucket
+    runs: int
+    to_compute: int
+    batches: int
+    batch_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What is distinct in a manifest.
+
+    Attributes:
+      runs: distinct ones.
+      finished: of these, those that are known to be finished.
+      unidentified: of these, those whose run_id is not known, so that they never count as finished.
+      buckets: ordered by size, largest first.
+      to_compute: runs of each group that are not finished.
+    """
+
+    runs: int
+    finished: int
+    unidentified: int
+    buckets: tuple[BucketCounts, ...]
+    to_compute: Mapping[Group, int]
+
+
+class RunCounter:
+    """Takes the run of each valid row.
+
+    Args:
+      is_identified: says of a bucket whether the run_ids of its runs are those that a job would give them.
+    """
+
+    def __init__(self, is_identified: Callable[[Bucket], bool]) -> None:
+        self._is_identified = is_identified
+        self._ids = array("Q")
+        self._groups = array("I")
+        self._numbers: dict[Group, int] = {}
+
+    @property
+    def rows(self) -> int:
+        """Number of runs taken, repeated ones included."""
+        return len(self._ids)
+
+    def number(self, run: Run, batch_size: int) -> int:
+        """Returns the number of a run's group, whose batches have up to `batch_size` runs."""
+        group = Group.of(run, batch_size)
+        return self._numbers.setdefault(group, len(self._numbers))
+
+    def add(self, ids: np.ndarray, groups: np.ndarray) -> None:
+        """Takes runs: their run_ids as numbers (uint64 [n]) and the numbers of their groups (any integers, [n])."""
+        self._ids.frombytes(ids.tobytes())
+        self._groups.frombytes(groups.astype(np.uint32).tobytes())
+
+    def counts(self, finished: np.ndarray) -> Counts:
+        """Counts, given the run_ids that are finished, as numbers (uint64 [n])."""
+        names = list(self._numbers)
+        ids, groups = self._distinct()
+        identified = np.array([self._is_identified(name.bucket) for name in names], bool)[groups]
+        done = identified & _is_among(ids, finished)
+        runs = np.bincount(groups, minlength=len(names))
+        unidentified = len(ids) - np.count_nonzero(identified)
+        if done.any():
+            ids, groups = ids[~done], groups[~done]
+        todo = np.bincount(groups, minlength=len(names))
+        batches = count_batches(names, ids, groups)
+        return Counts(
+            runs=int(runs.sum()),
+            finished=int(done.sum()),
+            unidentified=int(unidentified),
+            buckets=tuple(_bucket_counts(names, runs, todo, batches)),
+            to_compute={name: int(count) for name, count in zip(names, todo, strict=True) if count},
+        )
+
+    def _distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """Run_ids, sorted, and the group of each. numpy.unique would do, in twice the memory."""
+        ids, groups = np.frombuffer(self._ids, np.uint64), np.frombuffer(self._groups, np.uint32)
+        order = np.argsort(ids)
+        ids = ids[order]
+        groups = groups[order]
+        del order
+        is_first = np.ones(len(ids), bool)
+        np.not_equal(ids[1:], ids[:-1], out=is_first[1:])
+        return ids[is_first], groups[is_first]
+
+
+def _is_among(ids: np.ndarray, others: np.ndarray) -> np.ndarray:
+    if not len(others):
+        return np.zeros(len(ids), bool)
+    others = np.sort(others)
+    places = np.searchsorted(others, ids)
+    return others[np.minimum(places, len(others) - 1, out=places)] == ids
+
+
+def _bucket_counts(
+    names: list[Group], runs: np.ndarray, todo: np.ndarray, batches: Mapping[Bucket, int]
+) -> Iterator[BucketCounts]:
+    members: dict[Bucket, list[int]] = defaultdict(list)
+    for number, name in enumerate(names):
+        members[name.bucket].append(number)
+    for bucket in sorted(members, key=lambda bucket: (-bucket.height * bucket.width, bucket)):
+        numbers = members[bucket]
+        largest = max(names[number].batch_size for number in numbers)
+        yield BucketCounts(bucket, int(runs[numbers].sum()), int(todo[numbers].sum()), batches[bucket], largest)
+
+
+def count_batches(names: list[Group], ids: np.ndarray, groups: np.ndarray) -> Counter[Bucket]:
+    """Counts the batches that BatchRuns makes: a bucket's runs are dealt to shards, sorted there, and sliced.
+
+    A batch size falls as iterations rise, and a shard is sorted by iterations: runs of one batch size stand together.
+
+    Args:
+      names: the groups.
+      ids: run_ids, uint64 [n].
+      groups: the number of each run's group, uint32 [n].
+
+    Returns:
+      Number of batches of each bucket.
+    """
+    todo = Counter[Bucket]()
+    for number, count in enumerate(np.bincount(groups, minlength=len(names))):
+        todo[names[number].bucket] += int(count)
+    shards = np.array([max(1, math.ceil(todo[name.bucket] / RUNS_PER_SHARD)) for name in names], np.uint64)
+    classes = {key: index for index, key in enumerate(dict.fromkeys((name.bucket, name.batch_size) for name in names))}
+    class_of = np.array([classes[name.bucket, name.batch_size] for name in names], np.uint64)
+    # One number for class and shard: shards are fewer than runs, so fewer than 2**32.
+    keys = shards[groups]
+    np.remainder(ids, keys, out=keys)
+    keys += (class_of << np.uint64(32))[groups]
+    pieces, counts = np.unique(keys, return_counts=True)
+    batches = Counter[Bucket]()
+    for (bucket, size), index in classes.items():
+        batches[bucket] = batches[bucket] + int(np.sum(-(-counts[pieces >> np.uint64(32) == index] // size)))
+    return batches

@@ -1,0 +1,235 @@
+"""`stylebeam plan`: what a job would do, found out without computing, writing or downloading anything.
+
+Rows are read in a stream and forgotten, see plan_rows.py and run_counts.py for what stays of them; beside that there is
+one entry for each distinct image and each distinct (backbone, weights).
+"""
+
+import dataclasses
+import os
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.computing import gpu_arithmetic, limits_on, machine_memory_bytes
+from pipeline.dataflow.gpus import GPUS, Gpu, GpuError, parse_gpu
+from pipeline.dataflow.prices import Prices, read_prices
+from pipeline.options import OptionError
+from pipeline.plan.counts import Counts, RunCounter
+from pipeline.plan.rows import RowPlanner
+from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
+from stylecore.networks.precision import Arithmetic, here
+from stylecore.networks.weights.sources import cache_path, file_names
+from transforms.batch import BatchLimits
+from transforms.manifest.read import ManifestError, ManifestSlice, open_manifest, read_batches, row_location
+from transforms.output import storage
+from transforms.output.published_weights import find_weights
+from transforms.probe import probe_image
+from transforms.records import ImageFacts, Reason
+
+MAX_SHOWN = 20
+# Beyond so many distinct reasons the others are counted by their type alone: a reason may name a value.
+MAX_REASONS = 1_000
+_UNKNOWN = "unknown:"
+_MARKER = re.compile(r"[0-9a-f]{16}\.json")
+_GOT = re.compile(r", got .*", re.DOTALL)
+
+
+@dataclasses.dataclass
+class BadRows:
+    """Rows that cannot be run: how many, the first of them in full, and the reasons of all."""
+
+    count: int = 0
+    shown: list[str] = dataclasses.field(default_factory=list)
+    reasons: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def add(self, reason: Reason, location: str) -> None:
+        """Counts a row, which stands at `location`."""
+        self.count += 1
+        if len(self.shown) < MAX_SHOWN:
+            self.shown.append(reason.error_message)
+        name = _GOT.sub("", reason.error_message.removeprefix(f"{location}: "))
+        known = name in self.reasons or len(self.reasons) < MAX_REASONS
+        self.reasons[name if known else f"another {reason.error_type}"] += 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a job would do.
+
+    Attributes:
+      manifest: its URI.
+      rows: of the manifest, bad ones included.
+      duplicates: valid rows that ask for a run which an earlier row asks for.
+      bad: the rows that cannot be run.
+      images: distinct ones, bad ones included.
+      output: the output directory, if one was given.
+      unknown_weights: the (backbone, weights) that only a download could tell.
+      counts: of the valid rows.
+      gpus: the types that costs are wanted for.
+      prices: of workers.
+    """
+
+    manifest: str
+    rows: int
+    duplicates: int
+    bad: BadRows
+    images: int
+    output: str | None
+    unknown_weights: tuple[tuple[str, str], ...]
+    counts: Counts
+    gpus: tuple[Gpu, ...]
+    prices: Prices
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanOptions:
+    """What `stylebeam run` would be given, see its options of the same names, and a file like prices.json."""
+
+    manifest: str
+    output: str | None = None
+    limit: int | None = None
+    batch_size: int | None = None
+    max_batch_secs: float = 600.0
+    weights_dir: str | None = None
+    weights_source: str = "auto"
+    gpu: str | None = None
+    prices: str | None = None
+
+
+def plan(options: PlanOptions) -> Plan:
+    """Looks at every row and every distinct image of a manifest.
+
+    Raises:
+      ManifestError, OptionError: a manifest that cannot be read, an output directory that cannot be, no such GPU.
+      PriceError: a file of prices that cannot be used.
+      WeightsError: weights that the manifest names by their path and that are not there or not for their backbone.
+      StorageError: an output directory that cannot be listed or written.
+    """
+    gpus, prices = _gpus(options.gpu), read_prices(options.prices)
+    finished = _finished(options.output)
+    manifest = open_manifest(options.manifest, options.limit)
+    facts, fingerprints, bad = _Facts(), _Fingerprints(options.weights_dir, options.weights_source), BadRows()
+    runs = RunCounter(lambda bucket: not bucket.kind.weights_sha256.startswith(_UNKNOWN))
+    rows = RowPlanner(runs, facts, fingerprints, _arithmetic(options.gpu, gpus), _limits(options, gpus))
+    with _bar(manifest.rows) as bar:
+        for part in manifest.slices:
+            _look_at(part, rows, bad, bar)
+    counts = runs.counts(finished)
+    return Plan(
+        manifest=options.manifest,
+        rows=manifest.rows,
+        duplicates=runs.rows - counts.runs,
+        bad=bad,
+        images=len(facts),
+        output=options.output,
+        unknown_weights=fingerprints.unknown(),
+        counts=counts,
+        gpus=gpus,
+        prices=prices,
+    )
+
+
+def _finished(output: str | None) -> np.ndarray:
+    """Returns the run_ids that have their marker as numbers, uint64 [n]."""
+    if output is None:
+        return np.empty(0, np.uint64)
+    try:
+        storage.check_scheme(output)
+    except ValueError as error:
+        raise OptionError(f"--output: {error}") from error
+    if storage.is_local(output):
+        _check_writable(Path(output))
+    names = storage.list_names(storage.join(output, "runs"), ".json")
+    return np.fromiter((int(name[:16], 16) for name in names if _MARKER.fullmatch(name)), np.uint64)
+
+
+def _check_writable(directory: Path) -> None:
+    """Raises OptionError if a directory cannot be written or made. Of gs:// only a write would tell."""
+    existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise OptionError(f"--output: {existing}: not a directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OptionError(f"--output: {existing}: cannot be written")
+
+
+def _gpus(name: str | None) -> tuple[Gpu, ...]:
+    if name is None:
+        return GPUS
+    try:
+        return (parse_gpu(name)[0],)
+    except GpuError as error:
+        raise OptionError(f"--gpu: {error}") from error
+
+
+def _arithmetic(name: str | None, gpus: tuple[Gpu, ...]) -> Arithmetic:
+    """That of the type that was asked for; else `auto` is settled as it would be here, and nothing is refused."""
+    return gpu_arithmetic(gpus[0]) if name else dataclasses.replace(here(), refusal=None)
+
+
+def _limits(options: PlanOptions, gpus: tuple[Gpu, ...]) -> BatchLimits:
+    gpu = gpus[0] if options.gpu else None
+    memory_bytes = gpu.memory_bytes if gpu else machine_memory_bytes()
+    return limits_on(gpu, memory_bytes, options.batch_size, options.max_batch_secs)
+
+
+def _bar(rows: int) -> Any:
+    return tqdm(total=rows, unit=" rows", disable=None, file=sys.stderr, leave=False, dynamic_ncols=True)
+
+
+def _look_at(part: ManifestSlice, rows: RowPlanner, bad: BadRows, bar: Any) -> None:
+    taken = 0
+    try:
+        for batch in read_batches(part):
+            for reason, location in rows.take(batch, part, taken):
+                bad.add(reason, location)
+            taken += batch.num_rows
+            bar.update(batch.num_rows)
+    except ManifestError as error:
+        for row in range(part.first_in_file + taken, part.first_in_file + part.rows):
+            location = row_location(part.file, row)
+            bad.add(Reason(type(error).__name__, f"{location}: {error}"), location)
+
+
+class _Facts(dict[str, ImageFacts | Reason]):
+    """Facts of images by URI; an image is probed when it is first asked for, and its pixels are not kept."""
+
+    def __missing__(self, uri: str) -> ImageFacts | Reason:
+        probed = probe_image(uri)
+        self[uri] = facts = probed if isinstance(probed, Reason) else probed[0]
+        return facts
+
+
+class _Fingerprints(dict[tuple[str, str], str]):
+    """(backbone, weights) -> fingerprint, or a placeholder where only a download could tell."""
+
+    def __init__(self, weights_dir: str | None, source: str) -> None:
+        super().__init__()
+        self._directory = weights_dir or os.environ.get(WEIGHTS_DIR_VARIABLE)
+        self._source = source
+
+    def __missing__(self, pair: tuple[str, str]) -> str:
+        backbone, name = pair
+        if name == "imagenet" and not imagenet_is_here(backbone, self._directory, self._source):
+            self[pair] = f"{_UNKNOWN}{backbone} {name}"
+        else:
+            self[pair] = find_weights(backbone, name, self._directory, self._source).fingerprint
+        return self[pair]
+
+    def unknown(self) -> tuple[tuple[str, str], ...]:
+        """Returns the pairs that have a placeholder."""
+        return tuple(sorted(pair for pair, fingerprint in self.items() if fingerprint.startswith(_UNKNOWN)))
+
+
+def imagenet_is_here(backbone: str, directory: str | None, source: str) -> bool:
+    """Returns whether `find_weights` would find imagenet weights in a directory or the cache, without a download."""
+    if source == "auto":
+        looked_for = [storage.join(directory, name) for name in file_names(backbone)] if directory else []
+        return any(map(storage.exists, looked_for)) or any(
+            cache_path(backbone, name).is_file() for name in ("keras", "pypi")
+        )
+    return cache_path(backbone, source).is_file()

@@ -1,0 +1,101 @@
+"""A plan as text for people."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from pipeline.cli.wording import duration, plural
+from pipeline.dataflow.estimates import GPU_EFFICIENCY, TWO_CORES, Device
+from pipeline.dataflow.prices import CPU
+from pipeline.plan.counts import BucketCounts
+from pipeline.plan.plan import MAX_SHOWN, BadRows, Plan
+from stylecore.planning.buckets import StepKind
+
+
+def report(plan: Plan) -> Iterator[str]:
+    """Yields the lines that `stylebeam plan` prints."""
+    counts = plan.counts
+    yield f"{plan.manifest}: {plural(plan.rows, 'row')}, {plural(plan.images, 'distinct image')}"
+    yield f"runs: {counts.runs} distinct, {plural(plan.duplicates, 'duplicate row')}"
+    yield from _bad_rows(plan.bad)
+    yield from _finished(plan)
+    yield from _table(plan.counts.buckets)
+    yield from _time(plan)
+
+
+def _bad_rows(bad: BadRows) -> Iterator[str]:
+    yield f"bad rows: {bad.count}"
+    yield from (f"  {message}" for message in bad.shown)
+    if bad.count > len(bad.shown):
+        yield f"  and {bad.count - len(bad.shown)} more; all of them by reason:"
+        yield from (f"  {count:>9}  {reason}" for reason, count in bad.reasons.most_common(MAX_SHOWN))
+        if (others := len(bad.reasons) - MAX_SHOWN) > 0:
+            yield f"  and {plural(others, 'other reason')}"
+
+
+def _finished(plan: Plan) -> Iterator[str]:
+    if plan.output is not None:
+        hidden = f", not known of {plan.counts.unidentified}" if plan.counts.unidentified else ""
+        yield f"already finished in {plan.output}: {plan.counts.finished}{hidden}"
+    for backbone, weights in plan.unknown_weights:
+        yield (
+            f"weights {weights} of {backbone} are not on this machine and a plan downloads nothing: which of their "
+            f"runs are finished is not known (`stylebeam weights --backbone {backbone}` fetches them)"
+        )
+
+
+def _table(buckets: tuple[BucketCounts, ...]) -> Iterator[str]:
+    if not buckets:
+        return
+    fields = _telling_fields([entry.bucket.kind for entry in buckets])
+    yield f"{'height x width':>16} {'runs':>9} {'to compute':>10} {'batches':>9} {'of up to':>8}  {', '.join(fields)}"
+    for entry in buckets[:MAX_SHOWN]:
+        shape = f"{entry.bucket.height} x {entry.bucket.width}"
+        kind = ", ".join(_value(entry.bucket.kind, field) for field in fields)
+        yield f"{shape:>16} {entry.runs:>9} {entry.to_compute:>10} {entry.batches:>9} {entry.batch_size:>8}  {kind}"
+    if len(buckets) > MAX_SHOWN:
+        rest = buckets[MAX_SHOWN:]
+        yield f"  and {len(rest)} more kinds of batches with {sum(entry.to_compute for entry in rest)} runs to compute"
+
+
+def _telling_fields(kinds: list[StepKind]) -> list[str]:
+    """The backbone, the optimizer, and whatever else differs between batches."""
+    names = [field.name for field in dataclasses.fields(StepKind)]
+    varying = {name for name in names if len({getattr(kind, name) for kind in kinds}) > 1}
+    return [name for name in names if name in {"backbone", "optimizer"} | varying]
+
+
+def _value(kind: StepKind, field: str) -> str:
+    value = getattr(kind, field)
+    return "+".join(value) if isinstance(value, tuple) else str(value)[:32]
+
+
+def _time(plan: Plan) -> Iterator[str]:
+    todo = sum(entry.to_compute for entry in plan.counts.buckets)
+    batches = sum(entry.batches for entry in plan.counts.buckets)
+    yield f"to compute: {plural(todo, 'run')} in {plural(batches, 'batch')}"
+    if todo:
+        yield from _costs(plan)
+
+
+def _costs(plan: Plan) -> Iterator[str]:
+    """Time and cost of each kind of worker."""
+    prices = plan.prices
+    hourly = f"{prices.currency} an hour"
+    yield f"{'one worker with':>19} {'takes about':>14} {'hours':>11} {hourly:>12} {prices.currency:>13}"
+    yield _cost("2 CPU cores", TWO_CORES.secs(plan.counts.to_compute), prices.per_hour.get(CPU))
+    for gpu in plan.gpus:
+        secs = Device.of_gpu(gpu).secs(plan.counts.to_compute)
+        yield _cost(gpu.name, secs, prices.per_hour.get(gpu.accelerator))
+    yield (
+        f"  estimates for full batches without early stops: GPUs at {GPU_EFFICIENCY:.0%} of the peaks of their data "
+        "sheets, which is assumed; two cores as measured with AVX-512"
+    )
+    yield f"  prices of {prices.date} in {prices.region}, from {prices.origin}: workers alone, as long as they compute"
+
+
+def _cost(name: str, secs: float | None, per_hour: float | None) -> str:
+    if secs is None:
+        return f"{name:>19} {'lacks bfloat16':>14}"
+    hours = secs / 3600
+    line = f"{name:>19} {duration(secs):>14} {hours:>11,.2f}"
+    return line if per_hour is None else f"{line} {per_hour:>12,.2f} {hours * per_hour:>13,.2f}"

@@ -1,0 +1,227 @@
+"""The rows of a manifest as a plan sees them.
+
+What a grid repeats, images, styles and configurations, is looked at once for each batch of rows; what is left for a
+good row is its run_id. A bad row goes the way that it would go in a job, so that it gets the same reason.
+"""
+
+import dataclasses
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.plan.counts import RunCounter
+from stylecore.config.style_config import field_kinds
+from stylecore.networks.precision import Arithmetic, PrecisionError
+from stylecore.planning.too_small import too_small
+from transforms.batch import BatchLimits, batch_size_of
+from transforms.manifest.distinct import number_combinations, number_values, to_rows, to_values
+from transforms.manifest.read import (
+    ManifestSlice,
+    RowError,
+    parse_config,
+    parse_content,
+    parse_row,
+    parse_style,
+    row_location,
+)
+from transforms.output import storage
+from transforms.records import (
+    ImageFacts,
+    Reason,
+    Run,
+    config_identity,
+    join_identity,
+    style_identity,
+)
+from transforms.resolve import resolve_run
+
+Size = tuple[int, int]
+BadRow = tuple[Reason, str]
+
+# Of these fields neither a batch, nor a size, nor a time depends; a sweep over them can have a million values.
+_DATA_FIELDS = {
+    "preset",
+    "content_weight",
+    "style_weight",
+    "tv_weight",
+    "learning_rate",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+    "init",
+    "seed",
+    "early_stop_window",
+    "early_stop_tolerance",
+}
+_telling_fields = operator.attrgetter(*(name for name in field_kinds() if name not in _DATA_FIELDS))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """A column: the number of each row's value, int64 [rows], and the values; None for those that are bad."""
+
+    numbers: np.ndarray
+    values: list[Any]
+
+    def good(self) -> np.ndarray:
+        """Whether the value of each row is good, bool [rows]."""
+        return np.array([value is not None for value in self.values], bool)[self.numbers]
+
+    def numbers_by(self, key: Callable[[Any], Any]) -> np.ndarray:
+        """The number of each row's value where values of one key are one, int64 [rows]."""
+        known: dict[Any, int] = {}
+        keys = [None if value is None else key(value) for value in self.values]
+        return np.array([known.setdefault(key, len(known)) for key in keys], np.int64)[self.numbers]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Style:
+    identity: str
+    sizes: tuple[Size, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Config:
+    identity: str
+    telling: tuple[Any, ...]
+
+
+class RowPlanner:
+    """Counts the runs of good rows and says what is wrong with the others.
+
+    Args:
+      counter: takes the runs.
+      facts: of the images, by URI; those that are not known are found out when asked for.
+      fingerprints: (backbone, weights) -> fingerprint, likewise.
+      arithmetic: of the device that would compute.
+      limits: of batches, as `stylebeam run` would have them.
+    """
+
+    def __init__(
+        self,
+        counter: RunCounter,
+        facts: Mapping[str, ImageFacts | Reason],
+        fingerprints: Mapping[tuple[str, str], str],
+        arithmetic: Arithmetic,
+        limits: BatchLimits,
+    ) -> None:
+        self._counter = counter
+        self._facts = facts
+        self._fingerprints = fingerprints
+        self._arithmetic = arithmetic
+        self._limits = limits
+
+    def take(self, batch: pa.RecordBatch, part: ManifestSlice, offset: int) -> list[BadRow]:
+        """Takes the rows that begin `offset` rows after the first of a slice; returns the bad ones in order."""
+        columns = self._columns(batch, storage.parent(part.file))
+        rows, groups = self._groups(batch, columns, part, offset)
+        self._counter.add(_run_ids(columns, rows), groups)
+        others = np.setdiff1d(np.arange(batch.num_rows), rows)
+        return list(self._looked_at_alone(batch, others, part, offset))
+
+    def _columns(self, batch: pa.RecordBatch, directory: str) -> tuple[_Column, _Column, _Column]:
+        return (
+            _column(batch, "content", lambda value: self._content(value, directory)),
+            _column(batch, "style", lambda value: self._style(value, directory)),
+            _column(batch, "config", lambda value: self._config(value, directory)),
+        )
+
+    def _content(self, value: Any, directory: str) -> ImageFacts | None:
+        facts = self._facts[parse_content(value, directory)[1]]
+        return None if isinstance(facts, Reason) else facts
+
+    def _style(self, value: Any, directory: str) -> _Style | None:
+        weighted, sizes = [], []
+        for style in parse_style(value, directory):
+            facts = self._facts[style.uri]
+            if isinstance(facts, Reason):
+                return None
+            weighted.append((facts.sha256, style.weight))
+            sizes.append((facts.height, facts.width))
+        return _Style(style_identity(weighted), tuple(sizes))
+
+    def _config(self, value: Any, directory: str) -> _Config | None:
+        config = parse_config(value, directory)
+        try:
+            config = self._arithmetic.settle(config)
+        except PrecisionError:
+            return None
+        identity = config_identity(config, self._fingerprints[config.backbone, config.weights])
+        return _Config(identity, _telling_fields(config))
+
+    def _groups(
+        self, batch: pa.RecordBatch, columns: tuple[_Column, _Column, _Column], part: ManifestSlice, offset: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the rows that can be run, and the group of each: rows of one combination here share theirs."""
+        content, style, config = columns
+        rows = np.flatnonzero(content.good() & style.good() & config.good())
+        parts = [
+            content.numbers_by(_size),
+            style.numbers_by(lambda style: style.sizes),
+            config.numbers_by(lambda config: config.telling),
+        ]
+        combinations, first = number_combinations([part[rows] for part in parts])
+        runs = self._resolved(batch, rows[first], part, offset)
+        groups = [None if isinstance(run, Reason) else self._group(run) for _, run in runs]
+        can_run = np.array([group is not None for group in groups], bool)[combinations]
+        numbers = np.array([-1 if group is None else group for group in groups], np.int64)
+        return rows[can_run], numbers[combinations[can_run]]
+
+    def _group(self, run: Run) -> int:
+        return self._counter.number(run, batch_size_of(run, self._limits))
+
+    def _looked_at_alone(
+        self, batch: pa.RecordBatch, rows: np.ndarray, part: ManifestSlice, offset: int
+    ) -> Iterator[BadRow]:
+        for location, run in self._resolved(batch, rows, part, offset):
+            if isinstance(run, Reason):
+                yield run, location
+            else:
+                self._counter.add(np.array([int(run.run_id, 16)], np.uint64), np.array([self._group(run)]))
+
+    def _resolved(
+        self, batch: pa.RecordBatch, rows: np.ndarray, part: ManifestSlice, offset: int
+    ) -> Iterator[tuple[str, Run | Reason]]:
+        """Yields the location and the run of some rows, or why there can be none, as a job would find it."""
+        for row, values in zip(rows.tolist(), to_rows(batch.take(pa.array(rows))), strict=True):
+            in_slice = offset + row
+            location = row_location(part.file, part.first_in_file + in_slice)
+            try:
+                parsed = parse_row(values, part.first_row + in_slice, part.first_in_file + in_slice, part.file)
+            except RowError as error:
+                yield location, Reason(type(error).__name__, f"{location}: {error}")
+            else:
+                run = resolve_run(parsed, self._facts, self._fingerprints, self._arithmetic)
+                yield location, run if isinstance(run, Reason) else self._checked(run)
+
+    def _checked(self, run: Run) -> Run | Reason:
+        styles = [_size(self._facts[style.uri]) for style in run.row.styles]
+        reason = too_small(run.row.config, run.height, run.width, styles)
+        return run if reason is None else Reason("ValueError", f"{run.row.location}: {reason}")
+
+
+def _column(batch: pa.RecordBatch, name: str, parse: Callable[[Any], Any]) -> _Column:
+    column = batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows)
+    numbers, first = number_values(column)
+    return _Column(numbers, [_parsed(parse, value) for value in to_values(column.take(pa.array(first)))])
+
+
+def _parsed(parse: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return parse(value)
+    except RowError:
+        return None
+
+
+def _size(facts: Any) -> Size:
+    return facts.height, facts.width
+
+
+def _run_ids(columns: tuple[_Column, _Column, _Column], rows: np.ndarray) -> np.ndarray:
+    content, style, config = (column.values for column in columns)
+    numbers = zip(*(column.numbers[rows].tolist() for column in columns), strict=True)
+    identities = (join_identity(content[i].sha256, style[j].identity, config[k].identity) for i, j, k in numbers)
+    return np.fromiter((int(run_id, 16) for run_id in identities), np.uint64, len(rows))

@@ -1,0 +1,1 @@
+"""`stylebeam status`: how far a job is."""

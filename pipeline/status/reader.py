@@ -1,0 +1,203 @@
+"""`stylebeam status`: how far the job of an output directory is, from what lies there.
+
+Nobody is asked: records and their modification times tell what is done, what failed and whether anything still happens.
+So it works beside a job in another process or in the cloud, and after one that was killed. A job of this machine is
+known to be running or stopped by its process.
+"""
+
+import dataclasses
+import datetime
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from pipeline.status.process import is_alive
+from transforms.output import storage
+from transforms.output.paths import Output
+
+RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+RATE_WINDOW_SECS = 600.0
+MAX_FAILURES_READ = 1_000
+# A job is taken for stopped after three times its longest pause so far, within these bounds. Before its first picture
+# it may look for weights and compile, and a batch may take ten minutes by estimate.
+MIN_PATIENCE_SECS, MAX_PATIENCE_SECS = 120.0, 1200.0
+
+_MAX_JSON_BYTES = 2**20
+_ROW_PREFIX = "row-"  # Failures of rows that never got a run_id, see records.identify_failed_row.
+_OTHER_SIGNS_OF_LIFE = ("sources", "weights", "checkpoints", "partial")
+_METRICS_NAME = re.compile(r".*-of-(\d+)\.parquet")
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """How far a job is.
+
+    Attributes:
+      directory: the output directory.
+      state: RUNNING, FINISHED or STOPPED.
+      is_known: whether that is so for sure, and not a judgement by recent activity.
+      job: job.json, empty if there is none yet.
+      done: runs that have their picture.
+      failed: failures of this job by error type.
+      retried: failures of earlier jobs that this one has not come to yet.
+      remaining: runs to compute; None if that cannot be said.
+      is_bound: whether `remaining` is an upper bound, because rows were counted, but not yet runs.
+      foreign: markers that cannot belong to this job, because there are more than it has runs.
+      runs_per_min: over the last minutes, or over the whole job once it is finished.
+      idle_secs: since anything happened.
+    """
+
+    directory: str
+    state: str
+    is_known: bool
+    job: Mapping[str, Any]
+    done: int
+    failed: Mapping[str, int]
+    retried: int
+    remaining: int | None
+    is_bound: bool
+    foreign: int
+    runs_per_min: float
+    idle_secs: float
+
+    @property
+    def secs_left(self) -> float | None:
+        """Estimated seconds to the end of a running job, if that can be said."""
+        if self.state != RUNNING or not self.remaining or not self.runs_per_min:
+            return None
+        return self.remaining / self.runs_per_min * 60
+
+
+@dataclasses.dataclass(frozen=True)
+class _Records:
+    """What lies in an output directory; times in seconds since the epoch."""
+
+    job: Mapping[str, Any]
+    started: float
+    markers: np.ndarray
+    failures: Mapping[str, float]
+    metrics: Mapping[str, float]
+    latest: float
+
+
+class StatusReader:
+    """Looks at an output directory again and again; failure records are read once."""
+
+    def __init__(self, directory: str) -> None:
+        self._output = Output(directory)
+        self._reasons: dict[tuple[str, float], str] = {}
+
+    def read(self, now: float | None = None) -> Status:
+        """Looks at the directory.
+
+        Args:
+          now: seconds since the epoch, for tests.
+
+        Raises:
+          StorageError: there is no such directory, nothing of a job in it, or it cannot be listed.
+        """
+        now = time.time() if now is None else now
+        records = _read_records(self._output)
+        fresh = {name: updated for name, updated in records.failures.items() if updated >= records.started}
+        failed = Counter(self._reason(name, updated) for name, updated in fresh.items())
+        return _judge(self._output.root, records, set(fresh), failed, now)
+
+    def _reason(self, name: str, updated: float) -> str:
+        if (name, updated) not in self._reasons:
+            if len(self._reasons) >= MAX_FAILURES_READ:
+                return "not looked into"
+            record = read_record(storage.join(self._output.root, "failures", name))
+            self._reasons[name, updated] = str(record.get("error_type", "unreadable record"))
+        return self._reasons[name, updated]
+
+
+def _read_records(output: Output) -> _Records:
+    def listed(folder: str, suffix: str = "") -> Iterator[tuple[str, float]]:
+        return (found[:2] for found in storage.list_objects(storage.join(output.root, folder), suffix))
+
+    job = read_record(output.job)
+    markers = np.sort(np.fromiter((updated for _, updated in listed("runs", ".json")), float))
+    failures, metrics = dict(listed("failures", ".json")), dict(listed("metrics", ".parquet"))
+    others = [updated for folder in _OTHER_SIGNS_OF_LIFE for _, updated in listed(folder)]
+    times = [*markers[-1:].tolist(), *failures.values(), *metrics.values(), *others]
+    if not job and not times:
+        raise storage.NotFoundError(f"{output.root}: no such output directory, or no job has begun there")
+    started = _started(job)
+    return _Records(job, started, markers, failures, metrics, latest=max([started, *times]))
+
+
+def _judge(directory: str, records: _Records, fresh: set[str], failed: Mapping[str, int], now: float) -> Status:
+    new = records.markers[records.markers >= records.started]
+    idle_secs = max(0.0, now - records.latest)
+    finished = _is_finished(records)
+    is_bound = records.job.get("runs") is None
+    runs = records.job.get("rows" if is_bound else "runs")
+    # While only rows were counted, a bad row is one of them.
+    failed_runs = sum(is_bound or not name.startswith(_ROW_PREFIX) for name in fresh)
+    foreign = max(0, len(records.markers) + failed_runs - runs) if isinstance(runs, int) else 0
+    done = len(new) if foreign else len(records.markers)
+    remaining = None if foreign or not isinstance(runs, int) else runs - done - failed_runs
+    if finished and isinstance(runs, int):
+        done, remaining = runs - failed_runs, 0
+    alive = is_alive(records.job.get("process"))
+    seems_alive = idle_secs < _patience_secs(records.started, new) if alive is None else alive
+    return Status(
+        directory=directory,
+        state=FINISHED if finished else RUNNING if seems_alive else STOPPED,
+        is_known=finished or alive is not None,
+        job=records.job,
+        done=done,
+        failed=dict(failed),
+        retried=0 if finished else len(records.failures) - len(fresh),
+        remaining=remaining,
+        is_bound=is_bound,
+        foreign=foreign,
+        runs_per_min=_runs_per_min(records.started, new, now, finished),
+        idle_secs=idle_secs,
+    )
+
+
+def _is_finished(records: _Records) -> bool:
+    """The metrics come last but for gallery and dataset: the job says that they are whole, or all of them are new."""
+    if "metrics_rows" in records.job:
+        return True
+    if records.job.get("runs") is None or not records.metrics or min(records.metrics.values()) < records.started:
+        return False
+    totals = {int(match.group(1)) for name in records.metrics if (match := _METRICS_NAME.fullmatch(name))}
+    return not totals or totals == {len(records.metrics)}
+
+
+def _patience_secs(started: float, markers: np.ndarray) -> float:
+    if not len(markers):
+        return MAX_PATIENCE_SECS
+    longest_pause = np.diff(markers, prepend=started or markers[0]).max()
+    return float(np.clip(3 * longest_pause, MIN_PATIENCE_SECS, MAX_PATIENCE_SECS))
+
+
+def _runs_per_min(started: float, markers: np.ndarray, now: float, finished: bool) -> float:
+    if not len(markers):
+        return 0.0
+    first = started or float(markers[0])
+    begin, end = (first, float(markers[-1])) if finished else (max(first, now - RATE_WINDOW_SECS), now)
+    return float(np.sum(markers >= begin)) / max(end - begin, 1.0) * 60
+
+
+def _started(job: Mapping[str, Any]) -> float:
+    try:
+        return datetime.datetime.fromisoformat(str(job.get("started"))).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def read_record(uri: str) -> Mapping[str, Any]:
+    """Returns a JSON object; one that vanished, or is none, is empty."""
+    try:
+        record = json.loads(storage.read_bytes(uri, _MAX_JSON_BYTES))
+    except (storage.NotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -1,0 +1,1 @@
+"""The parameters of one picture: StyleConfig, the kinds of its fields, the presets."""

@@ -1,0 +1,244 @@
+"""StyleConfig: every parameter of one picture, valid once constructed, with one canonical form."""
+
+import dataclasses
+import difflib
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Self
+
+from stylecore.config.fields import Choice, Kind, Layers, LayerWeights, Number, Optional, Pyramid, Text, Whole, setting
+from stylecore.config.presets import PRESETS
+from stylecore.networks.layers import BACKBONES, canonical_layer_name
+
+MAX_SIDE_PX = 16_384
+MAX_SEED = 2**63 - 1
+RANDOM_WEIGHTS_PREFIX = "random:"
+WEIGHTS_DIR_VARIABLE = "STYLEBEAM_WEIGHTS_DIR"
+WEIGHTS_SOURCES = ("auto", "keras", "pypi")
+
+_WEIGHT = Number(low=0)
+_DECAY = Number(low=0, high=1, open_high=True)
+
+_STYLE_LAYERS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be: the message names the field, what is legal and what was given."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StyleConfig:
+    """The parameters of one stylised picture; see docs/configuration.md and paper.md for their meaning.
+
+    A field that is None takes the preset's value. Weights are used as given, layer names are in Keras' spelling.
+
+    Raises:
+      ConfigError: a value out of range, of the wrong type, or a layer that the backbone does not have.
+    """
+
+    preset: str = setting("basic", Choice(tuple(PRESETS)), "named configuration that the other fields start from")
+    backbone: str = setting("vgg19", Choice(BACKBONES), "the network whose features are compared")
+    weights: str = setting("imagenet", Text(), "imagenet, random:SEED, or the URI of a Keras no-top weights file (.h5)")
+    pooling: str = setting("max", Choice(("max", "avg")), "pooling inside the network")
+    content_layers: LayerWeights = setting(["conv5_2"], Layers(total=None), "layer -> weight of the content loss")
+    style_layers: LayerWeights = setting(_STYLE_LAYERS, Layers(total=1.0), "layer -> weight of the style loss")
+    content_loss: str = setting("l2", Choice(("l2", "l1")), "squared or absolute differences of the content features")
+    reduction: str = setting("mean", Choice(("mean", "sum")), "mean or sum over the terms of content and style losses")
+    content_weight: float = setting(1e5, _WEIGHT, "alpha, the weight of the content loss")
+    style_weight: float = setting(1e3, _WEIGHT, "beta, the weight of the style loss")
+    tv_weight: float = setting(10.0, _WEIGHT, "gamma, the weight of the total variation")
+    optimizer: str = setting("adam", Choice(("adam", "lbfgs")), "how the pixels are optimised")
+    learning_rate: float = setting(15.0, Number(low=0, open_low=True), "Adam's step, in grey levels of 0..255")
+    beta_1: float = setting(0.9, _DECAY, "Adam's decay of the first moment")
+    beta_2: float = setting(0.999, _DECAY, "Adam's decay of the second moment")
+    epsilon: float = setting(1e-8, Number(low=0, open_low=True), "Adam's guard against division by zero")
+    history_size: int = setting(20, Whole(1, 200), "curvature pairs that L-BFGS keeps")
+    iterations: int = setting(1500, Whole(0, 1_000_000), "optimisation steps")
+    early_stop_window: int = setting(0, Whole(0, 10_000), "iterations to look back for the early stop; 0 = never stop")
+    early_stop_tolerance: float = setting(
+        1e-3, Number(low=0, high=1), "stop when the total loss fell by less than this fraction over the window"
+    )
+    init: str = setting("noise", Choice(("noise", "content", "style")), "the image that the optimisation starts from")
+    seed: int = setting(30, Whole(0, MAX_SEED), "seed of the initial noise")
+    image_size: int | None = setting(
+        None, Optional(Whole(1, MAX_SIDE_PX)), "longest side of the result in pixels, never enlarged; null = as it is"
+    )
+    style_fit: str = setting(
+        "stretch", Choice(("stretch", "keep")), "style resized to the result's shape, or in its own aspect ratio"
+    )
+    style_scale: float = setting(
+        1.0, Number(low=0, high=8, open_low=True), "with keep: the style's longest side over the result's"
+    )
+    pyramid: tuple[tuple[float, float], ...] = setting(
+        (), Pyramid(), "coarse-to-fine stages as {scale, share of iterations}; empty = one size", added_later=True
+    )
+    precision: str = setting(
+        "float32",
+        Choice(("float32", "bfloat16", "auto")),
+        "arithmetic of the convolutions; auto is what the device is good at",
+        added_later=True,
+    )
+
+    def __post_init__(self) -> None:
+        preset = _parse("preset", "basic" if self.preset is None else self.preset)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            parsed = _preset_value(preset, field.name) if value is None else _parse(field.name, value)
+            object.__setattr__(self, field.name, parsed)
+        self._settle_layers()
+        self._check_weights()
+        self._check_pyramid()
+
+    def _settle_layers(self) -> None:
+        for name in ("content_layers", "style_layers"):
+            try:
+                layers = _settled(self.backbone, getattr(self, name))
+            except ConfigError as error:
+                raise ConfigError(f"{name} {error}") from error
+            except ValueError as error:
+                raise ConfigError(f"{name}: {error}{self._layer_hint()}") from error
+            object.__setattr__(self, name, layers)
+
+    def _layer_hint(self) -> str:
+        preset = PRESETS.get(self.backbone)
+        return f" (the preset {self.backbone!r} has layers for it)" if preset and self.preset != self.backbone else ""
+
+    def _check_weights(self) -> None:
+        if self.weights.startswith(RANDOM_WEIGHTS_PREFIX):
+            seed = self.weights.removeprefix(RANDOM_WEIGHTS_PREFIX)
+            if not (seed.isascii() and seed.isdigit() and len(seed) < 20 and int(seed) <= MAX_SEED):
+                raise ConfigError(f"weights must be random:SEED with a whole number, got {_shown(self.weights)}")
+        elif self.weights != "imagenet" and not self.weights.endswith(".h5"):
+            raise ConfigError(f"weights must be imagenet, random:SEED or a .h5 file, got {_shown(self.weights)}")
+
+    def _check_pyramid(self) -> None:
+        scales = [scale for scale, _ in self.pyramid]
+        if not scales:
+            return
+        if abs(sum(share for _, share in self.pyramid) - 1) > 1e-6:
+            raise ConfigError(f"pyramid must have shares that sum to 1, got {_shown(self.pyramid)}")
+        if scales != sorted(set(scales)) or scales[-1] != 1:
+            raise ConfigError(f"pyramid must have rising scales that end with 1, got {_shown(scales)}")
+        if scales == [1]:
+            object.__setattr__(self, "pyramid", ())
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Builds a configuration from a mapping of field names; None values count as absent.
+
+        Raises:
+          ConfigError: an unknown field (the nearest one is named) or a bad value.
+        """
+        for name in values:
+            check_field_name(name)
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Builds a configuration from strict JSON: one object, no repeated field, no NaN.
+
+        Raises:
+          ConfigError: not such JSON, or what `from_dict` raises.
+        """
+        try:
+            values = json.loads(text, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+        except RecursionError as error:
+            raise ConfigError("config is nested too deeply") from error
+        except ValueError as error:
+            raise ConfigError(f"config is not valid JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise ConfigError(f"config must be a JSON object, got {_shown(values)}")
+        return cls.from_dict(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns every field, filled, as JSON has it (layers as an object, pyramid as a list of objects)."""
+        return {name: kind.plain(getattr(self, name)) for name, kind in field_kinds().items()}
+
+    def to_json(self) -> str:
+        """Returns `to_dict` as one line of JSON; `from_json` gives the same configuration back."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    def canonical(self) -> dict[str, Any]:
+        """Returns what makes two configurations the same work: equal results have equal canonical forms.
+
+        The preset is expanded, layers are sorted, fields without effect here are left out. So is `weights`: what
+        counts is the fingerprint of the numbers, not where they came from.
+        """
+        values = self.to_dict()
+        idle = {"preset", "weights", *self._fields_without_effect()}
+        for field in dataclasses.fields(self):
+            if field.metadata["added_later"] and getattr(self, field.name) == field.metadata["default"]:
+                idle.add(field.name)
+        return {name: value for name, value in values.items() if name not in idle}
+
+    def canonical_json(self) -> str:
+        """Returns `canonical` as one line of JSON with sorted keys: the form that is hashed."""
+        return json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
+
+    def _fields_without_effect(self) -> Iterable[str]:
+        yield from ("learning_rate", "beta_1", "beta_2", "epsilon") if self.optimizer == "lbfgs" else ("history_size",)
+        if self.init != "noise":
+            yield "seed"
+        if self.style_fit == "stretch":
+            yield "style_scale"
+        if not self.early_stop_window:
+            yield from ("early_stop_window", "early_stop_tolerance")
+
+
+@functools.cache
+def field_kinds() -> Mapping[str, Kind]:
+    """Returns the kind of every field, in the order of their declaration."""
+    kinds = {field.name: field.metadata["kind"] for field in dataclasses.fields(StyleConfig)}
+    return MappingProxyType(kinds)
+
+
+def check_field_name(name: str) -> None:
+    """Raises ConfigError, naming the nearest field, if StyleConfig has no field `name`."""
+    known = field_kinds()
+    if name not in known:
+        close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+        hint = f", did you mean {close[0]!r}?" if close else f"; the fields are {', '.join(known)}"
+        raise ConfigError(f"unknown field {_shown(name)}{hint}")
+
+
+@functools.cache
+def _preset_value(preset: str, name: str) -> Any:
+    """What a field has that is left to its preset."""
+    (field,) = (field for field in dataclasses.fields(StyleConfig) if field.name == name)
+    return _parse(name, PRESETS[preset].get(name, field.metadata["default"]))
+
+
+@functools.lru_cache(maxsize=1024)
+def _settled(backbone: str, layers: LayerWeights) -> LayerWeights:
+    """Layers in Keras' spelling, sorted."""
+    named = tuple((canonical_layer_name(backbone, name), weight) for name, weight in layers)
+    repeated = {name for name, _ in named if sum(other == name for other, _ in named) > 1}
+    if repeated:
+        raise ConfigError(f"names {min(repeated)!r} twice")
+    return tuple(sorted(named))
+
+
+def _parse(name: str, value: Any) -> Any:
+    try:
+        return field_kinds()[name].parse(value)
+    except ValueError as error:
+        raise ConfigError(f"{name} {error}, got {_shown(value)}") from error
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands there twice")
+    return values
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number in JSON")

@@ -1,0 +1,1 @@
+"""Foreign bytes to RGB pixels and back: bounds, decoding, colour, PNG."""

@@ -1,0 +1,1 @@
+"""The backbones: names and shapes of their layers, features, arithmetic, weights."""

@@ -1,0 +1,1 @@
+"""Where backbone weights come from, and what is checked before they are used."""

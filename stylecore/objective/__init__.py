@@ -1,0 +1,1 @@
+"""The loss of a batch of pictures and its gradient."""

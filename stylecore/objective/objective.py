@@ -1,0 +1,131 @@
+"""Targets and weights -> the loss terms of each image of a batch, and the gradient to its pixels."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from stylecore.config.style_config import StyleConfig
+from stylecore.networks.features import FeatureExtractor
+from stylecore.objective import losses
+
+Tensor = Any
+
+
+class Targets(NamedTuple):
+    """What a batch of pictures is compared with.
+
+    Attributes:
+      content: per content layer, features [batch, height, width, channels], float32.
+      style: per style layer, position-normalised Gram matrices [batch, channels, channels], float32.
+    """
+
+    content: tuple[Tensor, ...]
+    style: tuple[Tensor, ...]
+
+
+class LossWeights(NamedTuple):
+    """The weights of a batch, float32: `content`, `style`, `tv` [batch]; the layers' [batch, layers].
+
+    `mean` [batch] is 1 where the reduction is "mean" and 0 where it is "sum".
+    """
+
+    content: Tensor
+    style: Tensor
+    tv: Tensor
+    content_layers: Tensor
+    style_layers: Tensor
+    mean: Tensor
+
+
+class Losses(NamedTuple):
+    """Loss terms of a batch, each [batch], float32: `total` is weighted, the others are not."""
+
+    total: Tensor
+    content: Tensor
+    style: Tensor
+    tv: Tensor
+
+
+def loss_weights(configs: Sequence[StyleConfig]) -> LossWeights:
+    """Stacks the loss weights of a batch's configurations, as NumPy arrays."""
+    rows = [
+        (
+            config.content_weight,
+            config.style_weight,
+            config.tv_weight,
+            [weight for _, weight in sorted(config.content_layers)],
+            [weight for _, weight in sorted(config.style_layers)],
+            float(config.reduction == "mean"),
+        )
+        for config in configs
+    ]
+    return LossWeights(*(np.asarray(column, np.float32) for column in zip(*rows, strict=True)))
+
+
+class Objective:
+    """L_total = alpha L_content + beta L_style + gamma L_tv, for a batch in which each image has its own weights.
+
+    Args:
+      features: extracts at least the content and style layers.
+      content_layers: Keras' names, sorted.
+      style_layers: Keras' names, sorted.
+      content_loss: "l2" or "l1".
+    """
+
+    def __init__(
+        self,
+        features: FeatureExtractor,
+        content_layers: Sequence[str],
+        style_layers: Sequence[str],
+        content_loss: str,
+    ) -> None:
+        self._features = features
+        self._content_layers = tuple(content_layers)
+        self._style_layers = tuple(style_layers)
+        self._content_loss = content_loss
+
+    def content_targets(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Returns the content features of [batch, height, width, 3] images, one tensor a layer."""
+        features = self._features(images)
+        return tuple(features[name] for name in self._content_layers)
+
+    def style_targets(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Returns the Gram matrices of [batch, height, width, 3] images, one tensor a layer."""
+        features = self._features(images)
+        return tuple(losses.gram_matrix(features[name]) for name in self._style_layers)
+
+    def __call__(self, images: Tensor, targets: Targets, weights: LossWeights) -> Losses:
+        """Returns the losses of [batch, height, width, 3] float32 images in 0..255."""
+        features = self._features(images)
+        content = self._content(features, targets.content, weights)
+        style = self._style(features, targets.style, weights)
+        tv = losses.total_variation(images)
+        total = weights.content * content + weights.style * style + weights.tv * tv
+        return Losses(total, content, style, tv)
+
+    def value_and_gradient(self, images: Tensor, targets: Targets, weights: LossWeights) -> tuple[Losses, Tensor]:
+        """Returns the losses and, for each image, the gradient of its total loss, [batch, height, width, 3]."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            terms = self(images, targets, weights)
+        return terms, tape.gradient(terms.total, images)
+
+    def _content(self, features: dict[str, Tensor], targets: Sequence[Tensor], weights: LossWeights) -> Tensor:
+        layers = []
+        for name, target in zip(self._content_layers, targets, strict=True):
+            loss = losses.content_loss(features[name], target, self._content_loss)
+            layers.append(_reduced(loss, losses.content_mean_factor(target, self._content_loss), weights.mean))
+        return tf.reduce_sum(tf.stack(layers, axis=1) * weights.content_layers, axis=1)
+
+    def _style(self, features: dict[str, Tensor], targets: Sequence[Tensor], weights: LossWeights) -> Tensor:
+        layers = []
+        for name, target in zip(self._style_layers, targets, strict=True):
+            gram = losses.gram_matrix(features[name])
+            layers.append(_reduced(losses.style_loss(gram, target), losses.style_mean_factor(gram), weights.mean))
+        return tf.reduce_sum(tf.stack(layers, axis=1) * weights.style_layers, axis=1)
+
+
+def _reduced(loss: Tensor, mean_factor: Tensor | float, mean: Tensor) -> Tensor:
+    return loss * tf.where(mean > 0, mean_factor, 1.0)

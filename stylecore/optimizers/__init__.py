@@ -1,0 +1,1 @@
+"""How the pixels are moved: Adam and L-BFGS, in the graph."""

@@ -1,0 +1,110 @@
+"""Optimisers of a batch of images, in the graph: each image has its own state, step and fate.
+
+An optimiser sees one evaluation of the objective at a time and proposes where to evaluate next. `accepted` says which
+of the points just evaluated are the next iterate: for Adam every one.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from stylecore.config.style_config import StyleConfig
+
+Tensor = Any
+
+LOWEST, HIGHEST = 0.0, 255.0
+
+
+class Proposal(NamedTuple):
+    """What an optimiser answers to an evaluation.
+
+    Attributes:
+      state: the optimiser's next state.
+      images: where to evaluate next, [batch, height, width, 3], within 0..255.
+      accepted: [batch] bool, the point just evaluated is an iterate.
+      failed: [batch] bool, the optimiser cannot go on: the loss or its gradient is not finite.
+      stalled: [batch] bool, no step lowers the loss any more.
+    """
+
+    state: Any
+    images: Tensor
+    accepted: Tensor
+    failed: Tensor
+    stalled: Tensor
+
+
+class AdamParameters(NamedTuple):
+    """Adam's parameters of a batch, each [batch], float32."""
+
+    learning_rate: Tensor
+    beta_1: Tensor
+    beta_2: Tensor
+    epsilon: Tensor
+
+
+class AdamState(NamedTuple):
+    """First and second moments [batch, height, width, 3] and the number of steps [batch], float32."""
+
+    mu: Tensor
+    nu: Tensor
+    steps: Tensor
+
+
+class Adam:
+    """Adam with the pixels clipped to 0..255 after every step.
+
+    The form is the reordered one of section 2 of the paper, as in Keras: epsilon stands beside the uncorrected root.
+
+    References:
+      Kingma, Ba: Adam: A Method for Stochastic Optimization. ICLR 2015.
+    """
+
+    State = AdamState
+
+    @staticmethod
+    def parameters(configs: Sequence[StyleConfig]) -> AdamParameters:
+        """Stacks the parameters of a batch's configurations, as NumPy arrays."""
+        names = AdamParameters._fields
+        return AdamParameters(*(np.asarray([getattr(c, name) for c in configs], np.float32) for name in names))
+
+    @staticmethod
+    def init(images: Tensor, parameters: AdamParameters) -> AdamState:
+        """Returns the state before the first evaluation, which is that of `images`."""
+        return AdamState(tf.zeros_like(images), tf.zeros_like(images), tf.zeros_like(parameters.learning_rate))
+
+    @staticmethod
+    def packed(state: AdamState) -> AdamState:
+        """Returns the state of one image as it is kept between batches, see `Lbfgs.packed`."""
+        return state
+
+    @staticmethod
+    def unpacked(state: AdamState) -> AdamState:
+        """Undoes `packed`."""
+        return state
+
+    @staticmethod
+    def propose(
+        state: AdamState, parameters: AdamParameters, images: Tensor, total: Tensor, gradient: Tensor
+    ) -> Proposal:
+        """Takes the evaluation of `images` ([batch, height, width, 3]; total [batch]) and makes one step from it."""
+        finite = is_finite(total, gradient)
+        steps = state.steps + 1.0
+        beta_1, beta_2 = parameters.beta_1, parameters.beta_2
+        mu = state.mu + (gradient - state.mu) * per_image(1.0 - beta_1)
+        nu = state.nu + (tf.square(gradient) - state.nu) * per_image(1.0 - beta_2)
+        correction = tf.sqrt(1.0 - tf.pow(beta_2, steps)) / (1.0 - tf.pow(beta_1, steps))
+        step = per_image(parameters.learning_rate * correction) * mu / (tf.sqrt(nu) + per_image(parameters.epsilon))
+        moved = tf.clip_by_value(images - step, LOWEST, HIGHEST)
+        return Proposal(AdamState(mu, nu, steps), moved, finite, ~finite, tf.zeros_like(finite))
+
+
+def per_image(values: Tensor) -> Tensor:
+    """Reshapes [batch] to [batch, 1, 1, 1]."""
+    return values[:, tf.newaxis, tf.newaxis, tf.newaxis]
+
+
+def is_finite(total: Tensor, gradient: Tensor) -> Tensor:
+    """Returns [batch] bool: the loss and every component of its gradient are finite."""
+    return tf.math.is_finite(total) & tf.reduce_all(tf.math.is_finite(gradient), axis=[1, 2, 3])

@@ -1,0 +1,254 @@
+"""L-BFGS inside the box 0..255, batched and in the graph: each image has its own history, step and line search.
+
+An evaluation of the objective either gives the next iterate or shortens the step; images of one batch need not agree.
+Pixels at a bound that the gradient pushes outwards are held, the quasi-Newton direction is that of the free pixels
+(Bertsekas' two-metric projection), and the step is searched along the projected arc. Leaving the box and clipping the
+last picture instead triples the loss of what is delivered.
+
+The inverse Hessian is applied in its compact form: a few matrix products with the whole history and two triangular
+solves in float64, in place of the two-loop recursion's many passes over pictures.
+
+References:
+  Byrd, Nocedal, Schnabel: Representations of Quasi-Newton Matrices and Their Use in Limited Memory Methods.
+    Mathematical Programming 1994, theorem 2.2.
+  Bertsekas: Projected Newton Methods for Optimization Problems with Simple Constraints. SIAM J. Control Optim. 1982.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from stylecore.config.style_config import StyleConfig
+from stylecore.optimizers.adam import HIGHEST, LOWEST, Proposal, is_finite, per_image
+
+Tensor = Any
+
+# Armijo's fraction of the decrease that the gradient promises.
+SUFFICIENT_DECREASE = 1e-4
+SHORTEST, LONGEST_CUT = 0.1, 0.5
+MAX_TRIALS = 15
+# Without curvature the step is so long that the pixel that moves most moves by this many grey levels:
+# chosen by measurement, see benchmarks/lbfgs.py.
+FIRST_STEP = 40.0
+# A pair is kept if s.y exceeds this fraction of y.y, so that the inverse Hessian stays positive and bounded.
+LEAST_CURVATURE = 1e-9
+
+
+class LbfgsParameters(NamedTuple):
+    """Curvature pairs that each image keeps, [batch], int32."""
+
+    history_size: Tensor
+
+
+class LbfgsState(NamedTuple):
+    """The latest iterate and where the line search from it stands.
+
+    Attributes:
+      images: the iterate, [batch, height, width, 3].
+      total: its loss, [batch]; infinite before the first evaluation.
+      gradient: of its loss, like `images`.
+      direction: of the search, like `images`.
+      step: the length that the last trial had, in directions, [batch].
+      trials: evaluations since the iterate, [batch] int32.
+      steps: s, differences of iterates, a ring, [batch, history, height, width, 3].
+      changes: y, differences of gradients, likewise.
+      kept: pairs in the history, [batch] int32.
+      newest: where in the ring the newest pair is, [batch] int32.
+      history_size: places of each image's own ring, [batch] int32; a batch has room for the longest.
+    """
+
+    images: Tensor
+    total: Tensor
+    gradient: Tensor
+    direction: Tensor
+    step: Tensor
+    trials: Tensor
+    steps: Tensor
+    changes: Tensor
+    kept: Tensor
+    newest: Tensor
+    history_size: Tensor
+
+
+class Lbfgs:
+    """L-BFGS with the pixels inside 0..255; has the interface of `optimizers.Adam`."""
+
+    State = LbfgsState
+
+    @staticmethod
+    def parameters(configs: Sequence[StyleConfig]) -> LbfgsParameters:
+        """Stacks the parameters of a batch's configurations, as NumPy arrays."""
+        return LbfgsParameters(np.asarray([config.history_size for config in configs], np.int32))
+
+    @staticmethod
+    def init(images: Tensor, parameters: LbfgsParameters) -> LbfgsState:
+        """Returns the state before the first evaluation, which is that of `images`."""
+        batch, *shape = images.shape
+        sizes = parameters.history_size
+        history = tf.zeros([batch, int(np.max(sizes)), *shape])
+        nothing = tf.zeros_like(images)
+        none = tf.zeros([batch], tf.int32)
+        start = tf.fill([batch], np.float32(np.inf))
+        return LbfgsState(images, start, nothing, nothing, tf.zeros([batch]), none, history, history, none, none, sizes)
+
+    @staticmethod
+    def packed(state: LbfgsState) -> LbfgsState:
+        """Returns the state of one image, as NumPy arrays without the batch's dimension, with the pairs in use only."""
+        size = int(state.history_size)
+        used = (state.newest - np.arange(state.kept)) % size
+        return state._replace(steps=state.steps[used], changes=state.changes[used])
+
+    @staticmethod
+    def unpacked(state: LbfgsState) -> LbfgsState:
+        """Undoes `packed`; every pair is where it was, for the products with them depend on it in their last bits."""
+        return state._replace(steps=_ring(state, state.steps), changes=_ring(state, state.changes))
+
+    @staticmethod
+    def propose(
+        state: LbfgsState, parameters: LbfgsParameters, images: Tensor, total: Tensor, gradient: Tensor
+    ) -> Proposal:
+        """Takes the evaluation of `images` ([batch, height, width, 3]; total [batch]): accepts it or cuts the step."""
+        finite = is_finite(total, gradient)
+        first = tf.math.is_inf(state.total)
+        promised = dot(state.gradient, images - state.images)
+        accepted = finite & (first | (total <= state.total + SUFFICIENT_DECREASE * promised))
+        accepted &= first | (promised < 0)
+        gave_up = ~accepted & (state.trials + 1 >= MAX_TRIALS)
+        moved = _accept(state, images, total, gradient, accepted, first)
+        # Out of trials: forget the curvature and try steepest descent; if that was it already, nothing lowers the loss.
+        stalled = gave_up & (moved.kept == 0)
+        moved = moved._replace(kept=tf.where(gave_up, 0, moved.kept))
+        turned = _turn(moved, accepted | gave_up)
+        shorter = state.step * _cut(state, promised, total, finite)
+        turned = turned._replace(
+            step=tf.where(accepted | gave_up, turned.step, shorter),
+            trials=tf.where(accepted | gave_up, 0, state.trials + 1),
+        )
+        trial = tf.clip_by_value(turned.images + per_image(turned.step) * turned.direction, LOWEST, HIGHEST)
+        still = tf.reduce_all(tf.equal(trial, turned.images), axis=[1, 2, 3])
+        return Proposal(turned, trial, accepted, first & ~finite, stalled | (still & ~(first & ~finite)))
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product of each image of a batch, [batch]."""
+    return tf.reduce_sum(a * b, axis=[1, 2, 3])
+
+
+def _accept(
+    state: LbfgsState, images: Tensor, total: Tensor, gradient: Tensor, accepted: Tensor, first: Tensor
+) -> LbfgsState:
+    """Makes the accepted evaluations the iterates, and their differences the newest curvature pairs."""
+    step, change = images - state.images, gradient - state.gradient
+    curved = dot(step, change) > LEAST_CURVATURE * dot(change, change)
+    store = accepted & ~first & curved
+    slot = tf.where(store, (state.newest + 1) % state.history_size, state.newest)
+    return state._replace(
+        images=_choose(accepted, images, state.images),
+        total=tf.where(accepted, total, state.total),
+        gradient=_choose(accepted, gradient, state.gradient),
+        steps=_push(state.steps, step, slot, store),
+        changes=_push(state.changes, change, slot, store),
+        kept=tf.minimum(state.kept + tf.cast(store, tf.int32), state.history_size),
+        newest=slot,
+    )
+
+
+def _ring(state: LbfgsState, pairs: np.ndarray) -> np.ndarray:
+    size = int(state.history_size)
+    ring = np.zeros((size, *pairs.shape[1:]), pairs.dtype)
+    ring[(state.newest - np.arange(state.kept)) % size] = pairs
+    return ring
+
+
+def _push(history: Tensor, newest: Tensor, slot: Tensor, store: Tensor) -> Tensor:
+    """Writes the newest entry of each image that stores one; the others get back what was there."""
+    places = tf.stack([tf.range(tf.shape(slot)[0]), slot], axis=1)
+    entry = _choose(store, newest, tf.gather_nd(history, places))
+    return tf.tensor_scatter_nd_update(history, places, entry)
+
+
+def _turn(state: LbfgsState, turning: Tensor) -> LbfgsState:
+    """Gives the images that turn a new direction with the length of its first trial."""
+    outwards = ((state.images <= LOWEST) & (state.gradient > 0)) | ((state.images >= HIGHEST) & (state.gradient < 0))
+    free = tf.cast(~outwards, state.gradient.dtype)
+    downhill = -state.gradient * free
+    newton, curved = _newton(state, downhill, free)
+    # A direction that hardly descends says that the history is of no use here.
+    descends = dot(state.gradient, newton) < -1e-8 * tf.sqrt(dot(downhill, downhill) * dot(newton, newton))
+    usable = curved & descends
+    direction = _choose(usable, newton, downhill)
+    first_step = FIRST_STEP / tf.maximum(tf.reduce_max(tf.abs(downhill), axis=[1, 2, 3]), 1e-30)
+    return state._replace(
+        direction=_choose(turning, direction, state.direction),
+        step=tf.where(turning, tf.where(usable, 1.0, first_step), state.step),
+        kept=tf.where(turning & ~usable, 0, state.kept),
+    )
+
+
+def _newton(state: LbfgsState, downhill: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the inverse Hessian of the free pixels times `downhill`, and whether any curvature went into it.
+
+    With S, Y the pairs as rows, the newest first, R the lower triangle of S Y^T with its diagonal D, and gamma the
+    newest pair's s.y / y.y, the product with a vector v is
+
+        a = R^-1 S v,   c = R^-T (D a - gamma Y (v - Y^T a)),   H v = gamma (v - Y^T a) + S^T c.
+    """
+    pairs = tf.shape(state.steps)[1]
+    size, places = state.history_size[:, tf.newaxis], tf.range(pairs)[tf.newaxis]
+    # From ages to places in the ring and back again: the permutation is its own inverse.
+    ages = tf.where(places < size, (state.newest[:, tf.newaxis] - places) % size, places)
+    s, y = _rows(state.steps, free), _rows(state.changes, free)
+    v = tf.reshape(downhill, [tf.shape(downhill)[0], -1, 1])
+    sy, yy = _by_age(tf.matmul(s, y, transpose_b=True), ages), _by_age(tf.matmul(y, y, transpose_b=True), ages)
+    curvature, length = tf.linalg.diag_part(sy), tf.linalg.diag_part(yy)
+    counts = (tf.range(pairs) < state.kept[:, tf.newaxis]) & (curvature > LEAST_CURVATURE * length)
+    scale = _of_the_newest(counts, curvature / tf.where(length > 0.0, length, 1.0))
+    sv, yv = (tf.gather(_float64(tf.matmul(rows, v)[..., 0]), ages, batch_dims=1) for rows in (s, y))
+    both = counts[:, :, tf.newaxis] & counts[:, tf.newaxis]
+    triangle = tf.linalg.set_diag(tf.where(both, sy, 0.0), tf.where(counts, curvature, 1.0))
+    a = _solved(triangle, tf.where(counts, sv, 0.0))
+    residual = yv - tf.linalg.matvec(yy, a)
+    c = _solved(triangle, tf.where(counts, curvature * a - scale[:, tf.newaxis] * residual, 0.0), adjoint=True)
+    a, c = (tf.cast(tf.gather(x, ages, batch_dims=1), v.dtype)[..., tf.newaxis] for x in (a, c))
+    scale = tf.cast(scale, v.dtype)[:, tf.newaxis, tf.newaxis]
+    product = scale * (v - tf.matmul(y, a, transpose_a=True)) + tf.matmul(s, c, transpose_a=True)
+    return tf.reshape(product, tf.shape(downhill)), tf.reduce_any(counts, axis=1)
+
+
+def _rows(history: Tensor, free: Tensor) -> Tensor:
+    """The history as a matrix of each image, [batch, history, pixels], zero where a pixel is held."""
+    masked = history * free[:, tf.newaxis]
+    return tf.reshape(masked, tf.concat([tf.shape(masked)[:2], [-1]], axis=0))
+
+
+def _by_age(products: Tensor, ages: Tensor) -> Tensor:
+    """Reorders [batch, history, history] from places in the ring to ages, the newest first; float64."""
+    rows = tf.gather(_float64(products), ages, batch_dims=1)
+    return tf.gather(rows, ages, axis=2, batch_dims=1)
+
+
+def _of_the_newest(counts: Tensor, values: Tensor) -> Tensor:
+    """Returns the value of the newest pair that counts, [batch]; 0 where none does."""
+    newest = tf.argmax(tf.cast(counts, tf.int32), axis=1)
+    return tf.where(tf.reduce_any(counts, axis=1), tf.gather(values, newest, batch_dims=1), tf.zeros([], values.dtype))
+
+
+def _solved(triangle: Tensor, values: Tensor, adjoint: bool = False) -> Tensor:
+    return tf.linalg.triangular_solve(triangle, values[..., tf.newaxis], lower=True, adjoint=adjoint)[..., 0]
+
+
+def _float64(values: Tensor) -> Tensor:
+    return tf.cast(values, tf.float64)
+
+
+def _cut(state: LbfgsState, promised: Tensor, total: Tensor, finite: Tensor) -> Tensor:
+    """Returns by what the step is cut: to the minimum of the parabola through what is known, within bounds."""
+    parabola = -0.5 * promised / (total - state.total - promised)
+    known = finite & tf.math.is_finite(parabola)
+    return tf.where(known, tf.clip_by_value(parabola, SHORTEST, LONGEST_CUT), SHORTEST)
+
+
+def _choose(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return tf.where(per_image(mask), new, old)

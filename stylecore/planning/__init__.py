@@ -1,0 +1,1 @@
+"""What shares a batch, what it costs, and what is too small: known without TensorFlow."""

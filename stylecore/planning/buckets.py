@@ -1,0 +1,57 @@
+"""Which problems can share a batch, and how many fit into one. Light: no TensorFlow."""
+
+import dataclasses
+
+from stylecore.config.style_config import StyleConfig
+
+# Beyond this many pixels in a batch two CPU cores gain nothing: measured, see benchmarks/step_time.py.
+BATCH_PIXELS = 2**17
+MAX_BATCH_SIZE = 64
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class StepKind:
+    """What is fixed in a compiled step; everything else of a configuration is data of the batch."""
+
+    backbone: str
+    weights_sha256: str
+    pooling: str
+    content_layers: tuple[str, ...]
+    style_layers: tuple[str, ...]
+    content_loss: str
+    optimizer: str
+    precision: str
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Bucket:
+    """Problems of one bucket can be optimised in one batch: the step, the result's size, the scales on the way."""
+
+    kind: StepKind
+    height: int
+    width: int
+    scales: tuple[float, ...] = ()
+
+
+def step_kind(config: StyleConfig, weights_sha256: str) -> StepKind:
+    """Returns the compiled step that a configuration needs, with the layers in sorted order."""
+    return StepKind(
+        backbone=config.backbone,
+        weights_sha256=weights_sha256,
+        pooling=config.pooling,
+        content_layers=tuple(sorted(name for name, _ in config.content_layers)),
+        style_layers=tuple(sorted(name for name, _ in config.style_layers)),
+        content_loss=config.content_loss,
+        optimizer=config.optimizer,
+        precision=config.precision,
+    )
+
+
+def bucket_of(config: StyleConfig, weights_sha256: str, height: int, width: int) -> Bucket:
+    """Returns the bucket of a picture of this size, in pixels."""
+    return Bucket(step_kind(config, weights_sha256), height, width, tuple(scale for scale, _ in config.pyramid))
+
+
+def default_batch_size(height: int, width: int, pixels: int = BATCH_PIXELS) -> int:
+    """Returns how many pictures of this size make a good batch, which has up to so many pixels."""
+    return max(1, min(MAX_BATCH_SIZE, pixels // (height * width)))

@@ -1,0 +1,139 @@
+"""What one evaluation of one picture costs: arithmetic, traffic and memory. Light: no TensorFlow.
+
+An evaluation is the network up to the deepest layer in use, the losses, the gradient to the pixels and the optimiser's
+step. Nothing here is measured but `HELD_FACTOR`: it is counted from the layers, so that batches can be cut to a memory
+budget and times foretold for machines that are not here.
+"""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+
+from stylecore.networks.shapes import Layer, layers_in_use
+from stylecore.planning.buckets import StepKind
+
+FLOAT32_BYTES = 4
+_PRECISION_BYTES = {"float32": 4, "bfloat16": 2}
+
+# Real peak over what is counted: what the executor keeps alive between operations, scratch of the convolutions and
+# the allocator's waste. Measured: foretold is then 1.1 to 1.7 times the truth, see benchmarks/held_memory.py.
+HELD_FACTOR = 1.25
+
+# Tensors of the picture's size that are read or written, or alive at once, in a step; counted from the code.
+_LOSS_PASSES = 12
+_ADAM_PASSES, _ADAM_HELD = 20, 10
+_LBFGS_PASSES, _LBFGS_HELD = 50, 20
+_LBFGS_PASSES_PER_PAIR, _LBFGS_HELD_PER_PAIR = 18, 9
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationCost:
+    """What one evaluation of one picture costs.
+
+    Attributes:
+      convolution_flops: of the convolutions, forward and gradient to their input.
+      gram_flops: of the Gram matrices and their gradient, always in float32.
+      bytes_moved: read and written if every operation reads its inputs and writes its outputs once.
+      bytes_held: at the peak, apart from the network's weights; an estimate from above.
+    """
+
+    convolution_flops: int
+    gram_flops: int
+    bytes_moved: int
+    bytes_held: int
+
+    @property
+    def flops(self) -> int:
+        """All arithmetic that counts."""
+        return self.convolution_flops + self.gram_flops
+
+
+def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int = 0) -> EvaluationCost:
+    """Returns what one evaluation of one picture costs.
+
+    Args:
+      kind: of the step.
+      height, width: of the picture, in pixels.
+      history_size: curvature pairs of L-BFGS; has no effect under Adam.
+    """
+    layers = layers_in_use(kind.backbone, frozenset((*kind.content_layers, *kind.style_layers)), height, width)
+    style = [layers[name] for name in kind.style_layers]
+    content = [layers[name] for name in kind.content_layers]
+    # Forward one product of [N, M] x [M, N], and one of the same size for the gradient.
+    gram_flops = 2 * sum(2 * layer.values * layer.channels for layer in style)
+    pairs = history_size if kind.optimizer == "lbfgs" else 0
+    picture = 3 * height * width
+    size = _PRECISION_BYTES[kind.precision]
+    return EvaluationCost(
+        convolution_flops=2 * sum(layer.flops for layer in layers.values()),
+        gram_flops=gram_flops,
+        bytes_moved=_bytes_moved(layers, style, content, size, picture) + _optimizer_bytes_moved(kind, picture, pairs),
+        bytes_held=_bytes_held(layers, style, content, size) + _optimizer_bytes_held(kind, picture, pairs),
+    )
+
+
+def seconds_per_evaluation(
+    cost: EvaluationCost,
+    flops_per_sec: float,
+    bytes_per_sec: float,
+    efficiency: float,
+    gram_flops_per_sec: float | None = None,
+) -> float:
+    """Predicts the seconds of one evaluation of one picture in a full batch.
+
+    Operations run one after another, so what waits for memory is not hidden behind arithmetic: the two times add up,
+    where the roofline of a single operation takes the greater one.
+
+    Args:
+      cost: of the evaluation.
+      flops_per_sec: the device's peak in the arithmetic of the convolutions.
+      bytes_per_sec: its memory's peak.
+      efficiency: the share of both peaks that is reached, above 0, at most 1.
+      gram_flops_per_sec: its peak in the arithmetic of the Gram matrices, float32 or TF32; default: `flops_per_sec`.
+
+    References:
+      Williams, Waterman, Patterson: Roofline: An Insightful Visual Performance Model. CACM 52, 2009.
+    """
+    arithmetic = cost.convolution_flops / flops_per_sec + cost.gram_flops / (gram_flops_per_sec or flops_per_sec)
+    return (arithmetic + cost.bytes_moved / bytes_per_sec) / efficiency
+
+
+def _bytes_moved(
+    layers: Mapping[str, Layer], style: Collection[Layer], content: Collection[Layer], size: int, picture: int
+) -> int:
+    moved = 0
+    for layer in layers.values():
+        taken = sum(layers[name].values if name else picture for name in layer.inputs)
+        # Forward: in, out. Gradient: out, in. A ReLU's gradient reads two tensors and writes one.
+        moved += size * (2 * (taken + layer.values) + 3 * layer.rectified * layer.values)
+    # Gram: F; F and a gradient; its sum with the gradient from above.
+    compared = 6 * sum(layer.values for layer in style) + 12 * sum(layer.values for layer in content)
+    if size != FLOAT32_BYTES:
+        compared += 3 * sum(layer.values for layer in {*style, *content})
+    return moved + FLOAT32_BYTES * (compared + _LOSS_PASSES * picture)
+
+
+def _bytes_held(layers: Mapping[str, Layer], style: Collection[Layer], content: Collection[Layer], size: int) -> int:
+    compared_layers = {*style, *content}
+    # The gradients of ReLU, pooling and the losses need values; those of convolution, normalisation and sum do not.
+    kept = sum(
+        layer.values
+        for layer in layers.values()
+        if layer.rectified or layer.name.endswith("pool") or layer in compared_layers
+    )
+    largest = max(layer.values for layer in layers.values())
+    # The gradients of the losses are ready long before the gradient from above reaches their layer.
+    compared = sum(layer.values for layer in style) + 3 * sum(layer.values for layer in content)
+    if size != FLOAT32_BYTES:
+        compared += sum(layer.values for layer in compared_layers)
+    grams = 4 * sum(layer.channels**2 for layer in style)
+    return round(HELD_FACTOR * (size * (kept + 3 * largest) + FLOAT32_BYTES * (compared + grams)))
+
+
+def _optimizer_bytes_moved(kind: StepKind, picture: int, pairs: int) -> int:
+    passes = _ADAM_PASSES if kind.optimizer == "adam" else _LBFGS_PASSES + _LBFGS_PASSES_PER_PAIR * pairs
+    return FLOAT32_BYTES * picture * passes
+
+
+def _optimizer_bytes_held(kind: StepKind, picture: int, pairs: int) -> int:
+    held = _ADAM_HELD if kind.optimizer == "adam" else _LBFGS_HELD + _LBFGS_HELD_PER_PAIR * pairs
+    return FLOAT32_BYTES * picture * held

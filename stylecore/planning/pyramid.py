@@ -1,0 +1,33 @@
+"""Coarse-to-fine: the sizes that a picture goes through, and how many of its iterations it spends at each."""
+
+from itertools import accumulate
+
+from stylecore.config.style_config import StyleConfig
+from stylecore.images.codec import scaled_size
+
+
+def stage_sizes(config: StyleConfig, height: int, width: int) -> tuple[tuple[int, int], ...]:
+    """Returns (height, width) in pixels of every stage, coarse to fine; the last is the result's.
+
+    Args:
+      config: its `pyramid` gives the scales; without one there is one stage.
+      height: of the result.
+      width: of the result.
+    """
+    if not config.pyramid:
+        return ((height, width),)
+    return tuple(scaled_size(height, width, scale * max(height, width)) for scale, _ in config.pyramid)
+
+
+def stage_iterations(config: StyleConfig) -> tuple[int, ...]:
+    """Returns the iterations of every stage; they sum to the configuration's."""
+    shares = [share for _, share in config.pyramid] or [1.0]
+    ends = [round(share * config.iterations) for share in accumulate(shares)]
+    ends[-1] = config.iterations
+    return tuple(end - begin for begin, end in zip([0, *ends[:-1]], ends, strict=True))
+
+
+def stages(config: StyleConfig, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
+    """Returns (height, width, iterations) of every stage, see `stage_sizes` and `stage_iterations`."""
+    sizes = stage_sizes(config, height, width)
+    return tuple((*size, count) for size, count in zip(sizes, stage_iterations(config), strict=True))

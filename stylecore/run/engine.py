@@ -1,0 +1,316 @@
+"""The compiled loop of one kind of step: many evaluations in each call into TensorFlow.
+
+Every image of the batch carries its own weights, limits and state; one that is finished stands still while the others
+go on. At a constant batch size an image's result does not depend, to the bit, on its neighbours.
+"""
+
+import functools
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import cachetools
+import keras
+import numpy as np
+import tensorflow as tf
+
+from stylecore.networks.features import FeatureExtractor
+from stylecore.objective.objective import Losses, LossWeights, Objective, Targets, loss_weights
+from stylecore.optimizers.adam import Adam
+from stylecore.optimizers.lbfgs import Lbfgs
+from stylecore.planning.buckets import StepKind
+from stylecore.run.problem import Problem
+
+Tensor = Any
+Returned = TypeVar("Returned")
+
+OPTIMIZERS: dict[str, Any] = {"adam": Adam, "lbfgs": Lbfgs}
+TARGET_CACHE_BYTES = 512 * 2**20
+
+RUNNING, ALL_ITERATIONS, CONVERGED, FAILED = range(4)
+
+
+class Limits(NamedTuple):
+    """When each image of a batch stops, [batch]: int32 iterations and window, float32 tolerance."""
+
+    iterations: Tensor
+    window: Tensor
+    tolerance: Tensor
+
+
+class Batch(NamedTuple):
+    """What stays constant while a batch is optimised."""
+
+    targets: Targets
+    weights: LossWeights
+    parameters: Any
+    limits: Limits
+
+
+class LoopState(NamedTuple):
+    """What an evaluation changes. `packed`, it is that of one image: NumPy arrays without the batch's dimension.
+
+    Attributes:
+      images: where the objective is evaluated next, [batch, height, width, 3].
+      delivered: the latest iterate, of the same shape.
+      optimizer: the optimiser's state.
+      iteration: [batch] int32, the number that the next iterate will have; the initial image has 0.
+      status: [batch] int32, running or why not.
+      window: [batch, longest early-stop window] float32, the total losses of each image's latest iterates, a ring.
+    """
+
+    images: Tensor
+    delivered: Tensor
+    optimizer: Any
+    iteration: Tensor
+    status: Tensor
+    window: Tensor
+
+
+def _on_device(method: Callable[..., Returned]) -> Callable[..., Returned]:
+    @functools.wraps(method)
+    def placed(engine: "Engine", *arguments: Any, **options: Any) -> Returned:
+        with tf.device(engine._device):
+            return method(engine, *arguments, **options)
+
+    return placed
+
+
+class Engine:
+    """The compiled steps of one StepKind, with caches of content and style targets.
+
+    Args:
+      kind: what is fixed in the compiled step.
+      network: the whole backbone with the weights that `kind` names, on the same device.
+      device: TensorFlow's name of it; empty leaves the choice to TensorFlow.
+      xla: compiles the objective with XLA, anew for each size of batch and images; for GPUs.
+    """
+
+    def __init__(self, kind: StepKind, network: keras.Model, device: str = "", xla: bool = False) -> None:
+        self.kind = kind
+        self._device = device
+        layers = sorted({*kind.content_layers, *kind.style_layers})
+        with tf.device(device):
+            self._features = FeatureExtractor(network, layers, kind.pooling, kind.precision)
+        self._objective = Objective(self._features, kind.content_layers, kind.style_layers, kind.content_loss)
+        self._optimizer = OPTIMIZERS[kind.optimizer]
+        self._targets = cachetools.LRUCache(TARGET_CACHE_BYTES, getsizeof=_bytes_of)
+        image = [tf.TensorSpec([None, None, None, 3], tf.float32)]
+        self._content_targets = tf.function(self._objective.content_targets, input_signature=image)
+        self._style_targets = tf.function(self._objective.style_targets, input_signature=image)
+        # A function of its own, not part of the loop's graph: in a graph with cycles oneDNN's rewriting of operations
+        # misses the gradients of poolings, which then take 20 times as long.
+        how = {"jit_compile": True} if xla else {"experimental_attributes": {"_noinline": True}}
+        self._value_and_gradient = tf.function(self._objective.value_and_gradient, autograph=False, **how)
+        self._measure: Any = None
+        self._advance: Any = None
+        self._fitting: dict[tuple[int, int], int] = {}
+
+    @property
+    def traces(self) -> int:
+        """How often the optimisation step was traced."""
+        return self._advance.experimental_get_tracing_count() if self._advance else 0
+
+    def check(self, problem: Problem) -> None:
+        """Raises ValueError if an image of the problem is too small for the layers."""
+        for stage in problem.stages:
+            for image in (stage.content, *(style for style, _ in stage.styles)):
+                self._features.check_size(*image.shape[:2])
+
+    def fitting_size(self, height: int, width: int) -> int:
+        """Returns the largest batch of this size that is not known to exceed the device's memory."""
+        return self._fitting.get((height, width), sys.maxsize)
+
+    def remember_fitting_size(self, height: int, width: int, size: int) -> None:
+        """Remembers that larger batches of this size exceed the device's memory."""
+        self._fitting[height, width] = min(size, self.fitting_size(height, width))
+
+    @_on_device
+    def batch(self, problems: Sequence[Problem]) -> Batch:
+        """Stacks problems of one bucket; their targets come from the cache where they can."""
+        configs = [problem.config for problem in problems]
+        content = [self._cached(self._content_targets, problem.content) for problem in problems]
+        style = [self._style_target(problem) for problem in problems]
+        return Batch(
+            Targets(_stack(content), _stack(style)),
+            loss_weights(configs),
+            self._optimizer.parameters(configs),
+            _limits(problems),
+        )
+
+    def first_state(self, problem: Problem) -> LoopState:
+        """Returns the packed state before the first evaluation of a problem that has its initial image."""
+        image = np.asarray(problem.initial, np.float32)
+        optimizer = self._optimizer.init(image[np.newaxis], self._optimizer.parameters([problem.config]))
+        return LoopState(
+            image,
+            image,
+            self._optimizer.packed(tf.nest.map_structure(lambda t: np.asarray(t[0]), optimizer)),
+            np.int32(0),
+            np.int32(RUNNING),
+            np.zeros(max(1, problem.config.early_stop_window), np.float32),
+        )
+
+    @_on_device
+    def start(self, problems: Sequence[Problem], states: Sequence[LoopState] | None = None) -> LoopState:
+        """Returns the state of a batch from which `advance` goes on.
+
+        Args:
+          problems: of one height and width.
+          states: packed, where each problem was left; None to begin with all of them.
+        """
+        states = states or [self.first_state(problem) for problem in problems]
+        ready = [state._replace(optimizer=self._optimizer.unpacked(state.optimizer)) for state in states]
+        return tf.nest.map_structure(lambda *arrays: tf.constant(_stack_padded(arrays)), *ready)
+
+    def packed_state(self, state: LoopState, index: int, problem: Problem) -> LoopState:
+        """Returns the state of one image of a batch, for `start` of whatever batch it comes to next."""
+        single = tf.nest.map_structure(lambda t: t[index].numpy(), state)
+        window = single.window[: max(1, problem.config.early_stop_window)]
+        return single._replace(optimizer=self._optimizer.packed(single.optimizer), window=window)
+
+    @_on_device
+    def advance(self, state: LoopState, batch: Batch, evaluations: int) -> tuple[LoopState, Tensor, Losses]:
+        """Makes up to `evaluations` evaluations.
+
+        Returns:
+          The next state; the number of the iterate that each evaluation gave, [evaluations, batch] int32, -1 where it
+          gave none; and its losses, each [evaluations, batch].
+        """
+        if self._advance is None:
+            specs = tf.nest.map_structure(_loose_spec, (state, batch))
+            self._advance = tf.function(
+                self._advance_in_graph, input_signature=[*specs, tf.TensorSpec([], tf.int32)], autograph=False
+            )
+        return self._advance(state, batch, evaluations)
+
+    @_on_device
+    def measure(self, image: np.ndarray, batch: Batch, index: int) -> Losses:
+        """Returns the losses, as floats, of an 8-bit picture [height, width, 3] for problem `index` of the batch."""
+        single = tf.nest.map_structure(lambda t: t[index : index + 1], (batch.targets, batch.weights))
+        arguments = (tf.constant(image[np.newaxis], tf.float32), *single)
+        if self._measure is None:
+            specs = tf.nest.map_structure(_loose_spec, arguments)
+            self._measure = tf.function(self._objective, input_signature=specs)
+        return Losses(*(float(term[0]) for term in self._measure(*arguments)))
+
+    @_on_device
+    def losses_and_gradient(self, images: Tensor, batch: Batch) -> tuple[Losses, Tensor]:
+        """Evaluates the objective once, outside of the loop."""
+        return self._objective.value_and_gradient(tf.convert_to_tensor(images), batch.targets, batch.weights)
+
+    def _style_target(self, problem: Problem) -> tuple[Tensor, ...]:
+        weighted = [
+            [gram * weight for gram in self._cached(self._style_targets, image)] for image, weight in problem.styles
+        ]
+        return tuple(sum(layer[1:], start=layer[0]) for layer in zip(*weighted, strict=True))
+
+    def _cached(self, compute: Callable[[Tensor], tuple[Tensor, ...]], image: np.ndarray) -> tuple[Tensor, ...]:
+        key = (compute, image.shape, hashlib.blake2b(image.tobytes()).digest())
+        if (found := self._targets.get(key)) is not None:
+            return found
+        # One image at a time: its targets are then the same bits in whatever batch it comes.
+        targets = compute(tf.constant(image[np.newaxis]))
+        if _bytes_of(targets) <= TARGET_CACHE_BYTES:
+            self._targets[key] = targets
+        return targets
+
+    def _advance_in_graph(
+        self, state: LoopState, batch: Batch, evaluations: Tensor
+    ) -> tuple[LoopState, Tensor, Losses]:
+        count = tf.shape(state.status)[0]
+        per_problem = tf.TensorShape([None])
+        records = (
+            tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=per_problem),
+            Losses(*(tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=per_problem) for _ in range(4))),
+        )
+
+        def go_on(done: Tensor, state: LoopState, records: Any) -> Tensor:
+            return (done < evaluations) & tf.reduce_any(state.status == RUNNING)
+
+        def evaluate(done: Tensor, state: LoopState, records: Any) -> tuple[Tensor, LoopState, Any]:
+            state, iterate, losses = self._evaluate(state, batch)
+            numbers, terms = records
+            written = Losses(*(array.write(done, term) for array, term in zip(terms, losses, strict=True)))
+            return done + 1, state, (numbers.write(done, iterate), written)
+
+        done, state, (numbers, terms) = tf.while_loop(go_on, evaluate, (tf.constant(0), state, records))
+        shape = tf.stack([done, count])
+        stacked = Losses(*(tf.reshape(array.stack(), shape) for array in terms))
+        return state, tf.reshape(numbers.stack(), shape), stacked
+
+    def _evaluate(self, state: LoopState, batch: Batch) -> tuple[LoopState, Tensor, Losses]:
+        losses, gradient = self._value_and_gradient(state.images, batch.targets, batch.weights)
+        proposal = self._optimizer.propose(state.optimizer, batch.parameters, state.images, losses.total, gradient)
+        running = state.status == RUNNING
+        accepted = proposal.accepted & running
+        converged, window = _early_stop(state, batch.limits, losses.total, accepted)
+        finished = accepted & (state.iteration >= batch.limits.iterations)
+        status = state.status
+        for mask, reason in (
+            (proposal.stalled, CONVERGED),
+            (converged, CONVERGED),
+            (finished, ALL_ITERATIONS),
+            (proposal.failed, FAILED),
+        ):
+            status = tf.where(running & mask, reason, status)
+        moving = status == RUNNING
+        following = LoopState(
+            _where(moving, proposal.images, state.images),
+            _where(accepted, state.images, state.delivered),
+            proposal.state,  # Of an image that stands still nobody asks for it any more.
+            state.iteration + tf.cast(accepted, tf.int32),
+            status,
+            window,
+        )
+        return following, tf.where(accepted, state.iteration, -1), losses
+
+
+def _limits(problems: Sequence[Problem]) -> Limits:
+    return Limits(
+        np.asarray([problem.iterations for problem in problems], np.int32),
+        np.asarray([problem.config.early_stop_window for problem in problems], np.int32),
+        np.asarray([problem.config.early_stop_tolerance for problem in problems], np.float32),
+    )
+
+
+def _early_stop(state: LoopState, limits: Limits, total: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns whether the loss fell by less than the tolerance over the window, and the window with this iterate."""
+    slot = state.iteration % tf.maximum(limits.window, 1)
+    before = tf.gather(state.window, slot, batch_dims=1)
+    watched = accepted & (limits.window > 0) & (state.iteration >= limits.window)
+    converged = watched & (before - total < limits.tolerance * before)
+    here = tf.one_hot(slot, tf.shape(state.window)[1], on_value=True, off_value=False)
+    return converged, tf.where(here & accepted[:, tf.newaxis], total[:, tf.newaxis], state.window)
+
+
+def _where(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """Selects per image; `mask` is [batch], the others [batch, ...]."""
+    return tf.where(tf.reshape(mask, tf.concat([[-1], tf.ones([tf.rank(new) - 1], tf.int32)], axis=0)), new, old)
+
+
+def _stack(targets: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    return tuple(tf.concat(layer, axis=0) for layer in zip(*targets, strict=True))
+
+
+def _stack_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Stacks arrays that may differ in their first dimension: shorter ones are filled up with zeros."""
+    if np.ndim(arrays[0]) == 0 or len({len(array) for array in arrays}) == 1:
+        return np.stack(arrays)
+    stacked = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype)
+    for row, array in zip(stacked, arrays, strict=True):
+        row[: len(array)] = array
+    return stacked
+
+
+def _loose_spec(value: Any) -> tf.TensorSpec:
+    """Batch sizes, image sizes and window lengths are free; channels are not. One trace serves them all."""
+    value = tf.convert_to_tensor(value)
+    rank = value.shape.rank
+    fixed = {0: 0, 1: 0, 2: 0, 3: 2}.get(rank, 1)
+    return tf.TensorSpec([None] * (rank - fixed) + value.shape.as_list()[rank - fixed :], value.dtype)
+
+
+def _bytes_of(tensors: Sequence[Tensor]) -> int:
+    return sum(int(np.prod(t.shape)) * t.dtype.size for t in tensors)

@@ -1,0 +1,114 @@
+"""One picture to make: the pixels and the configuration that a batch is stacked from."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from stylecore.config.style_config import StyleConfig
+from stylecore.images.codec import resize, scaled_size, target_size
+from stylecore.planning.pyramid import stages
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A picture to make, every image at the size at which it is used.
+
+    Attributes:
+      content: float32 [height, width, 3] in 0..255, at the result's size.
+      styles: (float32 [h, w, 3] in 0..255, weight) pairs.
+      initial: float32 [height, width, 3] in 0..255, where the optimisation starts; None: from the stage before.
+      config: the parameters.
+      iterations: steps to make at this size.
+      coarser: the stages before this one, coarse to fine: the same picture, smaller.
+    """
+
+    content: np.ndarray
+    styles: tuple[tuple[np.ndarray, float], ...]
+    initial: np.ndarray | None
+    config: StyleConfig
+    iterations: int
+    coarser: tuple["Problem", ...] = ()
+
+    @property
+    def stages(self) -> tuple["Problem", ...]:
+        """Every size that the picture goes through, coarse to fine, this one last."""
+        return (*self.coarser, self)
+
+    def starting_from(self, initial: np.ndarray) -> "Problem":
+        """Returns the problem with another initial image."""
+        return dataclasses.replace(self, initial=initial)
+
+
+Style = np.ndarray | Sequence[tuple[np.ndarray, float]]
+
+
+def prepare(content: np.ndarray, style: Style, config: StyleConfig) -> Problem:
+    """Brings images to their sizes and paints the initial one.
+
+    Args:
+      content: RGB [h, w, 3], uint8 or float32 in 0..255.
+      style: one such image, or a list of (image, weight).
+      config: says the result's size, the sizes on the way there, how styles fit and where to start.
+
+    Raises:
+      ValueError: an array that is not such an image, or no style.
+    """
+    check_image("content", content)
+    styles = weighted_styles(style)
+    result = target_size(content.shape[0], content.shape[1], config.image_size)
+    prepared: list[Problem] = []
+    for height, width, iterations in stages(config, *result):
+        fitted = tuple((fit_style(image, height, width, config), float(weight)) for image, weight in styles)
+        initial = None if prepared else initial_image(content, styles[0][0], height, width, config)
+        prepared.append(Problem(resize(content, height, width), fitted, initial, config, iterations))
+    return dataclasses.replace(prepared[-1], coarser=tuple(prepared[:-1]))
+
+
+def initial_image(content: np.ndarray, style: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
+    """Returns where the optimisation starts, float32 [height, width, 3] in 0..255."""
+    if config.init == "noise":
+        return white_noise(config.seed, height, width)
+    return resize(content if config.init == "content" else style, height, width)
+
+
+def weighted_styles(style: Style) -> list[tuple[np.ndarray, float]]:
+    """Returns a style as a list of (image, weight), or raises ValueError."""
+    styles = [(style, 1.0)] if isinstance(style, np.ndarray) else style
+    if not isinstance(styles, list | tuple) or not styles:
+        raise ValueError("style must be an image or a list of (image, weight)")
+    for entry in styles:
+        if not isinstance(entry, list | tuple) or len(entry) != 2:
+            raise ValueError("style must be an image or a list of (image, weight)")
+        check_image("style", entry[0])
+        if not (np.isfinite(entry[1]) and entry[1] >= 0):
+            raise ValueError(f"the weight of a style must be a finite number >= 0, got {entry[1]}")
+    return list(styles)
+
+
+def check_image(name: str, image: np.ndarray) -> None:
+    """Raises ValueError unless `image` is RGB [height, width, 3], uint8 or float32 in 0..255."""
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"{name} must be an array [height, width, 3], got {getattr(image, 'shape', type(image))}")
+    if image.dtype not in (np.uint8, np.float32):
+        raise ValueError(f"{name} must be uint8 or float32, got {image.dtype}")
+    if image.dtype == np.float32 and not (image.min() >= 0 and image.max() <= 255):
+        raise ValueError(f"{name} must lie in 0..255, got {image.min()}..{image.max()}")
+
+
+def fit_style(image: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
+    """Returns the style at the size at which its Gram matrices are taken, float32 [h, w, 3]."""
+    return resize(image, *style_size(image.shape[0], image.shape[1], height, width, config))
+
+
+def style_size(style_height: int, style_width: int, height: int, width: int, config: StyleConfig) -> tuple[int, int]:
+    """Returns (height, width) at which a style is looked at beside a picture of height x width, all in pixels."""
+    if config.style_fit == "stretch":
+        return height, width
+    return scaled_size(style_height, style_width, max(1.0, config.style_scale * max(height, width)))
+
+
+def white_noise(seed: int, height: int, width: int) -> np.ndarray:
+    """Returns noise that is uniform in 0..255, float32 [height, width, 3], from NumPy's PCG64(seed)."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return generator.uniform(0.0, 255.0, (height, width, 3)).astype(np.float32)

@@ -1,0 +1,108 @@
+"""Where a run stands in the middle of its optimisation, and that as bytes: to go on in any other batch."""
+
+import dataclasses
+import io
+import json
+from typing import Any
+
+import numpy as np
+
+from stylecore.run.engine import OPTIMIZERS, LoopState
+from stylecore.run.problem import Problem
+from stylecore.run.result import HistoryEntry
+
+FORMAT_VERSION = 1
+_FACTS, _OPTIMIZER = "facts", "optimizer."
+
+
+class SnapshotError(ValueError):
+    """Bytes that are no snapshot of a problem."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """A run between two evaluations.
+
+    Attributes:
+      stage: which of the problem's stages it is at.
+      steps_before: made in the stages before.
+      state: packed, see `Engine.packed_state`.
+      history: what is reported of the iterates so far.
+      seconds: of computing that it took so far.
+    """
+
+    stage: int
+    steps_before: int
+    state: LoopState
+    history: tuple[HistoryEntry, ...]
+    seconds: float
+
+    @property
+    def iterations(self) -> int:
+        """How many are made."""
+        return self.steps_before + max(0, int(self.state.iteration) - 1)
+
+    def to_bytes(self) -> bytes:
+        """Returns the snapshot as an uncompressed .npz without pickles."""
+        facts = {
+            "version": FORMAT_VERSION,
+            "stage": self.stage,
+            "steps_before": self.steps_before,
+            "history": self.history,
+            "seconds": self.seconds,
+        }
+        out = io.BytesIO()
+        arrays: dict[str, Any] = {_FACTS: np.asarray(json.dumps(facts)), **_arrays(self.state)}
+        np.savez(out, allow_pickle=False, **arrays)
+        return out.getvalue()
+
+
+def read_snapshot(data: bytes, problem: Problem) -> Snapshot:
+    """Reads what `Snapshot.to_bytes` wrote.
+
+    Args:
+      data: the bytes, of whatever origin.
+      problem: that the run is of.
+
+    Raises:
+      SnapshotError: damaged, of another version, or of another problem.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            facts = json.loads(str(arrays[_FACTS]))
+            state = _state({name: arrays[name] for name in arrays.files}, problem)
+        if facts["version"] != FORMAT_VERSION:
+            raise SnapshotError(f"a snapshot of version {facts['version']}, expected {FORMAT_VERSION}")
+        history = tuple(HistoryEntry(int(entry[0]), *map(float, entry[1:])) for entry in facts["history"])
+        snapshot = Snapshot(int(facts["stage"]), int(facts["steps_before"]), state, history, float(facts["seconds"]))
+        _check(snapshot, problem)
+    except SnapshotError:
+        raise
+    # Damaged bytes break zipfile, NumPy and JSON in as many ways as there are bytes.
+    except Exception as error:
+        raise SnapshotError(f"not a snapshot: {' '.join(str(error).split())[:200]}") from error
+    return snapshot
+
+
+def _arrays(state: LoopState) -> dict[str, np.ndarray]:
+    values: dict[str, Any] = state._asdict()
+    optimizer = values.pop("optimizer")._asdict()
+    return {**values, **{_OPTIMIZER + name: value for name, value in optimizer.items()}}
+
+
+def _state(arrays: dict[str, np.ndarray], problem: Problem) -> LoopState:
+    kind = OPTIMIZERS[problem.config.optimizer].State
+    optimizer = kind(**{name: arrays[_OPTIMIZER + name] for name in kind._fields})
+    others = {name: arrays[name] for name in LoopState._fields if name != "optimizer"}
+    return LoopState(optimizer=optimizer, **others)
+
+
+def _check(snapshot: Snapshot, problem: Problem) -> None:
+    if not 0 <= snapshot.stage < len(problem.stages):
+        raise SnapshotError(f"at stage {snapshot.stage} of {len(problem.stages)}")
+    shape = problem.stages[snapshot.stage].content.shape
+    for name, array in _arrays(snapshot.state).items():
+        if array.ndim >= 3 and array.shape[-3:] != shape:
+            raise SnapshotError(f"{name} has the shape {array.shape}, expected {shape}")
+        if not np.isfinite(array).all() and name != _OPTIMIZER + "total":
+            raise SnapshotError(f"{name} is not finite")

@@ -1,0 +1,251 @@
+"""What a person sees: one line for every mistake, exit statuses, and nothing begun that cannot end."""
+
+import errno
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import TINY, metrics_of, write_manifest
+from PIL import Image
+
+from pipeline.cli.main import main
+from stylecore import StyleConfig, stylize
+from stylecore.images.codec import decode_image
+from transforms.output import storage
+
+
+@pytest.fixture
+def manifest(inputs):
+    return write_manifest(inputs / "m.parquet", [{"content": "content.png", "style": "style_a.png"}])
+
+
+MISTAKES = {
+    "unknown option": (["run", "--manifest=M", "--output=O", "--runer=DirectRunner"], "did you mean --runner?"),
+    "unknown own option": (["run", "--manifest=M", "--output=O", "--batchsize=3"], "did you mean --batch_size?"),
+    "no manifest option": (["run", "--output=O"], "--manifest is required"),
+    "no output option": (["run", "--manifest=M"], "--output is required"),
+    "missing manifest": (["run", "--manifest=nothing.parquet", "--output=O"], "nothing.parquet: no such manifest"),
+    "bad scheme": (["run", "--manifest=M", "--output=ftp://h/o"], "no file system for ftp://"),
+    "missing spec": (["grid", "nothing.yaml", "--output=O"], "nothing.yaml: cannot read it"),
+    "missing photograph": (["stylize", "nothing.png", "nothing.png", "--output=o.png"], "nothing.png: not found"),
+    "unknown field": (
+        ["stylize", "C", "C", "--output=o.png", "--set", "itrations=3"],
+        "unknown field 'itrations', did you mean 'iterations'?",
+    ),
+    "no value": (["stylize", "C", "C", "--output=o.png", "--set", "iterations"], "--set must be FIELD=VALUE"),
+    "unknown backbone": (["weights", "--backbone=vgg11"], "--backbone must be one of vgg19"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_one_line_before_any_work(inputs, manifest, name, capsys, monkeypatch):
+    monkeypatch.chdir(inputs)
+    arguments, message = MISTAKES[name]
+    replaced = [argument.replace("=M", f"={manifest}").replace("=O", "=out") for argument in arguments]
+    assert main(["content.png" if argument == "C" else argument for argument in replaced]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert message in lines[-1]
+    assert not any("Traceback" in line for line in lines)
+    assert not (inputs / "out" / "images").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["grid"], ["stylize", "a", "b", "--output=x", "--colour"]])
+def test_argparse_mistakes_exit_with_2(arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+
+
+def test_an_unknown_option_names_the_nearest(capsys):
+    with pytest.raises(SystemExit):
+        main(["stylize", "a", "b", "--output=x", "--presett=gatys"])
+    assert "unknown option --presett=gatys, did you mean --preset?" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written(inputs, manifest, capsys):
+    (inputs / "file").touch()
+    assert main(["run", "--manifest", manifest, "--output", str(inputs / "file")]) == 2
+    assert "cannot write it" in capsys.readouterr().err
+
+
+def test_weights_that_cannot_be_had_stop_the_job_before_any_work(inputs, capsys):
+    rows = [{"content": "content.png", "style": "style_a.png", "config": {**TINY, "weights": "mine.weights.h5"}}]
+    manifest = write_manifest(inputs / "m.parquet", rows)
+    assert main(["run", "--manifest", manifest, "--output", str(inputs / "out")]) == 2
+    assert "mine.weights.h5: no such weights file" in capsys.readouterr().err
+    assert not (inputs / "out" / "images").exists()
+
+
+def test_one_picture_is_that_of_the_direct_call(inputs, capsys):
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in TINY.items() if name != "weights"]
+    arguments = [str(inputs / "content.png"), str(inputs / "style_a.png"), "--output", str(inputs / "out.png")]
+    assert main(["stylize", *arguments, *settings, "--set", "weights=random:1"]) == 0
+    content, style = (decode_image((inputs / name).read_bytes()) for name in ("content.png", "style_a.png"))
+    (expected,) = stylize([content], [style], [StyleConfig(**TINY)])
+    assert np.array_equal(np.asarray(Image.open(inputs / "out.png")), expected.image)
+    assert "5 iterations, total loss" in capsys.readouterr().out
+
+
+def test_a_grid_runs_as_it_stands(inputs, capsys):
+    tiny = "{" + ", ".join(f"{name}: {json.dumps(value)}" for name, value in TINY.items()) + "}"
+    (inputs / "spec.yaml").write_text(
+        f"contents: [content.png, tall.png]\nstyles: [style_a.png]\nconfig: {tiny}\nsweep: {{seed: [1, 2]}}\n"
+    )
+    manifest, output = str(inputs / "grid.parquet"), str(inputs / "out")
+    assert main(["grid", str(inputs / "spec.yaml"), "--output", manifest]) == 0
+    assert main(["run", "--manifest", manifest, "--output", output]) == 0
+    said = capsys.readouterr().out
+    assert "4 rows in" in said and "4 of 4 rows done, 4 runs computed by this job" in said
+    assert (inputs / "out" / "gallery" / "index.html").exists()
+    assert main(["gallery", output]) == 0
+
+
+def test_grid_needs_no_tensorflow(inputs):
+    (inputs / "spec.yaml").write_text("contents: [c.png]\nstyles: [s.png]")
+    code = (
+        "import sys; from pipeline.cli.main import main; "
+        f"assert main(['grid', {str(inputs / 'spec.yaml')!r}, '--output', {str(inputs / 'g.parquet')!r}]) == 0; "
+        "assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# A job that takes its time, and where it stops for long says so in a file.
+SLOW = """
+import sys, time
+from pathlib import Path
+from pipeline.cli.quiet import import_tensorflow
+import_tensorflow()
+from pipeline.cli.main import main
+from stylecore.run import loop
+from stylecore.run.engine import Engine
+from transforms.output import checkpoints, storage
+from transforms.stylize import loading
+
+where, flag = sys.argv[1], Path(sys.argv[2])
+
+def slow(function, seconds, is_meant=lambda *arguments: True):
+    def slowly(*arguments):
+        if is_meant(*arguments):
+            flag.touch()
+            time.sleep(seconds)
+        return function(*arguments)
+    return slowly
+
+loop._MAX_EVALUATIONS_PER_CALL = 1
+Engine.advance = slow(Engine.advance, 0.02, lambda *_: where == "computing")
+storage.write = slow(storage.write, 600, lambda uri, *_: f"/{where}/" in uri)
+loading.load_problem = slow(loading.load_problem, 600, lambda *_: where == "loading")
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+class SlowJob:
+    """A job of one run that spends its time at `where`."""
+
+    def __init__(self, inputs, where, iterations=5):
+        config = {**TINY, "iterations": iterations}
+        rows = [{"content": "content.png", "style": "style_a.png", "config": config}]
+        self.output = inputs / "out"
+        self.arguments = ["--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(self.output)]
+        self._flag = inputs / "flag"
+        command = [sys.executable, "-c", SLOW, where, str(self._flag), "run", "--checkpoint_secs=0.1", *self.arguments]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    def wait_until(self, happened):
+        while not happened() and self.process.poll() is None:
+            time.sleep(0.01)
+        assert self.process.poll() is None
+
+    def wait_until_there(self):
+        self.wait_until(self._flag.exists)
+
+    def end(self):
+        """Returns exit status and lines on standard error."""
+        said = self.process.communicate(timeout=100)[1]
+        assert "Traceback" not in said
+        return self.process.returncode, said.strip().splitlines()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_middle_saves_what_is_under_way_and_the_next_job_goes_on(inputs, number, status, caplog):
+    job = SlowJob(inputs, "computing", iterations=300)
+    job.wait_until(lambda: list(job.output.glob("checkpoints/*.npz")))
+    job.process.send_signal(number)
+    ended, lines = job.end()
+    assert ended == status
+    kept = "what is finished is kept and what was under way is saved, the same command goes on from there"
+    assert lines[-1] == f"stopped; {kept}"
+    (checkpoint,) = job.output.glob("checkpoints/*.npz")
+    with np.load(checkpoint) as arrays:
+        made = int(arrays["iteration"]) - 1
+    assert 0 < made < 300
+    with caplog.at_level(logging.INFO, logger="transforms.stylize.stylize_runs"):
+        assert main(["run", *job.arguments]) == 0
+    assert f"optimizing {checkpoint.stem} from iteration {made}" in caplog.text
+    (row,) = metrics_of(job.output)
+    assert [entry["iteration"] for entry in row["history"]][-1] == row["iterations"] == 300
+
+
+def test_a_second_signal_ends_the_job_at_once(inputs):
+    job = SlowJob(inputs, "checkpoints", iterations=1_000_000)
+    job.wait_until_there()
+    job.process.send_signal(signal.SIGINT)
+    lines = iter(job.process.stderr.readline, "")
+    assert "stopping: saving what is under way; once more to stop at once\n" in lines
+    job.process.send_signal(signal.SIGINT)
+    assert job.end() == (130, ["stopped at once; what is finished is kept, the same command goes on from there"])
+
+
+@pytest.mark.parametrize("where", ["loading", "metrics"])
+def test_a_signal_when_nothing_is_computed_ends_the_job_and_the_next_one_completes_it(inputs, where):
+    job = SlowJob(inputs, where)
+    job.wait_until_there()
+    job.process.send_signal(signal.SIGTERM)
+    status, lines = job.end()
+    assert status == 143
+    assert lines[-1] == "stopped; what is finished is kept, the same command goes on from there"
+    assert metrics_of(job.output) == []
+    assert main(["run", *job.arguments]) == 0
+    assert [row["status"] for row in metrics_of(job.output)] == ["done"]
+
+
+def test_a_signal_ends_the_job_though_nobody_reads_what_it_says(inputs):
+    """As after Ctrl-C in `stylebeam run ... 2>&1 | tee log`: tee is gone first."""
+    job = SlowJob(inputs, "computing", iterations=1_000_000)
+    job.wait_until(lambda: list(job.output.glob("checkpoints/*.npz")))
+    job.process.stderr.close()
+    job.process.send_signal(signal.SIGINT)
+    assert job.process.wait(timeout=100) == 130
+
+
+@pytest.mark.parametrize("options", [[], ["--direct_running_mode=multi_threading", "--direct_num_workers=2"]])
+def test_a_full_disk_in_the_middle_is_one_line_and_status_1(inputs, capsys, monkeypatch, options):
+    rows = [{"content": "content.png", "style": "style_a.png", "config": {**TINY, "seed": seed}} for seed in range(3)]
+    arguments = ["run", "--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(inputs / "out")]
+    writes = []
+
+    def full(path, data):
+        writes.append(path)
+        if path.parent.name == "images" and sum(path.parent.name == "images" for path in writes) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return synced(path, data)
+
+    synced = storage._synced_file
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "_synced_file", full)
+        assert main([*arguments, "--batch_size=1", *options]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    if not options:  # Beam's other threads print what they meet, whatever is asked of their loggers.
+        assert [line for line in lines if not line.startswith("weights of")] == lines[-1:]
+    assert re.match(r"stylebeam: .*images/.*\.png: cannot write it: .*No space left on device", lines[-1])
+    assert len(list((inputs / "out" / "images").iterdir())) == 1
+    assert main(arguments) == 0
+    assert "3 of 3 rows done, 2 runs computed by this job" in capsys.readouterr().out

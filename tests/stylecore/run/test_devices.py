@@ -1,0 +1,82 @@
+"""One batch at a time on each device; on machines without GPUs two logical CPUs stand for two."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from stylecore.run import devices
+from stylecore.run.devices import MissingGpuError, check_gpu, device_names, free_device
+
+TWO_DEVICES = """
+import threading
+import numpy as np
+import tensorflow as tf
+from tests.support.small_problems import SHALLOW, problem
+from stylecore.planning.buckets import step_kind
+from stylecore.config.style_config import StyleConfig
+from stylecore.run.engine_cache import get_engine
+from stylecore.run.loop import optimize
+from stylecore.networks.weights.sources import random_network
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+kind, found = step_kind(StyleConfig(**SHALLOW), "0"), {}
+
+
+def compute(device):
+    engine = get_engine(kind, lambda: random_network("vgg19", 0), device)
+    state, *_ = engine.advance(engine.start([problem()]), engine.batch([problem()]), 2)
+    ((_, result),) = optimize(engine, [problem()])
+    found[device] = state.images.device, result.image
+
+
+threads = [threading.Thread(target=compute, args=(f"/device:CPU:{number}",)) for number in (0, 1)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+for device, (used, _) in found.items():
+    assert used.endswith(device), (device, used)
+first, second = (image for _, image in found.values())
+np.testing.assert_array_equal(first, second)
+"""
+
+
+def test_engines_compute_on_their_own_devices(request):
+    tests = request.path.parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
+    subprocess.run([sys.executable, "-c", TWO_DEVICES], check=True, env=environment)
+
+
+@pytest.fixture
+def two_devices(monkeypatch):
+    monkeypatch.setattr(devices, "device_names", lambda: ["first", "second"])
+    devices._free_devices.cache_clear()
+    yield
+    devices._free_devices.cache_clear()
+
+
+def test_a_device_is_lent_to_one_batch_at_a_time(two_devices):
+    third = threading.Event()
+
+    def wait_for_a_device():
+        with free_device():
+            third.set()
+
+    with free_device() as one:
+        with free_device() as other:
+            assert {one, other} == {"first", "second"}
+            waiting = threading.Thread(target=wait_for_a_device)
+            waiting.start()
+            assert not third.wait(0.2)
+        assert third.wait(10)
+    waiting.join()
+
+
+def test_a_machine_without_gpus_computes_on_its_cpu_unless_it_was_promised_one(monkeypatch):
+    monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind: [])
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
+    assert device_names() == ["/device:CPU:0"]
+    with pytest.raises(MissingGpuError, match="promised a GPU and TensorFlow sees none"):
+        check_gpu()

@@ -1,0 +1,270 @@
+"""Batches of unlike problems: each is optimised as if it were alone, stops for its own reason and fails by itself."""
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stylecore.api import stylize
+from stylecore.config.style_config import StyleConfig
+from stylecore.networks.weights.sources import random_network
+from stylecore.planning.buckets import step_kind
+from stylecore.run.engine import Engine
+from stylecore.run.result import NotFiniteError, history_stride
+from tests.support import reference
+from tests.support.small_problems import SHALLOW, bits, picture, problem, relative, run
+
+MIXED = [
+    {},
+    {"content_weight": 1.0, "style_weight": 2e4, "tv_weight": 0.0, "learning_rate": 2, "seed": 7, "iterations": 3},
+    {"init": "content", "learning_rate": 40, "beta_1": 0.5, "iterations": 14},
+    {"init": "style", "reduction": "sum", "style_layers": {"conv1_1": 0.9, "conv2_1": 0.1}, "iterations": 0},
+]
+TERMS = ("total", "content", "style", "tv")
+
+
+def mixed_problems():
+    return [problem(image, **settings) for image, settings in enumerate(MIXED)]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return random_network("vgg19", 0)
+
+
+@pytest.fixture(scope="module")
+def engine(network):
+    return Engine(step_kind(StyleConfig(**SHALLOW), "0"), network)
+
+
+def test_losses_and_gradients_are_those_of_the_problem_alone(engine):
+    problems = mixed_problems()
+    batch = engine.batch(problems)
+    state = engine.start(problems)
+    for _ in range(4):
+        images = state.images.numpy()
+        together, gradient = engine.losses_and_gradient(images, batch)
+        for index, single in enumerate(problems):
+            alone, own = engine.losses_and_gradient(images[index : index + 1], engine.batch([single]))
+            for term in TERMS:
+                wanted = float(getattr(alone, term)[0])
+                assert float(getattr(together, term)[index]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+            assert relative(gradient[index], own[0]) < 1e-4
+        state, _, _ = engine.advance(state, batch, 3)
+
+
+def test_first_iterations_are_those_of_the_problem_alone(engine):
+    problems = mixed_problems()
+    for result, single in zip(run(engine, problems), problems, strict=True):
+        (alone,) = run(engine, [single])
+        assert (result.iterations, result.stop_reason) == (alone.iterations, alone.stop_reason)
+        np.testing.assert_allclose(result.history[:11], alone.history[:11], rtol=1e-4)
+
+
+def test_neighbours_and_position_change_no_bit(engine):
+    problems = mixed_problems()
+    first = [bits(result) for result in run(engine, problems)]
+    for order in ([3, 2, 1, 0], [2, 0, 3, 1]):
+        again = run(engine, [problems[index] for index in order])
+        assert [bits(result) for result in again] == [first[index] for index in order]
+    others = [problem(50 + n, seed=n, iterations=5) for n in range(3)]
+    assert bits(run(engine, [*others, problems[0]])[3]) == first[0]
+    assert [bits(result) for result in run(engine, problems[:2], batch_size=4)] == first[:2]
+
+
+def test_how_many_evaluations_run_in_a_call_changes_no_bit(engine):
+    problems = mixed_problems()
+    batch = engine.batch(problems)
+    at_once, _, losses = engine.advance(engine.start(problems), batch, 9)
+    state, parts = engine.start(problems), []
+    for evaluations in (4, 1, 4):
+        state, _, part = engine.advance(state, batch, evaluations)
+        parts.append(part.total)
+    np.testing.assert_array_equal(np.concatenate(parts), losses.total)
+    np.testing.assert_array_equal(state.images, at_once.images)
+
+
+def test_all_batches_share_one_trace(network):
+    engine = Engine(step_kind(StyleConfig(**SHALLOW), "0"), network)
+    run(engine, mixed_problems())
+    run(engine, [problem(height=21, width=33, early_stop_window=3)])
+    run(engine, [problem(seed, height=34, width=19, style_fit="keep") for seed in range(3)], batch_size=5)
+    assert engine.traces == 1
+
+
+@pytest.mark.parametrize("init", ["noise", "content", "style"])
+def test_no_iterations_deliver_the_initial_image(engine, init):
+    initial = problem(init=init, iterations=0)
+    (result,) = run(engine, [initial])
+    np.testing.assert_array_equal(result.image, np.rint(initial.initial))
+    assert (result.iterations, result.stop_reason, result.error) == (0, "iterations", None)
+    assert [entry.iteration for entry in result.history] == [0]
+
+
+@pytest.mark.parametrize("window", [1, 4, 9, 30])
+@pytest.mark.parametrize("rank", [0.2, 0.8])
+def test_early_stop_is_at_the_first_iterate_that_gained_too_little(engine, window, rank):
+    free = problem(iterations=40)
+    totals = [entry.total for entry in run(engine, [free, free])[0].history]
+    gained = [(before - after) / before for before, after in zip(totals, totals[window:])]
+    below, above = sorted(gained)[int(rank * len(gained)) :][:2]
+    tolerance = (below + above) / 2
+    stop = next(n for n, gain in enumerate(gained) if gain < tolerance) + window
+    watched = problem(iterations=40, early_stop_window=window, early_stop_tolerance=tolerance)
+    plain, stopped = run(engine, [free, watched])
+    assert (plain.iterations, plain.stop_reason) == (40, "iterations")
+    assert (stopped.iterations, stopped.stop_reason) == (stop, "converged" if stop < 40 else "iterations")
+    assert stopped.history == plain.history[: stop + 1]
+
+
+@pytest.mark.parametrize("window", [1, 5, 12])
+def test_a_tolerance_of_one_stops_as_soon_as_the_window_is_full(engine, window):
+    (result,) = run(engine, [problem(iterations=20, early_stop_window=window, early_stop_tolerance=1)])
+    assert (result.iterations, result.stop_reason) == (window, "converged")
+
+
+@pytest.mark.parametrize("settings", [{"early_stop_window": 13}, {"early_stop_window": 4, "early_stop_tolerance": 0}])
+def test_no_early_stop_before_the_window_is_full_or_while_the_loss_falls(engine, settings):
+    (result,) = run(engine, [problem(**settings)])
+    assert (result.iterations, result.stop_reason) == (12, "iterations")
+
+
+OVERFLOWS = {
+    # Noise is far from the content: the very first loss is infinite.
+    "at once": ({"content_weight": 3e38}, 0),
+    # The content image has no content loss: the loss is infinite only after a step.
+    "later": ({"content_weight": 3e38, "init": "content"}, 1),
+}
+
+
+@pytest.mark.parametrize(("settings", "iteration"), OVERFLOWS.values(), ids=OVERFLOWS)
+@pytest.mark.parametrize("position", [0, 2])
+def test_a_problem_that_overflows_fails_alone(engine, settings, iteration, position):
+    healthy = mixed_problems()[:3]
+    expected = [bits(result) for result in run(engine, healthy)]
+    results = run(engine, [*healthy[:position], problem(9, **settings), *healthy[position + 1 :]])
+    failed = results[position]
+    assert isinstance(failed.error, NotFiniteError)
+    assert str(failed.error).endswith(f"not finite at iteration {iteration}")
+    assert (failed.image is None, failed.stop_reason, len(failed.history)) == (iteration == 0, None, iteration)
+    for index in {0, 1, 2} - {position}:
+        assert bits(results[index]) == expected[index]
+
+
+@pytest.mark.parametrize(
+    ("iterations", "stride"), [(0, 1), (100, 1), (101, 2), (250, 5), (999, 10), (1500, 20), (1_000_000, 10_000)]
+)
+def test_history_stride_gives_at_most_a_hundred_points(iterations, stride):
+    assert history_stride(iterations) == stride
+
+
+@pytest.mark.parametrize(("iterations", "expected"), [(12, range(13)), (103, [*range(11), *range(12, 103, 2), 103])])
+def test_history_has_the_first_ten_a_stride_and_the_last(engine, iterations, expected):
+    (result,) = run(engine, [problem(height=16, width=17, iterations=iterations)])
+    assert [entry.iteration for entry in result.history] == list(expected)
+
+
+def test_losses_are_those_of_the_delivered_picture(engine, network):
+    weights = {layer.name: layer.get_weights() for layer in network.layers if "conv" in layer.name}
+    problems = [problem(image, 21, 18, **settings) for image, settings in enumerate(MIXED[:3])]
+    for single, result in zip(problems, run(engine, problems), strict=True):
+        config = single.config
+        names = SimpleNamespace(
+            content_layers=dict(config.content_layers), style_layers=dict(config.style_layers),
+            alpha=config.content_weight, beta=config.style_weight, gamma=config.tv_weight,
+            content_loss=config.content_loss, reduction=config.reduction, pooling=config.pooling,
+        )  # fmt: skip
+        expected = reference.objective(result.image, single.content, single.styles, names, weights)
+        found = {term: getattr(result, f"loss_{term}") for term in TERMS}
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_total_is_the_weighted_sum_of_the_terms(engine):
+    problems = mixed_problems()
+    for single, result in zip(problems, run(engine, problems), strict=True):
+        config = single.config
+        delivered = (result.loss_total, result.loss_content, result.loss_style, result.loss_tv)
+        for total, content, style, tv in [delivered, *(entry[1:] for entry in result.history)]:
+            parts = config.content_weight * content + config.style_weight * style + config.tv_weight * tv
+            assert total == pytest.approx(parts, rel=1e-5)
+
+
+def test_pixels_stay_within_their_range(engine):
+    problems = [problem(learning_rate=200), problem(1, learning_rate=1e30)]
+    batch = engine.batch(problems)
+    state, _, _ = engine.advance(engine.start(problems), batch, 6)
+    assert (state.images.numpy().min(), state.images.numpy().max()) == (0, 255)
+    assert [result.image.dtype for result in run(engine, problems)] == [np.uint8, np.uint8]
+
+
+def test_the_loss_falls(engine):
+    (result,) = run(engine, [problem(iterations=60)])
+    assert result.history[-1].total < 0.5 * result.history[0].total
+
+
+XLA = """
+import numpy as np
+from tests.support.small_problems import SHALLOW, problem, run
+from stylecore.planning.buckets import step_kind
+from stylecore.config.style_config import StyleConfig
+from stylecore.run.engine import Engine
+from stylecore.networks.weights.sources import random_network
+
+kind, network = step_kind(StyleConfig(**SHALLOW), "0"), random_network("vgg19", 0)
+problems = [problem(image, iterations=3) for image in range(2)]
+plain, compiled = (run(Engine(kind, network, xla=xla), problems) for xla in (False, True))
+for ours, theirs in zip(compiled, plain, strict=True):
+    np.testing.assert_allclose(ours.history, theirs.history, rtol=1e-4)
+"""
+
+
+def test_xla_computes_the_same(request):
+    """In a process of its own: XLA does not go together with the deterministic operations of other tests."""
+    tests = request.path.parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
+    subprocess.run([sys.executable, "-c", XLA], check=True, env=environment)
+
+
+def test_progress_counts_up_to_the_limits(engine):
+    seen = []
+    run(engine, mixed_problems(), batch_size=5, on_progress=lambda progress: seen.append(progress.iterations.tolist()))
+    assert seen[-1] == [settings.get("iterations", 12) for settings in MIXED]
+    assert all(np.all(np.subtract(after, before) >= 0) for before, after in pairwise(seen))
+
+
+def test_stylize_returns_results_in_order_and_fails_one_by_one():
+    images = [picture(40, 32, 0), picture(64, 48, 1).astype(np.uint8), picture(40, 32, 2), picture(2, 1, 3)]
+    configs = [StyleConfig(**{**SHALLOW, "image_size": 24, "iterations": n}) for n in (3, 1, 2, 4)]
+    styles = [images[1], [(images[0], 0.5), (images[2], 0.5)], np.full((5, 5, 3), 300, np.float32), images[0]]
+    results = stylize(images, styles, configs)
+    assert [result.image is None or result.image.shape for result in results] == [(24, 19, 3), (24, 18, 3), True, True]
+    assert [result.iterations for result in results] == [3, 1, 0, 0]
+    assert str(results[2].error) == "style must lie in 0..255, got 300.0..300.0"
+    assert "1x2 pixels is too small" in str(results[3].error)
+
+
+def test_stylize_at_a_fixed_batch_size_gives_the_same_bits_in_any_company():
+    images = [picture(40, 32, seed) for seed in range(5)]
+    configs = [StyleConfig(**{**SHALLOW, "image_size": 30, "iterations": n}) for n in (6, 2, 9, 4, 6)]
+    together = stylize(images, images[::-1], configs, batch_size=2)
+    for index in (0, 3):
+        alone = stylize(images[index : index + 1], [images[4 - index]], configs[index : index + 1], batch_size=2)
+        assert bits(alone[0]) == bits(together[index])
+
+
+@pytest.mark.parametrize(
+    ("counts", "batch_size", "message"),
+    [
+        ((2, 1, 1), None, "got 2, 1, 1"),
+        ((1, 1, 0), None, "got 1, 1, 0"),
+        ((0, 0, 0), 0, "batch_size must be >= 1, got 0"),
+    ],
+)
+def test_stylize_refuses_uneven_lists_and_empty_batches(counts, batch_size, message):
+    lists = [[value] * count for value, count in zip((picture(40, 32, 0), picture(40, 32, 1), StyleConfig()), counts)]
+    with pytest.raises(ValueError, match=message):
+        stylize(*lists, batch_size=batch_size)

@@ -1,0 +1,93 @@
+"""One problem: the sizes of its images, its initial image, and what is refused."""
+
+import numpy as np
+import pytest
+
+from stylecore.config.style_config import StyleConfig
+from stylecore.images.codec import resize
+from stylecore.run.problem import prepare, white_noise
+
+
+def picture(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"), [({}, (30, 20)), ({"image_size": 15}, (15, 10)), ({"image_size": 99}, (30, 20))]
+)
+def test_content_and_initial_image_have_the_results_size(settings, size):
+    problem = prepare(picture(30, 20), picture(8, 9), StyleConfig(**settings))
+    for image in (problem.content, problem.initial):
+        assert (image.shape, image.dtype) == ((*size, 3), np.float32)
+    np.testing.assert_array_equal(problem.content, resize(picture(30, 20), *size))
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({"style_fit": "stretch"}, (30, 20)),
+        ({"style_fit": "stretch", "style_scale": 0.5}, (30, 20)),
+        ({"style_fit": "keep"}, (15, 30)),
+        ({"style_fit": "keep", "style_scale": 2.0}, (30, 60)),
+        ({"style_fit": "keep", "style_scale": 0.01}, (1, 1)),
+        ({"style_fit": "keep", "image_size": 15}, (8, 15)),
+    ],
+)
+def test_how_styles_fit(settings, size):
+    style = picture(40, 80, 1)
+    ((fitted, weight),) = prepare(picture(30, 20), style, StyleConfig(**settings)).styles
+    assert weight == 1
+    np.testing.assert_array_equal(fitted, resize(style, *size))
+
+
+def test_a_kept_style_is_measured_by_the_longest_side():
+    ((fitted, _),) = prepare(picture(20, 30), picture(40, 80, 1), StyleConfig(style_fit="keep")).styles
+    assert fitted.shape == (15, 30, 3)
+
+
+def test_every_style_keeps_its_weight_as_given():
+    styles = [(picture(8, 9, 1), 3), (picture(12, 7, 2), 0.25)]
+    problem = prepare(picture(30, 20), styles, StyleConfig(style_fit="keep"))
+    assert [(image.shape, weight) for image, weight in problem.styles] == [((27, 30, 3), 3.0), ((30, 18, 3), 0.25)]
+
+
+@pytest.mark.parametrize("seed", [0, 30, 2**63 - 1])
+def test_white_noise_is_numpys(seed):
+    expected = np.random.Generator(np.random.PCG64(seed)).uniform(0, 255, (7, 5, 3)).astype(np.float32)
+    np.testing.assert_array_equal(white_noise(seed, 7, 5), expected)
+    problem = prepare(picture(14, 10), picture(8, 9), StyleConfig(seed=seed, image_size=7))
+    np.testing.assert_array_equal(problem.initial, expected)
+
+
+def test_where_the_optimisation_starts():
+    content, first, second = picture(30, 20), picture(40, 80, 1), picture(9, 9, 2)
+    styles = [(first, 0.0), (second, 1.0)]
+    starts = {
+        init: prepare(content, styles, StyleConfig(init=init, style_fit="keep")).initial
+        for init in ("content", "style")
+    }
+    np.testing.assert_array_equal(starts["content"], content)
+    np.testing.assert_array_equal(starts["style"], resize(first, 30, 20))
+
+
+GOOD = picture(4, 4)
+NAN = np.full((4, 4, 3), np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("content", "style", "message"),
+    [
+        (GOOD[..., 0], GOOD, r"content must be an array \[height, width, 3\], got \(4, 4\)"),
+        (GOOD, np.zeros((4, 4, 4), np.uint8), r"style must be an array \[height, width, 3\], got \(4, 4, 4\)"),
+        (GOOD[:0], GOOD, r"content must be an array \[height, width, 3\], got \(0, 4, 3\)"),
+        ("photo.jpg", GOOD, "content must be an array"),
+        (GOOD.astype(np.float64), GOOD, "content must be uint8 or float32, got float64"),
+        (GOOD, np.full((4, 4, 3), 256, np.float32), r"style must lie in 0\.\.255, got 256\.0\.\.256\.0"),
+        (GOOD, NAN, r"style must lie in 0\.\.255, got nan"),
+        (GOOD, [], "style must be an image or a list"),
+        (GOOD, [(GOOD, 1.0), (NAN, 1.0)], "style must lie"),
+    ],
+)
+def test_what_is_no_image_is_refused(content, style, message):
+    with pytest.raises(ValueError, match=message):
+        prepare(content, style, StyleConfig())

@@ -1,0 +1,216 @@
+"""What a batch goes through on the way: stages, restarts from snapshots, deadlines, memory that is not enough."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from stylecore.config.style_config import StyleConfig
+from stylecore.images.codec import resize
+from stylecore.networks.weights.sources import random_network
+from stylecore.planning.buckets import step_kind
+from stylecore.run.engine import Engine
+from stylecore.run.loop import Optimization, optimize
+from stylecore.run.problem import prepare
+from stylecore.run.result import DeadlineError, OutOfMemoryError, Progress
+from stylecore.run.snapshot import SnapshotError, read_snapshot
+from tests.support.small_problems import SHALLOW, bits, picture, problem, relative, run
+
+ADAM = {}
+LBFGS = {"optimizer": "lbfgs", "history_size": 4}
+COARSE = {"pyramid": ((0.5, 0.25), (0.75, 0.25), (1.0, 0.5))}
+
+
+@pytest.fixture(scope="module")
+def engines():
+    network = random_network("vgg19", 0)
+    return {name: Engine(step_kind(StyleConfig(**SHALLOW, optimizer=name), "0"), network) for name in ("adam", "lbfgs")}
+
+
+@pytest.fixture(autouse=True)
+def short_calls(monkeypatch):
+    """Small problems would be done within one or two calls into TensorFlow."""
+    monkeypatch.setattr("stylecore.run.loop._MAX_EVALUATIONS_PER_CALL", 4)
+
+
+def snapshots_when(optimization, stop):
+    """Advances until `stop(progress)`; returns the snapshots of the runs that are not done by then."""
+    done = set()
+    for event in optimization.events():
+        if isinstance(event, Progress):
+            if stop(event):
+                return {index: optimization.snapshot(index) for index in set(range(len(event.iterations))) - done}
+        else:
+            done.add(event[0])
+    raise AssertionError("over before it was to stop")
+
+
+@pytest.mark.parametrize("optimizer", [ADAM, LBFGS], ids=["adam", "lbfgs"])
+@pytest.mark.parametrize("pyramid", [{}, COARSE], ids=["one size", "coarse to fine"])
+@pytest.mark.parametrize("after", [0, 5, 9, 25])
+def test_a_run_goes_on_from_its_snapshot_to_the_same_bits_in_any_batch(engines, optimizer, pyramid, after):
+    settings = {**optimizer, **pyramid, "iterations": 40, "early_stop_window": 30, "early_stop_tolerance": 0.0}
+    engine = engines[settings.get("optimizer", "adam")]
+    problems = [problem(seed, **settings, seed=seed) for seed in range(3)]
+    undisturbed = [bits(result) for result in run(engine, problems, batch_size=3)]
+    left = snapshots_when(
+        Optimization(engine, problems, batch_size=3), lambda progress: progress.iterations.max() >= after
+    )
+    for snapshot in left.values():
+        assert after <= int(snapshot.state.iteration) + snapshot.steps_before <= after + 5
+    stored = {index: read_snapshot(snapshot.to_bytes(), problems[index]) for index, snapshot in left.items()}
+    # Taken up again in other company, at another place, one of them from the beginning.
+    order = [2, 0]
+    resumed = Optimization(
+        engine,
+        [problems[index] for index in order],
+        batch_size=3,
+        snapshots={place: stored[index] for place, index in enumerate(order) if index != 2},
+    )
+    results = dict(event for event in resumed.events() if not isinstance(event, Progress))
+    assert [bits(results[place]) for place in range(2)] == [undisturbed[index] for index in order]
+
+
+def test_pairs_survive_a_batch_with_a_longer_history(engines):
+    engine = engines["lbfgs"]
+    problems = [problem(0, **LBFGS, iterations=14), problem(1, optimizer="lbfgs", history_size=9, iterations=14)]
+    (alone,) = run(engine, problems[:1], batch_size=2)
+    left = snapshots_when(Optimization(engine, problems), lambda progress: progress.iterations.min() >= 8)
+    assert [len(left[index].state.optimizer.steps) for index in (0, 1)] == [4, left[1].state.optimizer.kept]
+    (resumed,) = [
+        event
+        for event in Optimization(engine, problems[:1], batch_size=2, snapshots={0: left[0]}).events()
+        if not isinstance(event, Progress)
+    ]
+    # A ring of another length adds the same numbers in another order.
+    assert relative(resumed[1].image.astype(float), alone.image.astype(float)) < 0.02
+
+
+def test_stages_share_the_iterations_and_end_at_the_full_size(engines):
+    coarse = problem(height=40, width=32, iterations=41, **COARSE)
+    assert [stage.content.shape[:2] for stage in coarse.stages] == [(20, 16), (30, 24), (40, 32)]
+    assert [stage.iterations for stage in coarse.stages] == [10, 10, 21]
+    assert coarse.stages[0].initial.shape == (20, 16, 3) and coarse.initial is None
+    seen = []
+    (result,) = run(engines["adam"], [coarse], on_progress=lambda progress: seen.append(int(progress.iterations[0])))
+    assert (result.image.shape, result.iterations, result.stop_reason) == ((40, 32, 3), 41, "iterations")
+    assert [entry.iteration for entry in result.history] == list(range(42))
+    assert seen == sorted(seen) and seen[-1] == 41
+    assert engines["adam"].traces == 1
+
+
+def test_a_pyramid_of_one_full_stage_is_none():
+    plain, single = StyleConfig(**SHALLOW), StyleConfig(**SHALLOW, pyramid=[{"scale": 1, "share": 1}])
+    assert single == plain
+
+
+def test_a_stage_that_converged_leaves_its_other_iterations_out(engines):
+    settings = {**COARSE, "iterations": 40, "early_stop_window": 2, "early_stop_tolerance": 1.0}
+    (result,) = run(engines["adam"], [problem(**settings)])
+    assert (result.iterations, result.stop_reason) == (6, "converged")
+
+
+def test_coarse_to_fine_begins_with_what_the_stage_before_made(engines):
+    """With no iterations but at the first stage, the result is that stage's picture, enlarged."""
+    config = StyleConfig(**{**SHALLOW, "iterations": 12, "pyramid": ((0.5, 0.999), (1.0, 0.001))})
+    content, style = picture(40, 32, 0), picture(32, 40, 100)
+    (result,) = run(engines["adam"], [prepare(content, style, config)])
+    small = prepare(content, style, dataclasses.replace(config, pyramid=(), image_size=20))
+    (coarse,) = run(engines["adam"], [small])
+    enlarged = resize(coarse.image.astype(np.float32), 40, 32)
+    assert np.abs(result.image - enlarged).max() <= 2
+
+
+def test_a_deadline_fails_the_run_with_its_last_picture_and_a_snapshot(engines):
+    problems = [problem(seed, iterations=100_000) for seed in range(2)]
+    optimization = Optimization(engines["adam"], problems, timeout_secs=0.5)
+    results = dict(event for event in optimization.events() if not isinstance(event, Progress))
+    for index, result in results.items():
+        assert isinstance(result.error, DeadlineError)
+        assert str(result.error) == f"not done after 0.5 seconds, at iteration {result.iterations} of 100000"
+        assert result.image.shape == (40, 32, 3)
+        state = optimization.snapshot(index).state
+        np.testing.assert_array_equal(np.rint(state.delivered), result.image)
+        assert state.iteration == result.iterations + 1
+
+
+class SmallMemory:
+    """An engine on a device with memory for so many images, and none for those with a certain seed."""
+
+    def __init__(self, engine, images, culprit=None):
+        self._engine, self._images, self._culprit = engine, images, culprit
+        self.sizes = []
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def batch(self, problems):
+        self.sizes.append(len(problems))
+        if any(single.config.seed == self._culprit for single in problems):
+            raise tf.errors.ResourceExhaustedError(None, None, "no memory for the targets")
+        return self._engine.batch(problems)
+
+    def advance(self, state, batch, evaluations):
+        if len(state.status) > self._images and int(state.iteration[0]) >= 3:
+            raise tf.errors.ResourceExhaustedError(None, None, "no memory for the step")
+        return self._engine.advance(state, batch, evaluations)
+
+
+def fresh_engine():
+    return Engine(step_kind(StyleConfig(**SHALLOW), "0"), random_network("vgg19", 0))
+
+
+def test_a_batch_without_memory_goes_on_in_halves_and_the_size_is_remembered():
+    engine = fresh_engine()
+    problems = [problem(seed, seed=seed) for seed in range(5)]
+    small = SmallMemory(engine, 2)
+    results = run(small, problems)
+    assert small.sizes[0] == 5 and small.sizes[1:] == [2, 2, 1]
+    assert [result.error for result in results] == [None] * 5
+    for result, single in zip(results, problems, strict=True):
+        (alone,) = run(engine, [single])
+        np.testing.assert_allclose(result.history[:11], alone.history[:11], rtol=1e-4)
+    small.sizes.clear()
+    run(small, problems[:3])
+    assert small.sizes == [2, 1]
+
+
+def test_only_the_picture_that_never_fits_fails():
+    engine = fresh_engine()
+    results = run(SmallMemory(engine, 4, culprit=2), [problem(seed, seed=seed) for seed in range(4)])
+    assert [type(result.error) for result in results] == [type(None), type(None), OutOfMemoryError, type(None)]
+    assert "32x40 pixels" in str(results[2].error)
+
+
+DAMAGES = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "garbage": lambda data: b"\0" * len(data),
+    "flipped": lambda data: data[:400] + bytes(255 - byte for byte in data[400:440]) + data[440:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("optimizer", [ADAM, LBFGS], ids=["adam", "lbfgs"])
+def test_a_damaged_snapshot_is_refused(engines, damage, optimizer):
+    single = problem(**optimizer)
+    engine = engines[single.config.optimizer]
+    snapshot = snapshots_when(Optimization(engine, [single]), lambda progress: True)[0]
+    with pytest.raises(SnapshotError):
+        read_snapshot(damage(snapshot.to_bytes()), single)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [problem(height=44), problem(**LBFGS)],
+    ids=["size", "optimiser"],
+)
+def test_a_snapshot_of_another_problem_is_refused(engines, other):
+    snapshot = snapshots_when(Optimization(engines["adam"], [problem()]), lambda progress: True)[0]
+    with pytest.raises(SnapshotError):
+        read_snapshot(snapshot.to_bytes(), other)
+
+
+def test_optimize_yields_results_alone(engines):
+    assert [index for index, _ in optimize(engines["adam"], [problem(iterations=1)])] == [0]

@@ -1,0 +1,121 @@
+"""Metrics rows and output directories for the tests of the gallery."""
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from transforms.gallery.files import gallery_files
+
+CONFIG = {
+    "preset": "basic",
+    "backbone": "vgg19",
+    "weights": "imagenet",
+    "content_layers": [("block5_conv2", 1.0)],
+    "style_layers": [("block1_conv1", 0.5), ("block2_conv1", 0.5)],
+    "content_weight": 1e5,
+    "style_weight": 1e3,
+    "tv_weight": 10.0,
+    "learning_rate": 15.0,
+    "iterations": 300,
+    "seed": 30,
+    "image_size": None,
+    "pyramid": [],
+}
+
+
+def metrics_row(number: int, content: str = "photos/town.jpg", style: str = "starry.jpg", **changes: Any) -> dict:
+    """A finished run; `config` changes fields of the configuration, anything else replaces columns."""
+    config = {**CONFIG, **changes.pop("config", {})}
+    run_id = hashlib.sha256(json.dumps([number, content, style, config]).encode()).hexdigest()[:16]
+    terms = {
+        "content": 100.0 + number,
+        "style": 10.0 + (number * 7) % 36,
+        "tv": 1.0 + (number * 5) % 36,
+    }
+    total = sum(terms.values()) * 1e6
+    row = {
+        "manifest_row": number,
+        "run_id": run_id,
+        "status": "done",
+        "content": content,
+        "style": [{"uri": style, "weight": 1.0}],
+        "config": config,
+        "image": f"images/{run_id}.png",
+        "height": 30,
+        "width": 40,
+        "iterations": config["iterations"],
+        "stop_reason": "iterations",
+        "loss_total": total,
+        **{f"loss_{term}": value for term, value in terms.items()},
+        "history": [_point(iteration, terms, total) for iteration in range(0, 301, 30)],
+        "seconds": 1.5,
+        "device": "CPU",
+        "weights_sha256": "ab" * 32,
+        "stylebeam_version": "0.1.0",
+        "tensorflow_version": "2.21.0",
+        "error_type": None,
+        "error_message": None,
+        "extra": None,
+        "content_thumb": _thumb(content),
+        "style_thumbs": [_thumb(style)],
+    }
+    return row | changes
+
+
+def failed_row(number: int, error_type: str, message: str) -> dict:
+    """A row that never got as far as a run."""
+    nothing = dict.fromkeys(metrics_row(number))
+    failure = {"manifest_row": number, "status": "failed", "content": "gone.jpg", "error_type": error_type}
+    return {**nothing, **failure, "style": [{"uri": "starry.jpg", "weight": 1.0}], "error_message": message}
+
+
+def grid_rows() -> list[dict]:
+    """2 contents x 3 styles x 3 content weights x 2 seeds, and three failures."""
+    contents, styles = ("photos/town.jpg", "photos/river.jpg"), ("starry.jpg", "scream.jpg", "waves.jpg")
+    grid = itertools.product(contents, styles, (1e3, 1e4, 1e5), (1, 2))
+    rows = [
+        metrics_row(number, content, style, config={"content_weight": weight, "seed": seed})
+        for number, (content, style, weight, seed) in enumerate(grid)
+    ]
+    failures = [failed_row(36, "ImageError", "gone.jpg does not exist"), failed_row(37, "ImageError", "not a picture")]
+    return [*rows, *failures, failed_row(38, "Diverged", "the total loss is not finite")]
+
+
+def write_output(directory: Path, rows: Iterable[dict], title: str = "Two places, three painters") -> Path:
+    """Writes an output directory with tiny pictures and its gallery; returns the path of its page."""
+    rows = list(rows)
+    for folder in ("images", "thumbs", "sources"):
+        (directory / folder).mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        if row["status"] == "done":
+            _write_pictures(directory, row)
+    for name, content in gallery_files(rows, title):
+        path = directory / "gallery" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return directory / "gallery" / "index.html"
+
+
+def _write_pictures(directory: Path, row: dict) -> None:
+    color = tuple(bytes.fromhex(row["run_id"])[:3])
+    picture = Image.new("RGB", (row["width"], row["height"]), color)
+    picture.save(directory / "images" / f"{row['run_id']}.png")
+    picture.save(directory / "thumbs" / f"{row['run_id']}.webp")
+    for thumb in (row["content_thumb"], *row["style_thumbs"]):
+        if thumb:
+            picture.save(directory / thumb)
+
+
+def _thumb(uri: str) -> str:
+    return f"sources/{hashlib.sha256(uri.encode()).hexdigest()[:16]}.webp"
+
+
+def _point(iteration: int, terms: dict[str, float], total: float) -> dict:
+    fall = 1 + 10 * math.exp(-iteration / 50)
+    return {"iteration": iteration, "total": total * fall, **{term: value * fall for term, value in terms.items()}}

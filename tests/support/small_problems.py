@@ -1,0 +1,40 @@
+"""Small problems on a shallow network, and what the tests of the loop ask of their results."""
+
+import dataclasses
+
+import numpy as np
+
+from stylecore.config.style_config import StyleConfig
+from stylecore.run.loop import optimize
+from stylecore.run.problem import prepare
+
+SHALLOW = {
+    "weights": "random:0", "content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1"], "iterations": 12,
+}  # fmt: skip
+
+
+def picture(height, width, seed):
+    """A smooth gradient with some noise on it."""
+    across = np.linspace(0, 200, height)[:, None, None] * np.ones((1, width, 3))
+    return (across + np.random.default_rng(seed).uniform(0, 55, (height, width, 3))).astype(np.float32)
+
+
+def problem(image=0, height=40, width=32, **settings):
+    config = StyleConfig(**{**SHALLOW, **settings})
+    return prepare(picture(height, width, image), picture(width, height, 100 + image), config)
+
+
+def run(engine, problems, **options):
+    """Results in the order of the problems, checked to come each exactly once."""
+    pairs = list(optimize(engine, problems, **options))
+    assert sorted(index for index, _ in pairs) == list(range(len(problems)))
+    return [result for _, result in sorted(pairs, key=lambda pair: pair[0])]
+
+
+def bits(result):
+    """All of a result that must not depend on anything but problem and batch size."""
+    return dataclasses.replace(result, image=None, seconds=0.0), result.image.tobytes()
+
+
+def relative(found, wanted):
+    return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))

@@ -1,0 +1,363 @@
+"""The dataset opens with one line, off-line, and holds what the job made: pictures, types, splits, and no more."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import metrics_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from ruamel.yaml import YAML
+
+from pipeline.run import run
+from transforms.dataset import shards as dataset_module
+from transforms.dataset.card import CardFacts, dataset_card
+from transforms.dataset.schema import Label, LabelKinds, Layout, split_name
+from transforms.dataset.shards import plan_dataset, write_dataset
+from transforms.output.paths import Output
+from transforms.output.rows import MetricsRows
+from transforms.rebuild import rebuild
+
+PICTURE_ROW_BYTES = 1024 + 3 * 36 * 48
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\"quotes\" 'and' `ticks` | pipes | $dollars ${rows}",
+    "\u202eright to left\u200f",
+    "---\nlicense: mit\n---\n# heading",
+    "x" * 10_000,
+    "a: b #c\t\x00\x85\u2028",
+]
+
+
+def load(path, tmp_path, **options):
+    assert datasets.config.HF_HUB_OFFLINE
+    return datasets.load_dataset(str(path), cache_dir=str(tmp_path / "cache"), **options)
+
+
+def build(output, shard_bytes=dataset_module.SHARD_BYTES, mode=None):
+    write_dataset(MetricsRows(Output(str(output))), Output(str(output)), mode, shard_bytes)
+    return sorted(path.name for path in (output / "dataset").glob("*.parquet"))
+
+
+def relabel(output, extras):
+    """Gives the finished runs these further columns, in order of their rows; from now on only markers know them."""
+    markers = sorted((output / "runs").glob("*.json"), key=lambda path: json.loads(path.read_text())["manifest_row"])
+    for path, extra in zip(markers, extras, strict=True):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "extra": json.dumps(extra)}))
+    for path in (output / "metrics").iterdir():
+        path.unlink()
+
+
+def head_of(card):
+    return YAML(typ="safe").load(card.split("---\n")[1])
+
+
+def stamps(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("builder", ["directory", "parquet"])
+def test_load_dataset_gives_the_pictures_and_the_splits(builder, small_output, tmp_path):
+    folder = small_output / "dataset"
+    loaded = load(folder, tmp_path) if builder == "directory" else load("parquet", tmp_path, data_dir=str(folder))
+    done = [row for row in metrics_of(small_output) if row["status"] == "done"]
+    assert list(loaded) == ["train", "test"]
+    for split in loaded:
+        expected = [row for row in done if json.loads(row["extra"])["split"] == split]
+        assert loaded[split]["run_id"][:] == [row["run_id"] for row in expected]
+        for item, row in zip(loaded[split], expected, strict=True):
+            assert isinstance(item["image"], Image.Image)
+            assert np.array_equal(item["image"], Image.open(small_output / row["image"]))
+            assert item["loss_style"] == row["loss_style"]
+
+
+def test_columns_are_typed(small_output, tmp_path):
+    loaded = load(small_output / "dataset", tmp_path)["train"]
+    features = loaded.features
+    assert features["image"] == datasets.Image()
+    assert features["label"] == datasets.Value("int64")
+    assert features["split"] == datasets.Value("string")
+    assert features["loss_total"] == datasets.Value("float32")
+    assert features["style"] == datasets.List({"uri": datasets.Value("string"), "weight": datasets.Value("float64")})
+    assert features["config"]["seed"] == datasets.Value("int64")
+    config = loaded[0]["config"]
+    assert config["content_weight"] == 1e5
+    assert {"layer": "block2_conv1", "weight": 0.5} in config["style_layers"]
+
+
+def test_the_features_are_those_that_the_library_would_write(small_output):
+    schema = pq.read_schema(small_output / "dataset" / "train-00000-of-00001.parquet")
+    features = datasets.Features.from_arrow_schema(schema)
+    assert features.arrow_schema.remove_metadata() == schema.remove_metadata()
+    assert json.loads(schema.metadata[b"huggingface"]) == json.loads(features.arrow_schema.metadata[b"huggingface"])
+
+
+def test_shards_are_cut_by_bytes(small_output, tmp_path):
+    names = build(small_output, shard_bytes=2 * PICTURE_ROW_BYTES)
+    assert names == [
+        "test-00000-of-00001.parquet",
+        "train-00000-of-00002.parquet",
+        "train-00001-of-00002.parquet",
+    ]
+    sizes = [pq.read_metadata(small_output / "dataset" / name).num_rows for name in names]
+    assert sizes == [2, 2, 1]
+    loaded = load(small_output / "dataset", tmp_path)
+    assert loaded["train"]["label"][:] == [0, 2, 0]
+
+
+def test_a_picture_above_the_limit_has_its_own_shard(small_output):
+    assert len(build(small_output, shard_bytes=1)) == 5
+
+
+def test_stale_shards_go_and_other_files_stay(small_output):
+    (small_output / "dataset" / "mine.parquet").write_bytes(b"mine")
+    build(small_output, shard_bytes=1)
+    assert build(small_output) == ["mine.parquet", "test-00000-of-00001.parquet", "train-00000-of-00001.parquet"]
+
+
+def test_built_again_the_bytes_are_the_same(small_output):
+    folder = small_output / "dataset"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for path in folder.glob("*.parquet"):
+        path.unlink()
+    build(small_output)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_files_with_the_same_rows_are_not_written(small_output):
+    before = stamps(small_output / "dataset")
+    build(small_output)
+    assert stamps(small_output / "dataset") == before
+
+
+def test_a_damaged_file_is_written_again(small_output):
+    shard = small_output / "dataset" / "train-00000-of-00001.parquet"
+    good = shard.read_bytes()
+    shard.write_bytes(good[:100])
+    build(small_output)
+    assert shard.read_bytes() == good
+
+
+def test_a_missing_picture_is_left_out_until_it_is_back(small_output, caplog):
+    shard = small_output / "dataset" / "test-00000-of-00001.parquet"
+    good = shard.read_bytes()
+    run_id = pq.read_table(shard)["run_id"][0].as_py()
+    picture = small_output / "images" / f"{run_id}.png"
+    data = picture.read_bytes()
+    shard.unlink()
+    picture.unlink()
+    build(small_output)
+    assert run_id not in pq.read_table(shard)["run_id"].to_pylist()
+    assert f"images/{run_id}.png is missing" in caplog.text
+    picture.write_bytes(data)
+    build(small_output)
+    assert shard.read_bytes() == good
+
+
+def test_row_groups_are_cut_by_bytes(small_output, monkeypatch):
+    (small_output / "dataset" / "train-00000-of-00001.parquet").unlink()
+    monkeypatch.setattr(dataset_module, "_GROUP_BYTES", 1)
+    build(small_output)
+    assert pq.read_metadata(small_output / "dataset" / "train-00000-of-00001.parquet").num_row_groups == 3
+
+
+def test_metadata_mode_has_the_path_of_the_picture(small_output, tmp_path):
+    build(small_output, mode="metadata")
+    loaded = load(small_output / "dataset", tmp_path)["test"]
+    assert "image" not in loaded.column_names
+    for row in loaded:
+        assert json.loads(Image.open(small_output / row["image_path"]).text["stylebeam"])["run_id"] == row["run_id"]
+
+
+def test_the_default_leaves_many_pictures_where_they_are(small_output, monkeypatch):
+    source = MetricsRows(Output(str(small_output)))
+    monkeypatch.setattr(dataset_module, "FULL_UP_TO_BYTES", 5 * PICTURE_ROW_BYTES)
+    assert plan_dataset(source, "", None, 1000).facts.layout.mode == "full"
+    monkeypatch.setattr(dataset_module, "FULL_UP_TO_BYTES", 5 * PICTURE_ROW_BYTES - 1)
+    assert plan_dataset(source, "", None, 1000).facts.layout.mode == "metadata"
+
+
+def test_the_job_writes_what_the_option_says(finished_job, small_output):
+    job = ["--manifest", str(finished_job / "manifest.parquet"), "--output", str(small_output)]
+    before = stamps(small_output / "dataset")
+    run([*job, "--dataset=none"])
+    assert stamps(small_output / "dataset") == before
+    run([*job, "--dataset=metadata", "--direct_runner_bundle_repeat=1"])
+    schema = pq.read_schema(small_output / "dataset" / "train-00000-of-00001.parquet")
+    assert "image" not in schema.names
+    before = stamps(small_output / "dataset")
+    rebuild(Output(str(small_output)))  # Does as the job was told.
+    assert stamps(small_output / "dataset") == before
+
+
+def test_no_finished_row_gives_a_file_with_the_columns(tmp_path):
+    class NoRows:
+        def rows(self, columns=None, within=None):
+            return iter(())
+
+    write_dataset(NoRows(), Output(str(tmp_path)), None)
+    table = pq.read_table(tmp_path / "dataset" / "train-00000-of-00001.parquet")
+    assert table.num_rows == 0
+    assert {"image", "run_id", "config"} <= set(table.column_names)
+
+
+def test_hostile_labels_names_and_titles_are_data(small_output, tmp_path):
+    names = [f"{text[:40]} {index}" for index, text in enumerate(HOSTILE)]
+    extras = [{"split": text, "run_id": text, "": index, **dict.fromkeys(names, text)} for index, text in
+              enumerate(HOSTILE[:4])]  # fmt: skip
+    relabel(small_output, extras)
+    job = json.loads((small_output / "job.json").read_text())
+    (small_output / "job.json").write_text(json.dumps({**job, "manifest": HOSTILE[0] + HOSTILE[2] + HOSTILE[3]}))
+    rebuild(Output(str(small_output)))
+    loaded = load(small_output / "dataset", tmp_path)
+    assert set(loaded) == {"script_alert_1_script", "quotes_and_ticks_pipes_dollars_rows", "right_to_left",
+                           "license_mit_heading"}  # fmt: skip
+    rows = {row["extra_run_id"]: row for split in loaded.values() for row in split}
+    assert set(rows) == set(HOSTILE[:4])
+    for index, text in enumerate(HOSTILE[:4]):
+        assert rows[text]["extra"] == index
+        columns = [name.replace("\x00", "_").replace("\t", "_").replace("\n", "_") for name in names]
+        assert all(rows[text][column] == text for column in columns)
+    card = (small_output / "dataset" / "README.md").read_text()
+    assert head_of(card)["license"] == "unknown"
+    assert "<script" not in card.split("---\n", 2)[2]
+    assert not set("\u202e\u200f\x00\x85\u2028") & set(card.split("---\n", 2)[2])
+
+
+def test_labels_of_ten_thousand_characters(small_output, tmp_path):
+    long = "x" * 10_000
+    relabel(small_output, [{"split": long, long: long}] * 4)
+    rebuild(Output(str(small_output)))
+    loaded = load(small_output / "dataset", tmp_path)
+    assert list(loaded) == ["x" * 60]
+    assert loaded["x" * 60][long][:] == [long] * 4
+    assert len((small_output / "dataset" / "README.md").read_text()) < 5000
+
+
+LABELS = {
+    "bool": [True, False, None],
+    "int": [1, -(2**63), None],
+    "float": [1.5, 2, None],
+    "string": ["a", "", None],
+    "mixed": ["a", 1, True],
+    "list": [[1], [2, "b"], None],
+    "huge": [2**70, 1, 2],
+    "absent": [None, None, None],
+}
+
+
+def test_labels_have_the_type_of_their_values():
+    kinds = LabelKinds()
+    for index in range(3):
+        kinds.add({name: values[index] for name, values in LABELS.items()})
+    found = {label.key: label.kind for label in kinds.labels()}
+    assert found == {
+        **{name: name for name in ("bool", "int", "float", "string")},
+        **dict.fromkeys(("mixed", "list", "huge"), "json"),
+        "absent": "string",
+    }
+
+
+def test_values_of_labels_survive(small_output, tmp_path):
+    extras = [{name: values[index] for name, values in LABELS.items()} for index in range(3)]
+    relabel(small_output, [*extras, {}])
+    rebuild(Output(str(small_output)))
+    rows = list(load(small_output / "dataset", tmp_path)["train"])
+    for name in ("bool", "int", "float", "string", "absent"):
+        assert [row[name] for row in rows] == [*LABELS[name], None]
+    for name in ("mixed", "list", "huge"):
+        assert [json.loads(row[name] or "null") for row in rows] == [*LABELS[name], None]
+
+
+def test_more_splits_than_anyone_means_are_none(small_output, monkeypatch):
+    relabel(small_output, [{"split": f"row {index}"} for index in range(4)])
+    monkeypatch.setattr(dataset_module, "MAX_SPLITS", 2)
+    rebuild(Output(str(small_output)))
+    rows = {path.name.partition("-")[0]: pq.read_table(path)["split"].to_pylist()
+            for path in (small_output / "dataset").glob("*.parquet")}  # fmt: skip
+    assert rows == {"row_0": ["row 0"], "row_1": ["row 1"], "train": ["row 2", "row 3"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [("Test", "test"), (None, "train"), ("", "train"), ("../up", "up"), (3, "3"), ("all", "all_"), ({"a": 1}, "train")],
+)
+def test_split_names(value, name):
+    assert split_name({"split": value}) == name
+
+
+def test_what_a_curator_writes_into_the_card_stays(small_output):
+    path = small_output / "dataset" / "README.md"
+    card = path.read_text()
+    edited = card.replace("license: unknown  # fill in, such as cc-by-4.0", "license: cc-by-4.0\nlanguage: [en]")
+    path.write_text(edited.replace("\n---\n", "\n---\nFrom me.\n", 1) + "\nThanks to all.\n")
+    build(small_output, shard_bytes=1)
+    rebuilt = path.read_text()
+    head = head_of(rebuilt)
+    assert (head["license"], head["language"]) == ("cc-by-4.0", ["en"])
+    assert head["configs"][0]["data_files"][0] == {"split": "train", "path": "train-*-of-00003.parquet"}
+    assert "\nFrom me.\n" in rebuilt
+    assert rebuilt.endswith("\nThanks to all.\n")
+    assert rebuilt.count("## Columns") == 1
+
+
+def test_a_card_whose_head_is_damaged_is_left_alone(small_output, caplog):
+    path = small_output / "dataset" / "README.md"
+    path.write_text("---\nlicense: [\n---\nMine.\n")
+    build(small_output, shard_bytes=1)
+    assert path.read_text() == "---\nlicense: [\n---\nMine.\n"
+    assert "README.md" in caplog.text
+
+
+def test_a_card_without_a_head_gets_one():
+    card = dataset_card(facts("title"), "Only text.\n")
+    assert head_of(card)["configs"]
+    assert card.endswith("Only text.\n")
+
+
+def facts(title, label="label", rows=5):
+    layout = Layout("full", (Label(label, label, "string"),), ("train",))
+    return CardFacts(title, layout, {"train": rows}, {"train": 1}, ("StyleBeam 1",))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(), st.text())
+def test_any_text_leaves_the_card_whole(title, label):
+    card = dataset_card(facts(title, label))
+    head = YAML(typ="safe").load(io.StringIO(card.split("\n---\n")[0].removeprefix("---\n")))
+    assert head["configs"][0]["data_files"] == [{"split": "train", "path": "train-*-of-00001.parquet"}]
+    assert head["license"] == "unknown"
+    assert dataset_card(facts(title, label), card) == card
+    assert card.count("<!--") == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "category"),
+    [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (10**6, "1M<n<10M"), (10**7, "n>10M")],
+)
+def test_size_categories(rows, category):
+    assert head_of(dataset_card(facts("title", rows=rows)))["size_categories"] == [category]
+
+
+def test_duplicates_keep_their_own_labels(small_output):
+    table = pq.read_table(small_output / "dataset" / "train-00000-of-00001.parquet")
+    assert table["run_id"][0] == table["run_id"][2]
+    assert table.num_rows == 3
+
+
+def test_the_schema_holds_no_map():
+    """`datasets` refuses files with maps in them."""
+    assert not any(pa.types.is_map(field.type) for field in Layout("full", (), ()).schema().field("config").type)
+
+
+def test_no_part_is_left_behind(small_output):
+    assert not [path for path in Path(small_output / "dataset").iterdir() if path.name.startswith(".")]

@@ -1,0 +1,473 @@
+"""StylizeRuns: saved and taken up again, out of time, diverging, without memory, disk or images: one run, one fate."""
+
+import contextlib
+import errno
+import io
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import TINY, write_manifest
+from PIL import Image
+
+from pipeline.run import run
+from stylecore import StyleConfig
+from stylecore.images.codec import decode_image, target_size
+from stylecore.planning.costs import evaluation_cost
+from stylecore.run.engine import Engine
+from transforms import input_images as image_files
+from transforms.batch import RunBatch
+from transforms.input_images import sha256_hex
+from transforms.output import storage
+from transforms.output.paths import Output
+from transforms.output.published_weights import publish_weights
+from transforms.records import ManifestRow, Reason, Run, WeightedUri, identify_run
+from transforms.stylize import progress, stopping
+from transforms.stylize.stylize_runs import StylizeOptions, StylizeRuns
+
+SAME_BYTES = {"deterministic": True}
+OFTEN = {"checkpoint_secs": 1e-9}
+AT_ONCE = {"run_timeout_secs": 1e-9}
+# Where the content image starts, its loss is finite; after one step it is not.
+DIVERGING = {"content_weight": 3e38, "init": "content"}
+
+
+@pytest.fixture(autouse=True)
+def short_calls(monkeypatch):
+    """Small pictures would be done within one or two calls into TensorFlow."""
+    monkeypatch.setattr("stylecore.run.loop._MAX_EVALUATIONS_PER_CALL", 4)
+
+
+@pytest.fixture
+def output(inputs):
+    """An output directory as it is when the work begins."""
+    return begun(inputs / "out")
+
+
+@pytest.fixture
+def runs(inputs, output):
+    """Makes a run of content.png and style_a.png, or of others, from settings."""
+
+    def make(content="content.png", style="style_a.png", **settings):
+        config = StyleConfig(**{**TINY, **settings})
+        (fingerprint,) = publish_weights(output, [("vgg19", "random:1")], None).values()
+        data, painting = (inputs / content).read_bytes(), sha256_hex((inputs / style).read_bytes())
+        size = target_size(*decode_image(data).shape[:2], config.image_size)
+        styles = (WeightedUri(style, str(inputs / style), 1.0),)
+        row = ManifestRow(0, "m.parquet, row 0", "row-0", content, str(inputs / content), styles, config, None)
+        run_id = identify_run(sha256_hex(data), [(painting, 1.0)], config, fingerprint)
+        return Run(run_id, row, sha256_hex(data), (painting,), fingerprint, *size)
+
+    return make
+
+
+def begun(path):
+    path.mkdir()
+    (path / "job.json").write_text("{}")
+    return Output(str(path))
+
+
+def stylize(output, *batches, **options):
+    """The outcomes of one bundle, by run_id; what is done must be on disk by then."""
+    step = StylizeRuns(output, StylizeOptions(**options))
+    step.setup()
+    try:
+        step.start_bundle()
+        outcomes = [
+            outcome for batch in batches for outcome in step.process(RunBatch(max(2, len(batch)), tuple(batch)))
+        ]
+        outcomes += [windowed.value for windowed in step.finish_bundle()]
+    finally:
+        step.teardown()
+    assert sorted(run_id for run_id, _ in outcomes) == sorted(run.run_id for batch in batches for run in batch)
+    for run_id, outcome in outcomes:
+        assert storage.exists(output.failure(run_id) if isinstance(outcome, Reason) else output.marker(run_id))
+    return dict(outcomes)
+
+
+def picture(output, run):
+    return storage.read_bytes(output.image(run.run_id))
+
+
+def marker(output, run):
+    return json.loads(storage.read_bytes(output.marker(run.run_id)))
+
+
+def names(output, folder):
+    return sorted(storage.list_names(storage.join(output.root, folder)))
+
+
+class Watch:
+    """A listener that calls `heard(iteration)` at every report."""
+
+    def __init__(self, heard):
+        self._heard = heard
+
+    def planned(self, runs):
+        pass
+
+    def optimizing(self, iteration, losses):
+        self._heard(iteration)
+
+    def finished(self, runs):
+        pass
+
+
+@contextlib.contextmanager
+def stopped_at(iteration):
+    """Asks to stop as soon as a batch has made so many iterations."""
+    try:
+        with progress.listening(Watch(lambda made: stopping.request() if made >= iteration else None)):
+            yield
+    finally:
+        stopping._requested.clear()
+
+
+def started(caplog):
+    """What the log says of every optimisation: the iteration from which it went on, by run_id."""
+    said = [text for record in caplog.records if (text := record.getMessage()).startswith("optimizing ")]
+    parts = [part.split() for text in said for part in text.removeprefix("optimizing ").split(", ")]
+    return {run_id: int(number) for run_id, *_, number in parts}
+
+
+def left_in_the_middle(output, made, iteration=10, **options):
+    with stopped_at(iteration), pytest.raises(stopping.StoppedError):
+        stylize(output, made, **options)
+
+
+# --- saved and taken up again ---
+
+
+def test_running_pictures_are_saved_again_and_again_until_they_are_done(runs, output):
+    made = [runs(seed=seed, iterations=16) for seed in (1, 2)]
+    seen = []
+    with progress.listening(Watch(lambda _: seen.append(names(output, "checkpoints")))):
+        stylize(output, made, **OFTEN)
+    # At a report the file of the report before is there; at the first none, at the last they may be gone already.
+    assert seen[0] == []
+    assert len(seen) >= 5 and all(found == sorted(f"{r.run_id}.npz" for r in made) for found in seen[1:-1])
+    assert names(output, "checkpoints") == []
+
+
+def test_nothing_is_saved_before_it_is_time(runs, output):
+    stylize(output, [runs(iterations=16)], checkpoint_secs=3600)
+    assert not storage.exists(storage.join(output.root, "checkpoints"))
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "lbfgs"}], ids=["adam", "lbfgs"])
+def test_a_stopped_run_goes_on_in_another_batch_to_the_same_bytes(inputs, runs, output, caplog, settings):
+    made = [runs(seed=seed, iterations=24, **settings) for seed in (1, 2)]
+    undisturbed = begun(inputs / "undisturbed")
+    shutil.copytree(inputs / "out" / "weights", inputs / "undisturbed" / "weights")
+    stylize(undisturbed, made, **SAME_BYTES)
+    left_in_the_middle(output, made, **SAME_BYTES)
+    assert names(output, "images") == [] and len(names(output, "checkpoints")) == 2
+    with caplog.at_level(logging.INFO, logger="transforms.stylize.stylize_runs"):
+        stylize(output, made[1:], [made[0], runs(seed=3, iterations=24, **settings)], **SAME_BYTES)
+    assert all(started(caplog)[one.run_id] >= 10 for one in made)
+    assert [picture(output, one) for one in made] == [picture(undisturbed, one) for one in made]
+    assert names(output, "checkpoints") == []
+
+
+def test_a_run_that_is_done_when_somebody_stops_is_kept(runs, output):
+    """Both end in the very call after which the stop is noticed."""
+    made = [runs(seed=seed, iterations=3) for seed in (1, 2)]
+    left_in_the_middle(output, made, iteration=3, **OFTEN)
+    assert names(output, "runs") == sorted(f"{one.run_id}.json" for one in made)
+    assert names(output, "checkpoints") == []
+
+
+def test_who_is_done_is_committed_and_who_is_not_is_saved(runs, output):
+    short, long = runs(iterations=2), runs(iterations=1_000_000)
+    left_in_the_middle(output, [short, long], iteration=8)
+    assert names(output, "runs") == [f"{short.run_id}.json"]
+    assert names(output, "checkpoints") == [f"{long.run_id}.npz"]
+
+
+def garbage(path, other):
+    path.write_bytes(b"PK\3\4 but no archive")
+
+
+def cut(path, other):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def empty(path, other):
+    path.write_bytes(b"")
+
+
+def of_another_configuration(path, other):
+    shutil.copy(other, path)
+
+
+@pytest.mark.parametrize("damage", [garbage, cut, empty, of_another_configuration])
+def test_a_checkpoint_that_cannot_be_used_is_ignored_and_said(inputs, runs, output, caplog, damage):
+    one, other = runs(iterations=12), runs(iterations=12, optimizer="lbfgs", init="content")
+    for single in (one, other):
+        left_in_the_middle(output, [single], iteration=5)
+    damage(inputs / "out" / f"checkpoints/{one.run_id}.npz", inputs / "out" / f"checkpoints/{other.run_id}.npz")
+    with caplog.at_level(logging.INFO, logger="transforms"):
+        (outcome,) = stylize(output, [one]).values()
+    assert started(caplog) == {one.run_id: 0}
+    assert f"{one.run_id}: begins anew" in caplog.text
+    assert outcome["iterations"] == 12
+
+
+KILLED = """
+import sys
+from stylecore.run import loop
+loop._MAX_EVALUATIONS_PER_CALL = 4
+from pipeline.run import run
+run(sys.argv[1:])
+"""
+
+
+def test_a_job_killed_after_its_second_checkpoint_ends_with_the_same_bytes(inputs, caplog):
+    rows = [
+        {"content": "content.png", "style": style, "config": {**TINY, "iterations": 120}}
+        for style in ("style_a.png", "style_b.png")
+    ]
+    options = ["--manifest", write_manifest(inputs / "m.parquet", rows), "--deterministic", "--batch_size=2"]
+    killed = [*options, "--output", str(inputs / "killed")]
+    job = subprocess.Popen([sys.executable, "-c", KILLED, *killed, "--checkpoint_secs=0.001"], stderr=subprocess.PIPE)
+    versions = set()
+    while len(versions) < 4 and job.poll() is None:  # Two runs, two of each.
+        for path in (inputs / "killed").glob("checkpoints/*.npz"):
+            with contextlib.suppress(FileNotFoundError):
+                versions.add((path.name, path.stat().st_mtime_ns))
+    job.kill()
+    assert job.communicate()[1] is not None and job.returncode == -9
+    with caplog.at_level(logging.INFO, logger="transforms.stylize.stylize_runs"):
+        assert run(killed).computed == 2
+    assert min(started(caplog).values()) > 0
+    run([*options, "--output", str(inputs / "undisturbed")])
+    pictures = {path.name: path.read_bytes() for path in (inputs / "killed" / "images").iterdir()}
+    assert pictures == {path.name: path.read_bytes() for path in (inputs / "undisturbed" / "images").iterdir()}
+    assert len(pictures) == 2
+
+
+# --- limits and failures of single runs ---
+
+
+def test_a_run_out_of_time_fails_and_goes_on_when_it_is_taken_up_again(inputs, runs, output):
+    one = runs(iterations=8)
+    reached = []
+    for _ in range(3):
+        (reason,) = stylize(output, [one], **AT_ONCE, **SAME_BYTES).values()
+        assert reason.error_type == "DeadlineError"
+        reached.append(int(reason.error_message.partition("at iteration ")[2].partition(" of 8")[0]))
+        failure = json.loads(storage.read_bytes(output.failure(one.run_id)))
+        assert failure["error_message"] == reason.error_message
+        assert Image.open(inputs / "out" / "partial" / f"{one.run_id}.png").size == (48, 36)
+    assert reached == [0, 1, 2]
+    (record,) = stylize(output, [one], **SAME_BYTES).values()
+    assert (record["status"], record["iterations"]) == ("done", 8)
+    assert [names(output, folder) for folder in ("failures", "partial", "checkpoints")] == [[], [], []]
+
+
+@pytest.mark.parametrize(("settings", "has_picture"), [(DIVERGING, True), ({"content_weight": 3e38}, False)])
+def test_a_diverging_run_fails_alone(inputs, runs, output, settings, has_picture):
+    healthy = [runs(seed=seed) for seed in (1, 2)]
+    alone = begun(inputs / "alone")
+    shutil.copytree(inputs / "out" / "weights", inputs / "alone" / "weights")
+    stylize(alone, [*healthy, runs(seed=3)], **SAME_BYTES)
+    culprit = runs(**settings)
+    outcomes = stylize(output, [healthy[0], culprit, healthy[1]], **SAME_BYTES)
+    assert {run_id for run_id, outcome in outcomes.items() if isinstance(outcome, Reason)} == {culprit.run_id}
+    assert "not finite at iteration" in outcomes[culprit.run_id].error_message
+    assert [picture(output, one) for one in healthy] == [picture(alone, one) for one in healthy]
+    assert names(output, "partial") == ([f"{culprit.run_id}.png"] if has_picture else [])
+
+
+def test_a_batch_without_memory_is_done_in_parts(runs, output, monkeypatch):
+    sizes, advance = [], Engine.advance
+
+    def small(engine, state, batch, evaluations):
+        sizes.append(len(state.status))
+        if len(state.status) > 2:
+            raise tf.errors.ResourceExhaustedError(None, None, "provoked")
+        return advance(engine, state, batch, evaluations)
+
+    monkeypatch.setattr(Engine, "advance", small)
+    made = [runs("tall.png", seed=seed) for seed in range(5)]
+    outcomes = stylize(output, made)
+    assert all(outcome["status"] == "done" for outcome in outcomes.values())
+    assert sizes[0] == 5 and max(sizes[1:]) == 2
+
+
+def test_no_result_is_lost_if_there_is_no_memory_to_measure_the_next(runs, output, monkeypatch):
+    """Of pictures that end together the first is measured; then memory fails once."""
+    calls, measure = [], Engine.measure
+
+    def failing_once(engine, *arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise tf.errors.ResourceExhaustedError(None, None, "provoked")
+        return measure(engine, *arguments)
+
+    monkeypatch.setattr(Engine, "measure", failing_once)
+    made = [runs("style_b.png", seed=seed) for seed in range(3)]
+    outcomes = stylize(output, made)
+    assert [outcomes[one.run_id]["iterations"] for one in made] == [5, 5, 5]
+
+
+def test_a_picture_larger_than_the_memory_fails_with_its_reason(runs, output):
+    small, large = runs(image_size=32), runs(image_size=64)
+    needed = [evaluation_cost(one.bucket.kind, one.height, one.width).bytes_held for one in (small, large)]
+    outcomes = stylize(output, [large], [small], memory_bytes=sum(needed) // 2)
+    assert outcomes[small.run_id]["status"] == "done"
+    assert outcomes[large.run_id].error_type == "OutOfMemoryError"
+    assert "image_size must be smaller: 64x48 pixels need" in outcomes[large.run_id].error_message
+
+
+def vanishes(path):
+    path.unlink()
+
+
+def changes(path):
+    path.write_bytes(path.read_bytes() + b" ")
+
+
+def breaks(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize(
+    ("fault", "error_type"), [(vanishes, "NotFoundError"), (changes, "ChangedError"), (breaks, "ChangedError")]
+)
+def test_an_image_that_is_not_what_was_probed_fails_its_run_alone(inputs, runs, output, monkeypatch, fault, error_type):
+    monkeypatch.setattr(image_files, "_cache", {})
+    shutil.copy(inputs / "style_b.png", inputs / "mine.png")
+    made = [runs(seed=1), runs(style="mine.png"), runs(seed=2)]
+    fault(inputs / "mine.png")
+    outcomes = stylize(output, made)
+    assert outcomes[made[1].run_id].error_type == error_type
+    assert "mine.png" in outcomes[made[1].run_id].error_message
+    assert [outcomes[made[index].run_id]["status"] for index in (0, 2)] == ["done", "done"]
+
+
+def test_weights_that_are_gone_end_the_job_and_fail_no_run(inputs, runs, output, monkeypatch):
+    one = runs()
+    shutil.rmtree(inputs / "out" / "weights")
+    monkeypatch.setattr("stylecore.run.engine_cache._engines", {})
+    monkeypatch.setattr("stylecore.run.engine_cache._networks", {})
+    with pytest.raises(Exception, match=r"weights\.h5: (not found|no such)"):
+        stylize(output, [one])
+    assert names(output, "failures") == []
+
+
+# --- commits ---
+
+
+def test_pictures_are_committed_while_others_compute(runs, output):
+    short, long = runs(iterations=1), runs(iterations=30)
+    seen = []
+
+    def wait_for_the_short_one(iteration):
+        deadline = time.monotonic() + 60
+        while iteration >= 5 and not storage.exists(output.marker(short.run_id)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append((iteration, storage.exists(output.marker(short.run_id))))
+
+    with progress.listening(Watch(wait_for_the_short_one)):
+        stylize(output, [short, long])
+    assert all(is_there for iteration, is_there in seen if 5 <= iteration < 30)
+
+
+def test_a_bundle_that_is_retried_computes_nothing_again(runs, output, caplog):
+    made = [runs(seed=seed) for seed in (1, 2)]
+    first = stylize(output, made)
+    before = [picture(output, one) for one in made]
+    with caplog.at_level(logging.INFO, logger="transforms.stylize.stylize_runs"):
+        assert stylize(output, made) == first
+    assert started(caplog) == {}
+    assert [picture(output, one) for one in made] == before
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_seconds_are_in_the_marker_and_not_in_a_picture_that_must_have_the_same_bytes(runs, output, deterministic):
+    one = runs()
+    (record,) = stylize(output, [one], deterministic=deterministic).values()
+    carried = json.loads(Image.open(io.BytesIO(picture(output, one))).text["stylebeam"])
+    assert marker(output, one) == record and record["seconds"] > 0
+    assert carried["seconds"] == (None if deterministic else record["seconds"])
+
+
+def full_disk(monkeypatch, folder, after=0):
+    """From the write number `after` into a folder on, no data reaches the disk."""
+    count, synced, real = [0], storage._synced_file, os.fsync
+
+    def no_space(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    @contextlib.contextmanager
+    def counting(path, data):
+        if path.parent.name == folder:
+            count[0] += 1
+            monkeypatch.setattr(storage.os, "fsync", no_space if count[0] > after else real)
+        with synced(path, data) as part:
+            yield part
+
+    monkeypatch.setattr(storage, "_synced_file", counting)
+
+
+@pytest.mark.parametrize("folder", ["images", "thumbs", "runs"])
+def test_a_full_disk_ends_the_bundle_and_a_rerun_completes_it(inputs, runs, output, monkeypatch, caplog, folder):
+    made = [runs(seed=seed) for seed in range(3)]
+    with monkeypatch.context() as patch:
+        full_disk(patch, folder, after=1)
+        with pytest.raises(storage.StorageError, match=f"{folder}/.*: cannot write it: .*No space left on device"):
+            stylize(output, made[:1], made[1:], **SAME_BYTES)
+    assert not list((inputs / "out").rglob(".part-*"))
+    for name in names(output, "images"):
+        decode_image(storage.read_bytes(storage.join(output.root, "images", name)))
+    kept = {name: (inputs / "out" / "images" / name).stat().st_mtime_ns for name in names(output, "images")}
+    with caplog.at_level(logging.INFO, logger="transforms.stylize.stylize_runs"):
+        outcomes = stylize(output, made, **SAME_BYTES)
+    assert all(outcome["status"] == "done" and outcome["seconds"] > 0 for outcome in outcomes.values())
+    assert started(caplog).keys() == {one.run_id for one in made} - {name.partition(".")[0] for name in kept}
+    for name, written in kept.items():
+        assert (inputs / "out" / "images" / name).stat().st_mtime_ns == written
+    assert names(output, "checkpoints") == []
+
+
+def test_no_room_for_checkpoints_is_no_reason_to_stop(runs, output, monkeypatch, caplog):
+    full_disk(monkeypatch, "checkpoints")
+    monkeypatch.setattr("transforms.stylize.settling.commit_result", lambda *_: {})
+    step = StylizeRuns(output, StylizeOptions(**OFTEN))
+    step.setup()
+    step.start_bundle()
+    list(step.process(RunBatch(2, (runs(iterations=12),))))
+    assert len(list(step.finish_bundle())) == 1
+    assert "no checkpoint: " in caplog.text and "No space left on device" in caplog.text
+
+
+def test_an_output_directory_that_vanished_is_not_made_anew(inputs, runs, output):
+    first, second = runs(iterations=1), runs(iterations=12)
+
+    def vanish(iteration):
+        while iteration >= 8 and names(output, "runs"):
+            (inputs / "out").rename(inputs / "away")
+
+    with (
+        progress.listening(Watch(vanish)),
+        pytest.raises(storage.StorageError, match="out: the output directory has vanished"),
+    ):
+        stylize(output, [first, second])
+    assert not (inputs / "out" / "images").exists()
+    assert len(list((inputs / "away" / "images").iterdir())) == 1
+
+
+def test_histories_go_on_where_they_were_left(runs, output):
+    one = runs(iterations=24)
+    left_in_the_middle(output, [one])
+    (record,) = stylize(output, [one]).values()
+    assert [entry["iteration"] for entry in record["history"]] == list(range(25))
+    assert np.isfinite([entry["total"] for entry in record["history"]]).all()

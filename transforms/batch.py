@@ -1,0 +1,110 @@
+"""BatchRuns: runs -> batches of runs that share a bucket, of full size wherever they can be."""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+
+from stylecore.planning.buckets import BATCH_PIXELS, default_batch_size
+from stylecore.planning.costs import evaluation_cost
+from stylecore.planning.pyramid import stages
+from transforms.records import Run
+
+# A shard is grouped and sorted in one worker's memory; a run weighs one to two kilobytes.
+RUNS_PER_SHARD = 512
+# Two CPU cores on VGG19 to conv5_2: 0.36 seconds at 256x256 in batches, see benchmarks/step_time.py.
+CPU_SECS_PER_PIXEL_AND_ITERATION = 5.5e-6
+# What the network's own weights, the caches of targets and the rest of the process take is left free.
+BUDGET_SHARE = 0.6
+
+
+@dataclasses.dataclass(frozen=True)
+class RunBatch:
+    """Runs to optimise together; `size` is what a short batch may be padded to."""
+
+    size: int
+    runs: tuple[Run, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchLimits:
+    """What bounds a batch.
+
+    Attributes:
+      batch_size: runs to a batch; None chooses by their size.
+      max_secs: a batch is kept shorter than this, by estimate.
+      pixels: beyond so many in a batch the device gains nothing.
+      memory_bytes: of the device; None if that is not known.
+      secs_per_pixel_and_iteration: of the device, for the estimate.
+    """
+
+    batch_size: int | None = None
+    max_secs: float = 600.0
+    pixels: int = BATCH_PIXELS
+    memory_bytes: int | None = None
+    secs_per_pixel_and_iteration: float = CPU_SECS_PER_PIXEL_AND_ITERATION
+
+
+def batch_size_of(run: Run, limits: BatchLimits) -> int:
+    """Returns the batch size of a run: from its shape, length and the limits, never from what is left to do."""
+    config = run.row.config
+    size = limits.batch_size or default_batch_size(run.height, run.width, limits.pixels)
+    if limits.memory_bytes is not None:
+        held = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
+        size = min(size, int(limits.memory_bytes * BUDGET_SHARE / held))
+    sizes = stages(config, run.height, run.width)
+    pixel_iterations = sum(height * width * max(1, iterations) for height, width, iterations in sizes)
+    return max(1, min(size, int(limits.max_secs / (pixel_iterations * limits.secs_per_pixel_and_iteration))))
+
+
+def slice_batches(runs: Iterable[Run], limits: BatchLimits) -> Iterator[RunBatch]:
+    """Slices runs of one bucket: neighbours share length and images, so that a batch ends together."""
+    waiting: list[Run] = []
+    size = 0
+    for run in sorted(runs, key=_order):
+        own_size = batch_size_of(run, limits)
+        if waiting and (len(waiting) == size or own_size != size):
+            yield RunBatch(size, tuple(waiting))
+            waiting = []
+        size = own_size
+        waiting.append(run)
+    if waiting:
+        yield RunBatch(size, tuple(waiting))
+
+
+def _order(run: Run) -> tuple[Any, ...]:
+    return run.row.config.iterations, run.content_sha256, run.style_sha256, run.run_id
+
+
+class BatchRuns(beam.PTransform):
+    """Runs -> RunBatch; no group grows with the whole grid, and no bucket is bound to one worker."""
+
+    def __init__(self, limits: BatchLimits) -> None:
+        super().__init__()
+        self._limits = limits
+
+    def expand(self, runs: Any) -> Any:
+        """See beam.PTransform."""
+        keyed = runs | "KeyByBucket" >> beam.WithKeys(bucket_key).with_output_types(tuple[str, Run])
+        counts = keyed | "CountBuckets" >> beam.combiners.Count.PerKey()
+        return (
+            keyed
+            | "Shard" >> beam.Map(shard, beam.pvalue.AsDict(counts)).with_output_types(tuple[tuple[str, int], Run])
+            | "GroupShards" >> beam.GroupByKey()
+            | "Slice" >> beam.FlatMapTuple(lambda _, group: slice_batches(group, self._limits))
+        )
+
+
+def bucket_key(run: Run) -> str:
+    """Returns a short name of a run's bucket."""
+    return hashlib.sha256(repr(run.bucket).encode()).hexdigest()[:16]
+
+
+def shard(keyed: tuple[str, Run], counts: Mapping[str, int]) -> tuple[tuple[str, int], Run]:
+    """Keys a run by its bucket and one of the bucket's shards, by hash: a retried bundle does the same again."""
+    bucket, run = keyed
+    shards = math.ceil(counts[bucket] / RUNS_PER_SHARD)
+    return (bucket, int(run.run_id, 16) % shards), run

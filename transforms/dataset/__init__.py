@@ -1,0 +1,1 @@
+"""The gallery as a Hugging Face dataset."""

@@ -1,0 +1,179 @@
+"""dataset/README.md: the card with which a dataset is published. What a curator writes into it stays."""
+
+import dataclasses
+import io
+import logging
+import re
+import string
+import unicodedata
+from collections.abc import Iterator, Mapping
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+
+from transforms.dataset.schema import Layout
+
+logger = logging.getLogger(__name__)
+
+BEGIN = "<!-- Written by stylebeam from here; anything above or below is kept when the dataset is built again. -->"
+END = "<!-- Written by stylebeam up to here. -->"
+# Beyond this, foreign text is cut: a heading of 10,000 characters helps nobody.
+MAX_TEXT = 200
+
+_HEAD = re.compile(r"\A---\s*\n(?P<head>.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
+_PART = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+_PUNCTUATION = str.maketrans(
+    {**{mark: f"\\{mark}" for mark in string.punctuation}, "<": "&lt;", ">": "&gt;", "&": "&amp;"}
+)
+_SIZES = ((10**3, "1K"), (10**4, "10K"), (10**5, "100K"), (10**6, "1M"), (10**7, "10M"))
+
+_TEXT = """\
+# ${title}
+
+${rows} rows, each with a picture made by neural style transfer: by an optimisation of its pixels towards the content of
+one image and the style of others. Made with ${versions}; the configuration of every picture stands in its row.
+
+```python
+from datasets import load_dataset
+
+dataset = load_dataset("path/to/this/directory")
+```
+
+${pictures}
+
+| split | rows | files |
+|---|---|---|
+${splits}
+
+## Columns
+
+- ${picture_column}
+- `run_id`: names the work: equal ids stand for the same images, configuration and network weights
+- `content`, `style`: the images as the manifest named them, each style with its weight; `content_sha256`,
+  `style_sha256`: of their bytes
+- `config`: every parameter; layer weights as a list of `{layer, weight}`
+- `loss_content`, `loss_style`, `loss_tv`: unweighted, measured on the picture as it is stored; `loss_total`: their sum,
+  weighted by `content_weight`, `style_weight` and `tv_weight` of the configuration
+- `iterations`, `stop_reason`, `height`, `width`, `weights_sha256` (the network's weights), `stylebeam_version`,
+  `tensorflow_version`
+${labels}
+
+## Licence
+
+The pictures derive from the content and style images. Fill in `license` at the head of this file after looking at the
+licences of those.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class CardFacts:
+    """What a card tells about a dataset.
+
+    Attributes:
+      title: any text.
+      layout: of the rows.
+      rows: of each split.
+      files: of each split.
+      versions: what made the pictures, such as "StyleBeam 0.1.0".
+    """
+
+    title: str
+    layout: Layout
+    rows: Mapping[str, int]
+    files: Mapping[str, int]
+    versions: tuple[str, ...]
+
+
+def dataset_card(facts: CardFacts, existing: str | None = None) -> str:
+    """Returns the card; of an existing one, what people wrote stays.
+
+    The fields `configs` and `size_categories` and the part between the two comments are ours. Foreign text is escaped
+    wherever it stands.
+    """
+    part = f"{BEGIN}\n{_text(facts)}{END}"
+    if existing is None:
+        return f"---\n{_dump(_head(facts, CommentedMap()))}---\n\n{part}\n"
+    found = _HEAD.match(existing)
+    try:
+        kept = YAML().load(found["head"]) if found else CommentedMap()
+    except YAMLError:
+        kept = None
+    if not isinstance(kept, CommentedMap):
+        logger.warning("dataset/README.md: the YAML at its head is damaged, the file is left as it is")
+        return existing
+    body = existing[found.end() :] if found else existing
+    return f"---\n{_dump(_head(facts, kept))}---\n{_PART.sub(lambda _: part, body)}"
+
+
+def _head(facts: CardFacts, head: CommentedMap) -> CommentedMap:
+    if "license" not in head:
+        head["license"] = "unknown"
+        head.yaml_add_eol_comment("fill in, such as cc-by-4.0", "license")
+    head.setdefault("pretty_name", _one_line(facts.title))
+    head.setdefault("task_categories", ["image-to-image"])
+    head.setdefault("tags", ["neural-style-transfer", "style-transfer", "stylebeam"])
+    head["size_categories"] = [_size_category(sum(facts.rows.values()))]
+    head["configs"] = [{"config_name": "default", "data_files": [_data_files(facts, split) for split in facts.rows]}]
+    return head
+
+
+def _data_files(facts: CardFacts, split: str) -> dict[str, str]:
+    """The number of files is part of the pattern: shards of an older build do not match it."""
+    return {"split": split, "path": f"{split}-*-of-{facts.files[split]:05d}.parquet"}
+
+
+def _size_category(rows: int) -> str:
+    names = ["n<", *(name for bound, name in _SIZES if bound <= rows)]
+    above = next((name for bound, name in _SIZES if bound > rows), None)
+    if above is None:
+        return f"n>{names[-1]}"
+    return f"n<{above}" if len(names) == 1 else f"{names[-1]}<n<{above}"
+
+
+def _dump(head: CommentedMap) -> str:
+    yaml = YAML()
+    yaml.width = 10_000
+    out = io.StringIO()
+    yaml.dump(head, out)
+    return out.getvalue()
+
+
+def _text(facts: CardFacts) -> str:
+    full = facts.layout.mode == "full"
+    return string.Template(_TEXT).substitute(
+        title=escape(facts.title),
+        rows=f"{sum(facts.rows.values()):,}",
+        versions=", ".join(map(escape, facts.versions)) or "StyleBeam",
+        pictures="Pictures come as PIL images." if full else "The pictures themselves are not in these files.",
+        picture_column=(
+            "`image`: the picture"
+            if full
+            else "`image_path`: where the picture lies, relative to the directory above this one"
+        ),
+        splits="\n".join(f"| {escape(split)} | {facts.rows[split]:,} | {facts.files[split]} |" for split in facts.rows),
+        labels="\n".join(_labels(facts.layout)),
+    )
+
+
+def _labels(layout: Layout) -> Iterator[str]:
+    for label in layout.labels:
+        kind = "JSON text" if label.kind == "json" else label.kind
+        renamed = "" if label.column == label.key else f", there called {escape(label.key) or 'nothing at all'}"
+        yield f"- {escape(label.column)}: {kind}, a further column of the manifest{renamed}"
+
+
+def escape(text: str) -> str:
+    """Returns any text as Markdown that shows it as it is, on one line."""
+    return _one_line(text).translate(_PUNCTUATION)
+
+
+def _one_line(text: str) -> str:
+    """Cuts, and shows what would break lines or turn the direction of writing as U+FFFD."""
+    line = " ".join(text.split())
+    line = line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}…"
+    return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(mark) else mark for mark in line)
+
+
+def _is_control(mark: str) -> bool:
+    return unicodedata.category(mark).startswith("C") or unicodedata.category(mark) in ("Zl", "Zp")

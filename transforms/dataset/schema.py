@@ -1,0 +1,182 @@
+"""The columns of the dataset: their Arrow types, and the same as Hugging Face features, so that pictures decode."""
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from transforms.output.record import metrics_schema
+
+DEFAULT_SPLIT = "train"
+SPLIT_COLUMN = "split"
+# A further column of this name with more values than this tells rows apart, it does not split them.
+MAX_SPLITS = 50
+MAX_SPLIT_CHARACTERS = 60
+
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_CARRIED_AS_THEY_ARE = (
+    *("run_id", "content", "style", "height", "width", "iterations", "stop_reason"),
+    *("loss_total", "loss_content", "loss_style", "loss_tv"),
+    *("content_sha256", "style_sha256", "weights_sha256", "stylebeam_version", "tensorflow_version"),
+)
+_LABEL_TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64()}
+_FEATURE_TYPES = {pa.float64(): "float64", pa.float32(): "float32"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """A further column of the manifest: its name there, its name in the dataset, and what its values are.
+
+    `kind` is bool, int, float, string, or json for values that are none of these or not all the same.
+    """
+
+    key: str
+    column: str
+    kind: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What the rows of a dataset look like.
+
+    Attributes:
+      mode: full or metadata, see DATASET_MODES.
+      labels: the further columns.
+      splits: the names of the splits.
+    """
+
+    mode: str
+    labels: tuple[Label, ...]
+    splits: tuple[str, ...]
+
+    def split_of(self, extra: Mapping[str, Any]) -> str:
+        """Returns the split that a row with these further columns is in."""
+        name = split_name(extra)
+        return name if name in self.splits else DEFAULT_SPLIT
+
+    def schema(self) -> pa.Schema:
+        """Returns the Arrow schema, with the Hugging Face features as its metadata."""
+        metrics = metrics_schema()
+        config = [_config_field(field) for field in metrics.field("config").type]
+        fields = [
+            pa.field("image", _IMAGE) if self.mode == "full" else pa.field("image_path", pa.string()),
+            *(metrics.field(name) for name in _CARRIED_AS_THEY_ARE),
+            pa.field("config", pa.struct(config)),
+            *(pa.field(label.column, _LABEL_TYPES.get(label.kind, pa.string())) for label in self.labels),
+        ]
+        features = {"info": {"features": {field.name: _feature(field.type) for field in fields}}}
+        return pa.schema(fields, metadata={"huggingface": json.dumps(features)})
+
+    def row(self, metrics_row: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the dataset's row of a finished run, as `schema` has it, without its picture's bytes."""
+        run_id, image = metrics_row["run_id"], metrics_row["image"]
+        picture = {"image": {"bytes": None, "path": f"{run_id}.png"}} if self.mode == "full" else {"image_path": image}
+        return {
+            **picture,
+            **{name: metrics_row[name] for name in _CARRIED_AS_THEY_ARE},
+            "config": {name: _config_value(value) for name, value in metrics_row["config"].items()},
+            **{label.column: _label_value(label.kind, extra.get(label.key)) for label in self.labels},
+        }
+
+
+# The metrics that `Layout.row` reads.
+METRICS_COLUMNS = (*_CARRIED_AS_THEY_ARE, "status", "image", "config", "extra")
+
+
+def parse_extra(text: str | None) -> dict[str, Any]:
+    """Returns the further columns of a row."""
+    try:
+        extra = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return extra if isinstance(extra, dict) else {}
+
+
+def split_name(extra: Mapping[str, Any]) -> str:
+    """Returns the name of the split that a row asks for, as file names and `load_dataset` allow it."""
+    asked = extra.get(SPLIT_COLUMN)
+    if asked is None or isinstance(asked, dict | list):
+        return DEFAULT_SPLIT
+    name = re.sub(r"\W+", "_", str(asked), flags=re.ASCII).strip("_").lower()[:MAX_SPLIT_CHARACTERS]
+    # `all` stands for all splits together.
+    return f"{name}_" if name == "all" else name or DEFAULT_SPLIT
+
+
+class LabelKinds:
+    """Learns from the rows which further columns there are, and what their values are."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, Counter[str]] = {}
+
+    def add(self, extra: Mapping[str, Any]) -> None:
+        """Takes the further columns of one row."""
+        for key, value in extra.items():
+            seen = self._kinds.setdefault(key, Counter())
+            if value is not None:
+                seen[_kind(value)] += 1
+
+    def labels(self) -> tuple[Label, ...]:
+        """Returns the columns, in order of name; none has the name of a column that the dataset has anyway."""
+        taken = {"image", "image_path", "config", *_CARRIED_AS_THEY_ARE}
+        labels = []
+        for key in sorted(self._kinds):
+            # Arrow ends a name at a NUL; no tool likes the others.
+            column = re.sub(r"[\x00-\x1f\x7f]", "_", key) or "extra"
+            while column in taken:
+                column = f"extra_{column}"
+            taken.add(column)
+            labels.append(Label(key, column, _common_kind(set(self._kinds[key]))))
+        return tuple(labels)
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case int():
+            return "int" if -(2**63) <= value < 2**63 else "json"
+        case float():
+            return "float"
+        case str():
+            return "string"
+    return "json"
+
+
+def _common_kind(kinds: set[str]) -> str:
+    if len(kinds) <= 1:
+        return next(iter(kinds), "string")
+    return "float" if kinds == {"int", "float"} else "json"
+
+
+def _label_value(kind: str, value: Any) -> Any:
+    if kind == "json":
+        return None if value is None else json.dumps(value, sort_keys=True)
+    return float(value) if kind == "float" and value is not None else value
+
+
+def _config_field(field: pa.Field) -> pa.Field:
+    """Features know no maps: layer weights become a list of {layer, weight}."""
+    if not pa.types.is_map(field.type):
+        return field
+    return pa.field(field.name, pa.list_(pa.struct([("layer", pa.string()), ("weight", pa.float64())])))
+
+
+def _config_value(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return [{"layer": layer, "weight": weight} for layer, weight in value.items()]
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    """The feature of an Arrow type, in the JSON that `datasets` writes itself."""
+    if kind == _IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    return {"dtype": _FEATURE_TYPES.get(kind, str(kind)), "_type": "Value"}

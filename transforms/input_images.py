@@ -1,0 +1,46 @@
+"""Input images by URI and hash, decoded, in a cache of this process that is bounded in bytes."""
+
+import hashlib
+import threading
+
+import cachetools
+import numpy as np
+
+from stylecore.images.codec import decode_image
+from transforms.output import storage
+
+MAX_FILE_BYTES = 256 * 2**20
+CACHE_BYTES = 1024 * 2**20
+
+_cache: cachetools.LRUCache[str, np.ndarray] = cachetools.LRUCache(CACHE_BYTES, getsizeof=lambda image: image.nbytes)
+_lock = threading.Lock()
+
+
+class ChangedError(ValueError):
+    """An image that is not any more what it was when the job began."""
+
+
+def load_image(uri: str, sha256: str) -> np.ndarray:
+    """Returns uint8 RGB [height, width, 3].
+
+    Raises:
+      StorageError: it cannot be read.
+      ImageError: it cannot be decoded.
+      ChangedError: its bytes have another hash than `sha256`.
+    """
+    with _lock:
+        if (image := _cache.get(sha256)) is not None:
+            return image
+    data = storage.read_bytes(uri, MAX_FILE_BYTES)
+    if sha256_hex(data) != sha256:
+        raise ChangedError(f"{uri}: changed while the job was running")
+    image = decode_image(data)
+    if image.nbytes <= CACHE_BYTES:
+        with _lock:
+            _cache[sha256] = image
+    return image
+
+
+def sha256_hex(data: bytes) -> str:
+    """Returns the sha256 of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,1 @@
+"""The manifest: Parquet files to valid rows, and failures for the others."""

@@ -1,0 +1,40 @@
+"""Where running pictures stand, saved from time to time, so that a killed worker loses little."""
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from stylecore.run.problem import Problem
+from stylecore.run.snapshot import Snapshot, SnapshotError, read_snapshot
+from transforms.output import storage
+from transforms.output.paths import NPZ, Output
+
+SAVING_THREADS = 8
+# L-BFGS of the largest pictures that fit into a device.
+MAX_CHECKPOINT_BYTES = 16 * 2**30
+
+logger = logging.getLogger(__name__)
+
+
+def save_checkpoints(output: Output, snapshots: Mapping[str, Snapshot]) -> None:
+    """Saves snapshots by run_id. One that cannot be written is no reason to stop: it is logged."""
+
+    def save(run_id: str) -> None:
+        try:
+            storage.write(output.checkpoint(run_id), snapshots[run_id].to_bytes(), NPZ)
+        except storage.StorageError as error:
+            logger.warning("no checkpoint: %s", error)
+
+    with ThreadPoolExecutor(SAVING_THREADS) as pool:
+        list(pool.map(save, snapshots))
+
+
+def load_checkpoint(output: Output, run_id: str, problem: Problem) -> Snapshot | None:
+    """Returns where a run was left; None if it was not, or if that cannot be read."""
+    try:
+        return read_snapshot(storage.read_bytes(output.checkpoint(run_id), MAX_CHECKPOINT_BYTES), problem)
+    except storage.NotFoundError:
+        return None
+    except (storage.StorageError, SnapshotError) as error:
+        logger.warning("%s: begins anew: %s", run_id, error)
+        return None

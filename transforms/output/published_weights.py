@@ -1,0 +1,104 @@
+"""Backbone weights in the output directory: published once before anything computes, read by every worker."""
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import keras
+
+from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
+from stylecore.networks.weights.sources import Weights, WeightsError, file_names, load_file, load_weights, save_weights
+from transforms.output import storage
+from transforms.output.paths import HDF5, Output
+
+MAX_WEIGHTS_BYTES = 2**30
+
+logger = logging.getLogger(__name__)
+
+
+def publish_weights(
+    output: Output, pairs: Iterable[tuple[str, str]], weights_dir: str | None, source: str = "auto"
+) -> dict[tuple[str, str], str]:
+    """Finds the weights of each (backbone, weights) and copies them to the output directory.
+
+    Args:
+      output: where they go.
+      pairs: as `manifest.distinct_backbones` gives them.
+      weights_dir: where to look for imagenet files first, local or not.
+      source: see `stylecore.networks.weights.sources.load_weights`.
+
+    Returns:
+      (backbone, weights) -> fingerprint.
+
+    Raises:
+      WeightsError: weights that cannot be had.
+      StorageError: the output cannot be written.
+    """
+    fingerprints = {}
+    for backbone, name in sorted(pairs):
+        loaded = find_weights(backbone, name, weights_dir, source)
+        logger.info("weights of %s: %s, from %s", backbone, loaded.fingerprint[:16], loaded.origin)
+        fingerprints[backbone, name] = loaded.fingerprint
+        uri = output.weights(loaded.fingerprint)
+        if not storage.exists(uri):
+            storage.write_once(uri, network_bytes(loaded.network), HDF5)
+    return fingerprints
+
+
+def find_weights(backbone: str, name: str, weights_dir: str | None, source: str = "auto") -> Weights:
+    """Loads weights like `stylecore.networks.weights.sources.load_weights`, from gs:// too."""
+    if name.endswith(".h5"):
+        with _local_copy(name) as path:
+            return load_file(backbone, path, origin=name)
+    weights_dir = weights_dir or os.environ.get(WEIGHTS_DIR_VARIABLE)
+    if weights_dir and not storage.is_local(weights_dir):
+        with _local_directory(weights_dir, backbone) as directory:
+            return load_weights(backbone, name, directory=directory, source=source)
+    return load_weights(backbone, name, directory=weights_dir, source=source)
+
+
+def load_published(output: Output, backbone: str, fingerprint: str) -> keras.Model:
+    """Returns the network with the weights in the output directory.
+
+    Raises:
+      WeightsError: they are not there, or are not those of the fingerprint.
+    """
+    with _local_copy(output.weights(fingerprint)) as path:
+        loaded = load_file(backbone, path)
+    if loaded.fingerprint != fingerprint:
+        raise WeightsError(f"{output.weights(fingerprint)}: damaged, its fingerprint is {loaded.fingerprint}")
+    return loaded.network
+
+
+def network_bytes(network: keras.Model) -> bytes:
+    """Returns the network's weights as a Keras `.weights.h5`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.weights.h5"
+        save_weights(network, path)
+        return path.read_bytes()
+
+
+@contextlib.contextmanager
+def _local_copy(uri: str) -> Iterator[Path]:
+    if storage.is_local(uri):
+        yield Path(uri)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / uri.rpartition("/")[2]
+        try:
+            path.write_bytes(storage.read_bytes(uri, MAX_WEIGHTS_BYTES))
+        except storage.StorageError as error:
+            raise WeightsError(str(error)) from error
+        yield path
+
+
+@contextlib.contextmanager
+def _local_directory(uri: str, backbone: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in file_names(backbone):
+            with contextlib.suppress(storage.NotFoundError):
+                (Path(folder) / name).write_bytes(storage.read_bytes(storage.join(uri, name), MAX_WEIGHTS_BYTES))
+        yield folder

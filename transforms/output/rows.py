@@ -1,0 +1,149 @@
+"""Where gallery and dataset take their rows from: metrics/, or the markers and failure records of a job that died."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import math
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any, Protocol
+
+from transforms.metrics import ROWS_PER_FILE, read_metrics
+from transforms.output import storage
+from transforms.output.commit import read_marker
+from transforms.output.paths import Output
+from transforms.output.readahead import read_ahead
+from transforms.output.record import metrics_schema
+
+logger = logging.getLogger(__name__)
+
+_READ_AHEAD = 16
+_COLUMNS = tuple(metrics_schema().names)
+
+NumberedRow = tuple[int, Mapping[str, Any]]
+
+
+class RowSource(Protocol):
+    """Metrics rows, each with its position; the same rows at the same positions however often they are read."""
+
+    def rows(self, columns: Sequence[str] | None = None, within: range | None = None) -> Iterator[NumberedRow]:
+        """Yields the rows in order: only some columns, only those whose position is in `within`, if given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricsRows:
+    """The rows of metrics/; a row's position is its number in the manifest."""
+
+    output: Output
+
+    def rows(self, columns: Sequence[str] | None = None, within: range | None = None) -> Iterator[NumberedRow]:
+        """See RowSource."""
+        wanted = None if columns is None else [*dict.fromkeys(["manifest_row", *columns])]
+        for row in read_metrics(self.output, wanted, within):
+            if within is None or row["manifest_row"] in within:
+                yield row["manifest_row"], row
+
+
+def metrics_are_current(output: Output) -> bool:
+    """Returns whether metrics/ holds every row of the manifest that job.json names, as that job left them.
+
+    A job says so in job.json when it has written the last of them; the next job begins with a job.json that does not.
+    """
+    job = read_job(output)
+    rows = job.get("metrics_rows")
+    if not isinstance(rows, int) or rows != job.get("rows"):
+        return False
+    files = len(list(storage.list_names(output.metrics(), ".parquet")))
+    return files == max(1, math.ceil(rows / ROWS_PER_FILE))
+
+
+def read_job(output: Output) -> dict[str, Any]:
+    """Returns what job.json says; nothing if there is none or it is damaged."""
+    try:
+        job = json.loads(storage.read_bytes(output.job))
+    except (storage.NotFoundError, ValueError):
+        return {}
+    return job if isinstance(job, dict) else {}
+
+
+def job_title(output: Output) -> str:
+    """Returns the name of the manifest that a directory was made from."""
+    manifest = str(read_job(output).get("manifest") or "")
+    return manifest.rstrip("/").rpartition("/")[2] or "StyleBeam gallery"
+
+
+@contextlib.contextmanager
+def marker_rows(output: Output) -> Iterator["SpooledRows"]:
+    """A row for every finished run, in the order of the manifest, and one for every failure on record.
+
+    Markers are read once, into a temporary file: what stays in memory is where each begins.
+    """
+    with tempfile.TemporaryFile() as spool:
+        finished: list[tuple[int, str, int]] = []
+        for record in _markers(output):
+            finished.append((record["manifest_row"], record["run_id"], _append(spool, record)))
+        done = {run_id for _, run_id, _ in finished}
+        failed = [_append(spool, record) for record in _failures(output) if record["run_id"] not in done]
+        yield SpooledRows(spool, [offset for _, _, offset in sorted(finished)] + failed)
+
+
+class SpooledRows:
+    """Rows in a local file, in the order of `offsets`; a row's position is its place in that order."""
+
+    def __init__(self, spool: IO[bytes], offsets: list[int]) -> None:
+        self._spool = spool
+        self._offsets = offsets
+
+    def rows(self, columns: Sequence[str] | None = None, within: range | None = None) -> Iterator[NumberedRow]:
+        """See RowSource."""
+        for position in within if within is not None else range(len(self._offsets)):
+            self._spool.seek(self._offsets[position])
+            size = int.from_bytes(self._spool.read(4))
+            row = json.loads(zlib.decompress(self._spool.read(size)))
+            yield position, row if columns is None else {column: row[column] for column in columns}
+
+
+def _append(spool: IO[bytes], record: Mapping[str, Any]) -> int:
+    offset = spool.tell()
+    data = zlib.compress(json.dumps(record).encode(), level=1)
+    spool.write(len(data).to_bytes(4) + data)
+    return offset
+
+
+def _markers(output: Output) -> Iterator[dict[str, Any]]:
+    names = sorted(output.ids("runs"))
+    records = read_ahead(lambda name: read_marker(output, name), names, _READ_AHEAD)
+    for name, record in zip(names, records, strict=True):
+        if record is not None and _is_marker(name, record):
+            yield _filled(record)
+        else:
+            logger.warning("runs/%s.json is damaged and left out", name)
+
+
+def _is_marker(name: str, record: Mapping[str, Any]) -> bool:
+    kinds = {"manifest_row": int, "run_id": str, "config": dict, "style": list, "height": int, "width": int}
+    return record.get("run_id") == name and all(isinstance(record.get(key), kind) for key, kind in kinds.items())
+
+
+def _failures(output: Output) -> Iterator[dict[str, Any]]:
+    """A failure record says why; what the row asked for stands only in the manifest."""
+    names = sorted(output.ids("failures"))
+    for name, record in zip(names, read_ahead(lambda name: _failure(output, name), names, _READ_AHEAD), strict=True):
+        if record is None:
+            logger.warning("failures/%s.json is damaged and left out", name)
+        else:
+            yield _filled({**record, "status": "failed"})
+
+
+def _failure(output: Output, failure_id: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(storage.read_bytes(output.failure(failure_id)))
+    except (storage.NotFoundError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _filled(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: record.get(column) for column in _COLUMNS}

@@ -1,0 +1,1 @@
+"""The step that computes pictures on GPU workers, and what only it uses."""

@@ -1,0 +1,89 @@
+"""What a batch needs, loaded in the background while the batch before it computes."""
+
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from stylecore.images.codec import ImageError
+from stylecore.run.problem import Problem, prepare
+from stylecore.run.snapshot import Snapshot
+from transforms.batch import RunBatch
+from transforms.input_images import ChangedError, load_image
+from transforms.output.checkpoints import load_checkpoint
+from transforms.output.commit import finished_record
+from transforms.output.paths import Output
+from transforms.output.readahead import read_ahead
+from transforms.output.storage import StorageError
+from transforms.records import Run
+
+MARKERS_AHEAD = 16
+
+# What a run's images can be the reason of; everything else is a fault of ours and stops the bundle.
+LoadingError = (StorageError, ImageError, ChangedError, ValueError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What there is of a run: its record if it is finished, else its problem and where it was left, or the error."""
+
+    record: dict[str, Any] | None = None
+    problem: Problem | None = None
+    snapshot: Snapshot | None = None
+    error: Exception | None = None
+
+
+class Loading:
+    """The runs of a batch, being loaded.
+
+    Args:
+      pool: that does the work.
+      output: where finished runs and checkpoints are.
+      batch: the runs.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, output: Output, batch: RunBatch) -> None:
+        self.batch = batch
+        self._output = output
+        self._futures: list[Future[Loaded]] = [pool.submit(load, output, run) for run in batch.runs]
+
+    def results(self) -> Iterator[tuple[Run, Loaded]]:
+        """Waits for the runs, and looks again whether another worker has finished one since it was loaded."""
+        loaded = [future.result() for future in self._futures]
+        records = read_ahead(self._record_of, zip(self.batch.runs, loaded, strict=True), MARKERS_AHEAD)
+        for run, found, record in zip(self.batch.runs, loaded, records, strict=True):
+            yield run, Loaded(record=record) if record else found
+
+    def cancel(self) -> None:
+        """Lets go of what has not begun."""
+        for future in self._futures:
+            future.cancel()
+
+    def _record_of(self, item: tuple[Run, Loaded]) -> dict[str, Any] | None:
+        run, found = item
+        return found.record or finished_record(self._output, run.run_id)
+
+
+def load(output: Output, run: Run) -> Loaded:
+    """Loads a run, see Loaded."""
+    if (record := finished_record(output, run.run_id)) is not None:
+        return Loaded(record=record)
+    try:
+        problem = load_problem(run)
+    except LoadingError as error:
+        return Loaded(error=error)
+    return Loaded(problem=problem, snapshot=load_checkpoint(output, run.run_id, problem))
+
+
+def load_problem(run: Run) -> Problem:
+    """Loads a run's images, checks them against what was probed, and brings them to their sizes.
+
+    Raises:
+      StorageError, ImageError, ChangedError: an image that cannot be had any more.
+    """
+    content = load_image(run.row.content_uri, run.content_sha256)
+    styles = [
+        (load_image(style.uri, sha256), style.weight)
+        for style, sha256 in zip(run.row.styles, run.style_sha256, strict=True)
+    ]
+    return prepare(content, styles, run.row.config)

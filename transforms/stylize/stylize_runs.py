@@ -1,0 +1,217 @@
+"""StylizeRuns: the DoFn with the cached model. Each run is committed the moment it is done."""
+
+import dataclasses
+import functools
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from stylecore.planning.costs import evaluation_cost
+from stylecore.run.devices import check_gpu, free_device
+from stylecore.run.engine import Engine
+from stylecore.run.engine_cache import get_engine
+from stylecore.run.loop import Optimization
+from stylecore.run.problem import Problem
+from stylecore.run.result import DeadlineError, OutOfMemoryError, Progress, Result
+from stylecore.run.snapshot import Snapshot
+from transforms.batch import RunBatch
+from transforms.output.checkpoints import save_checkpoints
+from transforms.output.paths import Output
+from transforms.output.published_weights import load_published
+from transforms.records import Reason, Run
+from transforms.stylize import progress, stopping
+from transforms.stylize.loading import Loaded, Loading, LoadingError
+from transforms.stylize.settling import Outcome, Settling
+
+LOADING_THREADS = 4
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class StylizeOptions:
+    """How runs are computed.
+
+    Attributes:
+      deterministic: pads short batches and uses deterministic operations: the same bytes on the same kind of device.
+      checkpoint_secs: after so many seconds of computing, and again and again, running pictures are saved.
+      run_timeout_secs: a run that computes for longer fails; None: it may take its time.
+      memory_bytes: of the device; a picture that needs more, by estimate, fails at once. None: it is tried.
+      xla: see Engine; on GPUs alone.
+      require_gpu: stops the job on a worker that has no GPU, instead of computing on its CPU for days.
+    """
+
+    deterministic: bool = False
+    checkpoint_secs: float = 120.0
+    run_timeout_secs: float | None = None
+    memory_bytes: int | None = None
+    xla: bool = False
+    require_gpu: bool = False
+
+
+class StylizeRuns(beam.DoFn):
+    """RunBatch -> (run_id, record or Reason) for each of its runs.
+
+    Runs that are finished already are not computed again: a bundle that is retried skips what it had done. A batch is
+    computed when the next one arrives or the bundle ends, and its images are loaded in between.
+
+    Args:
+      output: where pictures, markers and failures go.
+      options: how they are computed.
+    """
+
+    def __init__(self, output: Output, options: StylizeOptions) -> None:
+        self._output = output
+        self._options = options
+        self._computed = beam.metrics.Metrics.counter("stylebeam", "runs_computed")
+
+    def setup(self) -> None:
+        """See beam.DoFn."""
+        if self._options.require_gpu:
+            check_gpu()
+        if self._options.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        self._loading_pool = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
+
+    def start_bundle(self) -> None:
+        """See beam.DoFn."""
+        self._next: Loading | None = None
+        self._settling = Settling(self._output, untimed=self._options.deterministic)
+
+    def process(self, batch: RunBatch) -> Iterator[Outcome]:
+        """See beam.DoFn."""
+        current, self._next = self._next, Loading(self._loading_pool, self._output, batch)
+        if current:
+            yield from self._stylize(current)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """See beam.DoFn."""
+        window = GlobalWindow()
+        outcomes = self._stylize(self._next) if self._next else iter(())
+        for outcome in (*outcomes, *self._counted(self._settling.all())):
+            yield WindowedValue(outcome, window.max_timestamp(), [window])
+        self._settling.close()
+
+    def teardown(self) -> None:
+        """See beam.DoFn."""
+        self._loading_pool.shutdown(cancel_futures=True)
+
+    def _stylize(self, loading: Loading) -> Iterator[Outcome]:
+        try:
+            with free_device() as device:
+                unfinished: list[tuple[Run, Loaded]] = []
+                for run, loaded in loading.results():
+                    if loaded.record is not None:
+                        progress.finished(1)
+                        yield run.run_id, loaded.record
+                    else:
+                        unfinished.append((run, loaded))
+                with stopping.work():
+                    stopping.check()
+                    yield from self._optimize(unfinished, device, loading.batch.size)
+        except BaseException:
+            # Whoever takes the bundle up again must not meet our writes; and what is done shall be kept.
+            if self._next:
+                self._next.cancel()
+            self._settling.wait()
+            raise
+
+    def _optimize(self, unfinished: list[tuple[Run, Loaded]], device: str, size: int) -> Iterator[Outcome]:
+        if not unfinished:
+            return
+        # Weights that cannot be read are no fault of a run: they end the job.
+        engine = self._engine(unfinished[0][0], device)
+        ready: list[tuple[Run, Problem, Snapshot | None]] = []
+        for run, loaded in unfinished:
+            try:
+                ready.append((run, self._checked(run, loaded, engine), loaded.snapshot))
+            except (*LoadingError, OutOfMemoryError) as error:
+                self._settling.submit(run, Result(error=error))
+        if not ready:
+            return
+        runs, problems, snapshots = zip(*ready, strict=True)
+        logger.info("optimizing %s", ", ".join(_position(run, snapshot) for run, _, snapshot in ready))
+        optimization = Optimization(
+            engine,
+            problems,
+            batch_size=size if self._options.deterministic else None,
+            timeout_secs=self._options.run_timeout_secs,
+            snapshots={index: snapshot for index, snapshot in enumerate(snapshots) if snapshot},
+        )
+        running = _Running(self._output, runs, optimization, self._options.checkpoint_secs)
+        for event in optimization.events():
+            if isinstance(event, Progress):
+                running.report(event)
+            else:
+                self._settling.submit(*running.settled(*event))
+            yield from self._counted(self._settling.done())
+
+    def _checked(self, run: Run, loaded: Loaded, engine: Engine) -> Problem:
+        """Returns a run's problem, or raises why it cannot be computed."""
+        if loaded.error is not None:
+            raise loaded.error
+        assert loaded.problem is not None
+        engine.check(loaded.problem)
+        check_memory(run, self._options.memory_bytes)
+        return loaded.problem
+
+    def _engine(self, run: Run, device: str) -> Engine:
+        kind = run.bucket.kind
+        load = functools.partial(load_published, self._output, kind.backbone, kind.weights_sha256)
+        # XLA has no deterministic gradient of max pooling, and TensorFlow then refuses the step.
+        xla = self._options.xla and not self._options.deterministic and "GPU" in device
+        return get_engine(kind, load, device, xla=xla)
+
+    def _counted(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        # Beam's counters know the threads of Beam alone.
+        for outcome in outcomes:
+            if not isinstance(outcome[1], Reason):
+                self._computed.inc()
+            yield outcome
+
+
+class _Running:
+    """The runs of a batch while they are computed: reported, saved from time to time and when somebody stops us."""
+
+    def __init__(self, output: Output, runs: Sequence[Run], optimization: Optimization, checkpoint_secs: float) -> None:
+        self._output = output
+        self._runs = dict(enumerate(runs))
+        self._optimization = optimization
+        self._checkpoint_secs = checkpoint_secs
+        self._saved = time.monotonic()
+
+    def report(self, state: Progress) -> None:
+        """Tells how far the runs are; saves them if it is time or we shall stop, and then raises StoppedError."""
+        progress.optimizing(int(state.iterations.max()), state.median_losses())
+        if stopping.is_requested() or time.monotonic() - self._saved >= self._checkpoint_secs:
+            snapshots = {run.run_id: self._optimization.snapshot(index) for index, run in self._runs.items()}
+            save_checkpoints(self._output, snapshots)
+            self._saved = time.monotonic()
+        stopping.check()
+
+    def settled(self, index: int, result: Result) -> tuple[Run, Result, Snapshot | None]:
+        """Lets go of a run that is done, with where it was left if another attempt shall go on from there."""
+        out_of_time = isinstance(result.error, DeadlineError)
+        return self._runs.pop(index), result, self._optimization.snapshot(index) if out_of_time else None
+
+
+def _position(run: Run, snapshot: Snapshot | None) -> str:
+    """Says of which run how many iterations are made already."""
+    return f"{run.run_id} from iteration {snapshot.iterations if snapshot else 0}"
+
+
+def check_memory(run: Run, memory_bytes: int | None) -> None:
+    """Raises OutOfMemoryError if a run needs more memory than there is, by estimate, even alone."""
+    config = run.row.config
+    needed = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
+    if memory_bytes is not None and needed > memory_bytes:
+        raise OutOfMemoryError(
+            f"image_size must be smaller: {run.width}x{run.height} pixels need about {needed / 2**30:.1f} GiB, "
+            f"and the device has {memory_bytes / 2**30:.1f}"
+        )
