@@ -1,12 +1,11 @@
 """The keras.applications networks as feature extractors: cut at the deepest layer in use, pooling swapped."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-Tensor = Any
+from stylecore.tensors import Features, Images, Tensor
 
 # ImageNet's mean in blue, green, red, as keras.applications' "caffe" preprocessing subtracts it.
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -28,12 +27,8 @@ def build_backbone(backbone: str, weights: str | None = None) -> keras.Model:
     return _APPLICATIONS[backbone](include_top=False, weights=weights, input_shape=(None, None, 3))
 
 
-def preprocess(images: Tensor) -> Tensor:
-    """RGB in 0..255 to what the networks were trained on: BGR minus ImageNet's mean (Keras' "caffe" mode).
-
-    Args:
-      images: [batch, height, width, 3], float32.
-    """
+def preprocess(images: Images) -> Tensor:
+    """Returns what the networks were trained on: BGR minus ImageNet's mean, [batch, height, width, 3] float32."""
     # Not images[..., ::-1]: the gradient of a slice is slow.
     return tf.reverse(images, axis=[-1]) - tf.constant(IMAGENET_MEAN_BGR, images.dtype)
 
@@ -55,8 +50,8 @@ class FeatureExtractor:
         # A functional model computes only what its outputs need: this is the cut at the deepest layer.
         self._model = keras.Model(network.inputs, [network.get_layer(name).output for name in self.layers])
 
-    def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Maps [batch, height, width, 3] float32 to {name: [batch, h, w, channels]} in float32; BatchNorm infers."""
+    def __call__(self, images: Images) -> dict[str, Features]:
+        """Returns the activations of each layer by its name; BatchNorm uses its stored statistics."""
         outputs = self._model(preprocess(images), training=False)
         outputs = outputs if isinstance(outputs, list) else [outputs]
         return {name: tf.cast(output, tf.float32) for name, output in zip(self.layers, outputs, strict=True)}
