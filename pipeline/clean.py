@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.cli.wording import plural, size
 from pipeline.status.process import is_alive
 from pipeline.status.reader import FINISHED, RUNNING, Status, StatusReader, read_record
+from stylecore.errors import UsageError
 from transforms.output import storage
 from transforms.output.paths import Output
 
@@ -32,7 +33,7 @@ _TEMPORARY_NAME = re.compile(r"\.part-\w+")
 _FOLDERS = ("images", "thumbs", "sources", "runs", "failures", "metrics", "dataset", "gallery", "weights", *_LEFTOVERS)
 
 
-class CleanError(RuntimeError):
+class CleanError(UsageError, RuntimeError):
     """A directory that must not be cleaned."""
 
 

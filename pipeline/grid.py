@@ -4,7 +4,6 @@ Contents, styles and configurations are Arrow arrays; a row group takes from the
 does not depend on what is in it.
 """
 
-import difflib
 import glob
 import itertools
 import math
@@ -21,6 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stylecore.config.style_config import StyleConfig, check_field_name, field_kinds
+from stylecore.errors import UsageError, hint, one_line
 from transforms.output import storage
 from transforms.output.paths import PARQUET
 from transforms.output.record import arrow_config, config_type
@@ -33,7 +33,7 @@ MAX_CONFIGS = 10_000_000
 _KEYS = ("contents", "styles", "config", "sweep", "configs", "extra")
 
 
-class SpecError(ValueError):
+class SpecError(UsageError, ValueError):
     """A grid specification that cannot be expanded; the message names the file and the key."""
 
 
@@ -63,7 +63,7 @@ def write_grid(spec_path: str, manifest: str, overrides: Mapping[str, Any] | Non
         return _write(groups, schema, manifest)
     # What Arrow says of values that no column can hold: mixed types, numbers beyond 64 bits, text that is not Unicode.
     except (ValueError, OverflowError, pa.ArrowException) as error:
-        raise SpecError(f"{spec_path}: {' '.join(str(error).split())}") from error
+        raise SpecError(f"{spec_path}: {one_line(error)}") from error
 
 
 def _read_spec(path: str) -> Mapping[str, Any]:
@@ -74,7 +74,7 @@ def _read_spec(path: str) -> Mapping[str, Any]:
         raise SpecError(f"{path}: cannot read it: {error}") from error
     # Of foreign text, the parser also raises what its numbers, dates and keys run into.
     except (YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise SpecError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from error
+        raise SpecError(f"{path}: not valid YAML: {one_line(error, 300)}") from error
     try:
         size = _size(spec, {})
     except RecursionError as error:
@@ -85,9 +85,7 @@ def _read_spec(path: str) -> Mapping[str, Any]:
         raise SpecError(f"{path}: must be a mapping with the keys {', '.join(_KEYS)}")
     for key in spec:
         if key not in _KEYS:
-            close = difflib.get_close_matches(str(key), _KEYS, n=1)
-            hint = f", did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(_KEYS)}"
-            raise SpecError(f"{path}: unknown key {key!r}{hint}")
+            raise SpecError(f"{path}: unknown key {key!r}{hint(str(key), _KEYS, 'keys')}")
     return spec
 
 

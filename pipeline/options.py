@@ -8,10 +8,11 @@ from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentP
 
 from pipeline.cli.wording import unknown_option
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
+from stylecore.errors import UsageError
 from transforms.output.paths import DATASET_MODES
 
 
-class OptionError(ValueError):
+class OptionError(UsageError, ValueError):
     """An option that does not exist or whose value cannot be."""
 
 

@@ -7,6 +7,7 @@ import json
 from typing import Any, NamedTuple
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.errors import one_line
 from stylecore.planning.buckets import Bucket, bucket_of
 
 # Part of every run_id: raised when the same input gives another picture.
@@ -74,7 +75,7 @@ class Reason:
     @classmethod
     def of(cls, error: Exception) -> "Reason":
         """Describes an exception."""
-        return cls(type(error).__name__, " ".join(str(error).split())[:2000] or type(error).__name__)
+        return cls(type(error).__name__, one_line(error, 2000) or type(error).__name__)
 
     def to_dict(self) -> dict[str, str]:
         """Returns its fields by name."""

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from pipeline.cli.quiet import import_tensorflow
 from pipeline.cli.wording import unknown_option
+from stylecore.errors import UsageError
 
 DONE, FAILURE, USAGE, ROWS_FAILED = 0, 1, 2, 3
 
@@ -38,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        _say(f"stylebeam: {_one_line(error)}")
-        return USAGE if _is_usage(error) else FAILURE
+        _say(f"stylebeam: {_last_line(error)}")
+        return USAGE if isinstance(error, UsageError) else FAILURE
 
 
 def _command(arguments: Sequence[str]) -> int:
@@ -235,7 +236,7 @@ def _stylize(known: argparse.Namespace, _: Sequence[str]) -> int:
 def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"--set must be FIELD=VALUE, got {text!r}")
+        raise UsageError(f"--set must be FIELD=VALUE, got {text!r}")
     try:
         return name, json.loads(value)
     except ValueError:
@@ -266,26 +267,7 @@ def _clean(known: argparse.Namespace, _: Sequence[str]) -> int:
     return DONE
 
 
-# By name: to import them all, TensorFlow included, would take seconds and greet the user after the message.
-_USAGE_ERRORS = {
-    "argparse.ArgumentTypeError",
-    "pipeline.clean.CleanError",
-    "pipeline.grid.SpecError",
-    "pipeline.options.OptionError",
-    "pipeline.dataflow.prices.PriceError",
-    "stylecore.config.style_config.ConfigError",
-    "stylecore.images.codec.ImageError",
-    "stylecore.networks.weights.sources.WeightsError",
-    "transforms.manifest.read.ManifestError",
-    "transforms.output.storage.StorageError",
-}
-
-
-def _is_usage(error: Exception) -> bool:
-    return any(f"{kind.__module__}.{kind.__qualname__}" in _USAGE_ERRORS for kind in type(error).__mro__)
-
-
-def _one_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 

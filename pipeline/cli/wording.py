@@ -1,7 +1,8 @@
 """How numbers and mistakes read in what the commands print."""
 
-import difflib
 from collections.abc import Iterable
+
+from stylecore.errors import nearest
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -23,8 +24,8 @@ def duration(secs: float) -> str:
 
 def unknown_option(argument: str, known: Iterable[str]) -> str:
     """Returns the message on an option that does not exist, with the nearest that does."""
-    close = difflib.get_close_matches(argument.partition("=")[0], list(known), n=1)
-    return f"unknown option {argument}" + (f", did you mean {close[0]}?" if close else "")
+    close = nearest(argument.partition("=")[0], known)
+    return f"unknown option {argument}" + (f", did you mean {close}?" if close else "")
 
 
 def rate(per_min: float, thing: str) -> str:

@@ -13,8 +13,9 @@ References:
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
+
+from stylecore.errors import nearest
 
 # What Compute Engine listed in 2026 (regions with machines of the types below). New ones appear, so a region that is
 # missing here can be insisted on: see pipeline/dataflow/options.py.
@@ -172,8 +173,8 @@ def parse_gpu(text: str) -> tuple[Gpu, int]:
 def _by_name(name: str) -> Gpu:
     known = {alias: gpu for gpu in GPUS for alias in _names(gpu)}
     if name not in known:
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f", did you mean {known[nearest[0]].accelerator}?" if nearest else ";"
+        close = nearest(name, known)
+        hint = f", did you mean {known[close].accelerator}?" if close else ";"
         raise GpuError(f"unknown GPU type {name!r}{hint} known: {', '.join(gpu.accelerator for gpu in GPUS)}")
     return known[name]
 

@@ -8,13 +8,14 @@ from importlib import resources
 from typing import Any
 
 from pipeline.dataflow.gpus import GPUS
+from stylecore.errors import UsageError
 from transforms.output import storage
 
 CPU = "cpu"
 WORKERS = (CPU, *(gpu.accelerator for gpu in GPUS))
 
 
-class PriceError(ValueError):
+class PriceError(UsageError, ValueError):
     """A file of prices that cannot be used; the message names the file and the entry."""
 
 

@@ -1,7 +1,6 @@
 """StyleConfig: every parameter of one picture, valid once constructed, with one canonical form."""
 
 import dataclasses
-import difflib
 import functools
 import json
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from typing import Any, Self
 
 from stylecore.config.fields import Choice, Kind, Layers, LayerWeights, Number, Optional, Pyramid, Text, Whole, setting
 from stylecore.config.presets import PRESETS
+from stylecore.errors import UsageError, hint
 from stylecore.networks.layers import BACKBONES, canonical_layer_name
 
 MAX_SIDE_PX = 16_384
@@ -24,7 +24,7 @@ _DECAY = Number(low=0, high=1, open_high=True)
 _STYLE_LAYERS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 
 
-class ConfigError(ValueError):
+class ConfigError(UsageError, ValueError):
     """A configuration that cannot be: the message names the field, what is legal and what was given."""
 
 
@@ -198,9 +198,7 @@ def check_field_name(name: str) -> None:
     """Raises ConfigError, naming the nearest field, if StyleConfig has no field `name`."""
     known = field_kinds()
     if name not in known:
-        close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-        hint = f", did you mean {close[0]!r}?" if close else f"; the fields are {', '.join(known)}"
-        raise ConfigError(f"unknown field {_shown(name)}{hint}")
+        raise ConfigError(f"unknown field {_shown(name)}{hint(str(name), known, 'fields')}")
 
 
 @functools.cache

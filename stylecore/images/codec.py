@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from stylecore.errors import UsageError, one_line
 from stylecore.images.bounds import check_bounds, check_directory
 from stylecore.images.colour import Storage, rgb_pixels
 
@@ -19,7 +20,7 @@ THUMBNAIL_SIDE_PX = 320
 RECORD_KEYWORD = "stylebeam"
 
 
-class ImageError(ValueError):
+class ImageError(UsageError, ValueError):
     """Bytes that are not a picture we read; the message says why in one line."""
 
 
@@ -93,7 +94,7 @@ def _one_line_errors() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
-    text = " ".join(str(error).split())[:200]
+    text = one_line(error, 200)
     if isinstance(error, OSError | SyntaxError | ValueError | Image.DecompressionBombError) and text:
         return text
     return f"damaged: {type(error).__name__} {text}".rstrip()

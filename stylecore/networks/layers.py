@@ -4,9 +4,10 @@ VGG layers have two spellings in the field, `conv5_2` (the papers') and `block5_
 canonical one here.
 """
 
-import difflib
 import functools
 import re
+
+from stylecore.errors import nearest
 
 BACKBONES = ("vgg19", "vgg16", "resnet50")
 
@@ -53,8 +54,7 @@ def canonical_layer_name(backbone: str, name: str) -> str:
     spelled = _paper_to_keras(name)
     if spelled in known:
         return spelled
-    close = difflib.get_close_matches(spelled, known, n=1, cutoff=0.0)
-    raise ValueError(f"{backbone} has no layer {name!r}, the nearest one is {close[0]!r}")
+    raise ValueError(f"{backbone} has no layer {name!r}, the nearest one is {nearest(spelled, known, cutoff=0)!r}")
 
 
 def _paper_to_keras(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stylecore.errors import one_line
 from stylecore.run.engine import OPTIMIZERS, LoopState
 from stylecore.run.problem import Problem
 from stylecore.run.result import HistoryEntry
@@ -80,7 +81,7 @@ def read_snapshot(data: bytes, problem: Problem) -> Snapshot:
         raise
     # Damaged bytes break zipfile, NumPy and JSON in as many ways as there are bytes.
     except Exception as error:
-        raise SnapshotError(f"not a snapshot: {' '.join(str(error).split())[:200]}") from error
+        raise SnapshotError(f"not a snapshot: {one_line(error, 200)}") from error
     return snapshot
 
 

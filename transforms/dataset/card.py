@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
+from stylecore.errors import one_line
 from transforms.dataset.schema import Layout
 
 logger = logging.getLogger(__name__)
@@ -170,7 +171,7 @@ def escape(text: str) -> str:
 
 def _one_line(text: str) -> str:
     """Cuts, and shows what would break lines or turn the direction of writing as U+FFFD."""
-    line = " ".join(text.split())
+    line = one_line(text)
     line = line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}…"
     return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(mark) else mark for mark in line)
 

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stylecore.errors import one_line
+
 
 @dataclasses.dataclass(frozen=True)
 class Unreadable:
@@ -65,7 +67,7 @@ def _value(value: pa.Scalar) -> Any:
     try:
         return value.as_py(maps_as_pydicts="strict")
     except _NOT_FOR_PYTHON as error:
-        return Unreadable(" ".join(str(error).split())[:200])
+        return Unreadable(one_line(error, 200))
 
 
 def _numbers(column: pa.Array) -> np.ndarray:

