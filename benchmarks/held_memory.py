@@ -3,7 +3,7 @@
     python -m benchmarks.held_memory [--case PRESET SIDE BATCH OPTIMIZER PRECISION]
 
 The peak is that of the whole process above its peak after a tiny batch, so that TensorFlow, the network and the traces
-are not part of it. `HELD_FACTOR` was chosen so that no case is foretold too low.
+are not part of it. `HELD_FACTOR` was chosen so that no case is predicted too low.
 """
 
 import argparse
@@ -35,7 +35,7 @@ _WARM_PX, _EVALUATIONS = 32, 8
 
 
 def held_bytes(preset: str, side_px: int, batch_size: int, optimizer: str, precision: str) -> tuple[int, int]:
-    """Returns (measured, foretold) bytes of one batch; in a fresh process, whose peak it is."""
+    """Returns (measured, predicted) bytes of one batch; in a fresh process, whose peak it is."""
     from stylecore import StyleConfig
     from stylecore.networks.weights.sources import load_weights
     from stylecore.planning.buckets import step_kind
@@ -72,10 +72,10 @@ def main() -> None:
     rows = []
     for case in CASES:
         finished = run_measured([sys.executable, "-m", __spec__.name, "--case", *map(str, case)])
-        measured, foretold = json.loads(finished.output.strip().splitlines()[-1])
+        measured, predicted = json.loads(finished.output.strip().splitlines()[-1])
         about = dict(zip(("preset", "side_px", "batch_size", "optimizer", "precision"), case, strict=True))
-        ratio = round(foretold / measured, 2)
-        rows.append({**about, "measured_mb": measured >> 20, "foretold_over_measured": ratio})
+        ratio = round(predicted / measured, 2)
+        rows.append({**about, "measured_mb": measured >> 20, "predicted_over_measured": ratio})
         print(json.dumps(rows[-1]), flush=True)
     (RESULTS / "held_memory.json").write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""Fills the tables of docs/performance.md: what was measured from benchmarks/results, what is foretold from the counts.
+"""Fills the tables of docs/performance.md: measured figures from benchmarks/results, predictions from the counts.
 
     python -m benchmarks.performance_doc
 
@@ -22,8 +22,8 @@ from stylecore.planning.pyramid import stages
 
 DOC = Path(__file__).parent.parent / "docs" / "performance.md"
 SIDES_PX = (128, 256, 512, 1024)
-FORETOLD_PX = 512
-FORETOLD_GPUS = (T4, L4, A100, H100)
+PREDICTED_PX = 512
+PREDICTED_GPUS = (T4, L4, A100, H100)
 _TABLE = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Lines = Iterator[str]
@@ -96,21 +96,21 @@ def ceilings_table() -> Lines:
         yield f"| step of `basic` at 256 px, {precision}, GFLOP/s | {rate} |"
 
 
-def foretold_table() -> Lines:
+def predicted_table() -> Lines:
     """Yields pictures per hour and the cost of 1,000 of them, by GPU: predictions."""
     prices = read_prices()
     yield f"| GPU | precision | pictures per hour | {prices.currency} per 1,000 pictures |"
     yield "|---|---|---|---|"
     for preset in ("basic", "fast"):
-        for gpu in FORETOLD_GPUS:
+        for gpu in PREDICTED_GPUS:
             precision = "bfloat16" if preset == "fast" and gpu.bfloat16_flops else "float32"
             per_hour = 3600 / picture_secs(StyleConfig(preset=preset), precision, gpu)
             cost = 1000 / per_hour * prices.per_hour[gpu.accelerator]
             yield f"| {gpu.name}, `{preset}` | {_arithmetic(gpu, precision)} | {number(per_hour)} | {cost:,.2f} |"
 
 
-def picture_secs(config: StyleConfig, precision: str, gpu: Gpu, side_px: int = FORETOLD_PX) -> float:
-    """Returns the foretold seconds of one square picture in a full batch."""
+def picture_secs(config: StyleConfig, precision: str, gpu: Gpu, side_px: int = PREDICTED_PX) -> float:
+    """Returns the predicted seconds of one square picture in a full batch."""
     device = Device.of_gpu(gpu)
     return sum(
         iterations * device.evaluation_secs(cost_of(config, precision, height, width), precision)
@@ -129,7 +129,7 @@ TABLES: Mapping[str, Callable[[], Lines]] = {
     "pictures": pictures_table,
     "costs": costs_table,
     "ceilings": ceilings_table,
-    "foretold": foretold_table,
+    "predicted": predicted_table,
 }
 
 
