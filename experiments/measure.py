@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from experiments.pictures import Yardstick
-from stylecore.images.codec import resize
+from stylecore.images.resize import resize
 from stylecore.networks.features import FeatureExtractor
 from stylecore.networks.layers import canonical_layer_name
 from stylecore.objective import losses

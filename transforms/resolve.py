@@ -6,7 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from stylecore.images.codec import target_size
+from stylecore.images.resize import target_size
 from stylecore.networks.precision import Arithmetic, PrecisionError
 from transforms.output import storage
 from transforms.output.paths import Output

@@ -1,17 +1,16 @@
-"""Encoded bytes to RGB pixels and back, resizing, thumbnails. Everything decoded is untrusted."""
+"""Encoded bytes to RGB pixels, and RGB pixels to PNG and WebP. Every byte that is decoded is untrusted."""
 
 import contextlib
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from stylecore.errors import UsageError, one_line
 from stylecore.images.bounds import check_bounds, check_directory
-from stylecore.images.colour import Storage, rgb_pixels
+from stylecore.images.colour import SampleFormat, rgb_pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 # Below the size at which Pillow itself suspects a decompression bomb.
@@ -48,34 +47,29 @@ def decode_image(data: bytes) -> np.ndarray:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError(f"{width}x{height} pixels are more than the {MAX_PIXELS} that are read")
-            stored = Storage.of(image)
+            stored = SampleFormat.of(image)
             image.load()
-            orientation = _orientation(image)
-            pixels = rgb_pixels(image, stored)
-        return np.ascontiguousarray(_UPRIGHT.get(orientation, lambda same: same)(pixels))
+            _turn_upright(image)
+            return rgb_pixels(image, stored)
 
 
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT: Mapping[Any, Callable[[np.ndarray], np.ndarray]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.transpose(1, 0, 2),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: np.rot90(pixels, 2).transpose(1, 0, 2),
-    8: lambda pixels: np.rot90(pixels),
-}
+def _turn_upright(image: Image.Image) -> None:
+    """Turns a loaded image in place, as its EXIF or XMP says; Pillow has already turned a TIFF.
 
-
-def _orientation(image: Image.Image) -> Any:
-    """Returns what EXIF or XMP say, 1 if they cannot be read; Pillow has turned a TIFF already."""
+    EXIF that cannot be read is no reason to refuse a picture: it stays as it is stored.
+    """
     check_directory(image.info.get("exif", b""))
-    # Pillow's parser raises whatever it runs into; broken EXIF is no reason to refuse a picture.
-    with contextlib.suppress(Exception):
+    try:
         if (text := image.info.get("Raw profile type exif")) is not None:
             check_directory(bytes.fromhex("".join(text.split("\n")[3:])))
-        return image.getexif().get(_ORIENTATION_TAG, 1)
-    return 1
+        exif = image.getexif()
+        orientation = exif.get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Pillow's parser raises whatever it runs into.
+        return
+    # exif_transpose writes the rest of the EXIF anew, at many times its size in memory: leave only the orientation.
+    exif.load(b"")
+    exif[ExifTags.Base.Orientation] = orientation
+    ImageOps.exif_transpose(image, in_place=True)
 
 
 @contextlib.contextmanager
@@ -98,39 +92,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError | SyntaxError | ValueError | Image.DecompressionBombError) and text:
         return text
     return f"damaged: {type(error).__name__} {text}".rstrip()
-
-
-def target_size(height: int, width: int, longest_side: int | None) -> tuple[int, int]:
-    """Returns (height, width) with the longest side at most `longest_side`, aspect ratio kept, never enlarged."""
-    if longest_side is None or longest_side >= max(height, width):
-        return height, width
-    return scaled_size(height, width, longest_side)
-
-
-def scaled_size(height: int, width: int, longest_side: float) -> tuple[int, int]:
-    """Returns (height, width) with the longest side `longest_side`, each rounded to the nearest pixel, at least 1."""
-    scale = longest_side / max(height, width)
-    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
-
-
-def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resizes with Pillow's Lanczos filter.
-
-    Args:
-      image: [h, w, 3], uint8 or float32 in 0..255.
-      height: rows of the result.
-      width: columns of the result.
-
-    Returns:
-      float32 [height, width, 3] in 0..255; uint8 images are resized in 8 bits.
-    """
-    if image.shape[:2] == (height, width):
-        return np.asarray(image, np.float32)
-    if image.dtype == np.uint8:
-        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS), np.float32)
-    channels = [Image.fromarray(np.ascontiguousarray(image[..., c], np.float32)) for c in range(3)]
-    resized = [np.asarray(c.resize((width, height), Image.Resampling.LANCZOS)) for c in channels]
-    return np.clip(np.stack(resized, axis=-1), 0.0, 255.0)
 
 
 def encode_png(image: np.ndarray, record: str | None = None) -> bytes:

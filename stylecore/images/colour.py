@@ -24,7 +24,7 @@ class LevelsError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Storage:
+class SampleFormat:
     """How a file stores its samples; a picture knows it only until it is loaded."""
 
     raw_mode: str
@@ -33,7 +33,7 @@ class Storage:
     white_is_zero: bool
 
     @classmethod
-    def of(cls, image: Image.Image) -> "Storage":
+    def of(cls, image: Image.Image) -> "SampleFormat":
         """Describes an image that is opened and not yet loaded."""
         tiles = getattr(image, "tile", None) or [(None, None, 0, "")]
         arguments = tiles[0][3]
@@ -43,7 +43,7 @@ class Storage:
         return cls(str(raw_mode), bits, tags.get(339, (1,))[0] == _SIGNED, tags.get(262) == _WHITE_IS_ZERO)
 
 
-def rgb_pixels(image: Image.Image, stored: Storage) -> np.ndarray:
+def rgb_pixels(image: Image.Image, stored: SampleFormat) -> np.ndarray:
     """Converts a loaded image, its alpha composited on white, its colours from its own ICC profile to sRGB.
 
     Args:
@@ -96,7 +96,7 @@ def _alpha(tile: Image.Image) -> Image.Image | None:
     return tile.convert("RGBA").getchannel("A")
 
 
-def _settle_transparency(image: Image.Image, stored: Storage) -> None:
+def _settle_transparency(image: Image.Image, stored: SampleFormat) -> None:
     """PNG names its see-through colour in the depth of the file, Pillow compares it in 8 bits."""
     named = image.info.get("transparency")
     if image.format != "PNG" or named is None:
@@ -107,7 +107,7 @@ def _settle_transparency(image: Image.Image, stored: Storage) -> None:
         image.info["transparency"] = min(255, named * (85 if stored.raw_mode == "L;2" else 17))
 
 
-def _narrowing(image: Image.Image, stored: Storage) -> Callable[[Image.Image], Image.Image]:
+def _narrowing(image: Image.Image, stored: SampleFormat) -> Callable[[Image.Image], Image.Image]:
     """Returns what turns a tile of greyscale wider than 8 bits into one of 8; Pillow's own conversion clips."""
     unsigned_32 = image.mode == "I" and stored.bits == 32 and not stored.signed
     white = _white(image, stored, unsigned_32)
@@ -123,7 +123,7 @@ def _narrowing(image: Image.Image, stored: Storage) -> Callable[[Image.Image], I
     return narrow
 
 
-def _white(image: Image.Image, stored: Storage, unsigned_32: bool) -> float:
+def _white(image: Image.Image, stored: SampleFormat, unsigned_32: bool) -> float:
     """Returns the value of white: by definition to 16 bits, else the least known one that holds the brightest pixel."""
     if image.mode.startswith("I;16"):
         return 2.0**stored.bits - 1

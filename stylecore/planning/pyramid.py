@@ -3,7 +3,7 @@
 from itertools import accumulate
 
 from stylecore.config.style_config import StyleConfig
-from stylecore.images.codec import scaled_size
+from stylecore.images.resize import scaled_size
 
 
 def stage_sizes(config: StyleConfig, height: int, width: int) -> tuple[tuple[int, int], ...]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from stylecore.images.codec import resize
+from stylecore.images.resize import resize
 from stylecore.run.engine import ALL_ITERATIONS, CONVERGED, FAILED, RUNNING, Engine
 from stylecore.run.problem import Problem
 from stylecore.run.result import DeadlineError, History, NotFiniteError, OutOfMemoryError, Progress, Result

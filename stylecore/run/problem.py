@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stylecore.config.style_config import StyleConfig
-from stylecore.images.codec import resize, scaled_size, target_size
+from stylecore.images.resize import resize, scaled_size, target_size
 from stylecore.planning.pyramid import stages
 
 

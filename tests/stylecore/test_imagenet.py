@@ -5,7 +5,8 @@ import pytest
 from conftest import SHARED
 
 from stylecore import StyleConfig, stylize
-from stylecore.images.codec import decode_image, resize
+from stylecore.images.codec import decode_image
+from stylecore.images.resize import resize
 from stylecore.networks.features import FeatureExtractor
 from stylecore.networks.weights.sources import WeightsError, load_weights
 

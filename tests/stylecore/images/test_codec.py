@@ -8,17 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from stylecore.images.codec import (
-    MAX_PIXELS,
-    ImageError,
-    decode_image,
-    encode_png,
-    read_png_record,
-    resize,
-    scaled_size,
-    target_size,
-    thumbnail,
-)
+from stylecore.images.codec import MAX_PIXELS, ImageError, decode_image, encode_png, read_png_record, thumbnail
 from tests.hostile.encoders import PNG_SIGNATURE, jpeg_of_scans, png, png_chunk, tiff, tiff_of_shared_tags
 
 RGB = np.zeros((5, 7, 3), np.uint8) + np.array([200, 40, 10], np.uint8)
@@ -108,6 +98,33 @@ def test_exif_orientation_is_applied(kind, orientation, upright):
     exif[ORIENTATION] = orientation
     options = {"lossless": True} if kind == "WEBP" else {}
     np.testing.assert_array_equal(decode_image(encoded(Image.fromarray(RGB), kind, exif=exif, **options)), upright)
+
+
+WIDE = {
+    "16 bits": np.arange(35, dtype=np.uint16).reshape(5, 7) * 1800,
+    "grey": np.arange(35, dtype=np.uint8).reshape(5, 7) * 7,
+    "bilevel": (np.arange(35).reshape(5, 7) % 3 == 0),
+    "alpha": np.dstack([RGB, np.full((5, 7), 255, np.uint8)]),
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_orientation_is_applied_in_every_mode(name):
+    image, exif = Image.fromarray(WIDE[name]), Image.Exif()
+    exif[ORIENTATION] = 6
+    stored = decode_image(encoded(image, "PNG"))
+    np.testing.assert_array_equal(decode_image(encoded(image, "PNG", exif=exif)), np.rot90(stored, -1))
+
+
+def test_orientation_leaves_the_other_tags_unread(monkeypatch):
+    """Writing the EXIF anew, as exif_transpose does, would turn each of its values into an object."""
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[40_970] = 6, "x" * 1000
+    data = encoded(Image.fromarray(RGB), "PNG", exif=exif)
+    written, tobytes = [], Image.Exif.tobytes
+    monkeypatch.setattr(Image.Exif, "tobytes", lambda exif: written.append(tobytes(exif)) or written[-1])
+    assert decode_image(data).shape == (7, 5, 3)
+    assert all(len(block) < 100 for block in written)
 
 
 def test_orientation_in_a_jpeg():
@@ -291,38 +308,6 @@ def test_an_error_does_not_quote_the_file():
 def test_a_picture_below_the_limit_is_read():
     with pytest.raises(ImageError, match="truncated"):
         decode_image(png_that_claims(MAX_PIXELS // 10_000, 9_999))
-
-
-@pytest.mark.parametrize(
-    ("size", "longest", "expected"),
-    [
-        ((427, 640), 224, (149, 224)), ((640, 427), 224, (224, 149)), ((100, 50), None, (100, 50)),
-        ((100, 50), 100, (100, 50)), ((100, 50), 101, (100, 50)), ((100, 50), 99, (99, 50)), ((3, 2), 1, (1, 1)),
-        ((1, 3000), 10, (1, 10)), ((101, 200), 100, (51, 100)), ((99, 200), 100, (50, 100)),
-    ],
-)  # fmt: skip
-def test_target_size_rounds_to_the_nearest_pixel_and_never_enlarges(size, longest, expected):
-    assert target_size(*size, longest) == expected
-
-
-def test_scaled_size_enlarges():
-    assert scaled_size(10, 5, 41) == (41, 21)
-
-
-def test_resizing_is_pillows_lanczos():
-    image = np.random.default_rng(0).integers(0, 256, (9, 14, 3), np.uint8)
-    expected = np.asarray(Image.fromarray(image).resize((6, 11), Image.Resampling.LANCZOS))
-    assert resize(image, 11, 6).dtype == np.float32
-    np.testing.assert_array_equal(resize(image, 11, 6), expected)
-    np.testing.assert_allclose(resize(image.astype(np.float32), 11, 6), expected, atol=1.01)
-
-
-def test_resizing_floats_stays_in_range():
-    step = np.zeros((8, 8, 3), np.float32)
-    step[:, 4:] = 255
-    resized = resize(step, 19, 23)
-    assert (resized.min(), resized.max()) == (0, 255)
-    np.testing.assert_array_equal(resize(step, 8, 8), step)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stylecore.config.style_config import StyleConfig
-from stylecore.images.codec import resize
+from stylecore.images.resize import resize
 from stylecore.run.problem import prepare, white_noise
 
 

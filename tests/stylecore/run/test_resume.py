@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from stylecore.config.style_config import StyleConfig
-from stylecore.images.codec import resize
+from stylecore.images.resize import resize
 from stylecore.networks.weights.sources import random_network
 from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine

@@ -19,7 +19,8 @@ from PIL import Image
 
 from pipeline.run import run
 from stylecore import StyleConfig
-from stylecore.images.codec import decode_image, target_size
+from stylecore.images.codec import decode_image
+from stylecore.images.resize import target_size
 from stylecore.planning.costs import evaluation_cost
 from stylecore.run.engine import Engine
 from transforms import input_images as image_files
