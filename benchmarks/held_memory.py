@@ -51,7 +51,7 @@ def held_bytes(preset: str, side_px: int, batch_size: int, optimizer: str, preci
     def optimise(side: int, count: int) -> int:
         image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
         problems = [prepare(image, image[::-1].copy(), config)] * count
-        batch = engine.batch(problems)
+        batch = engine.constants(problems)
         engine.advance(engine.start(problems), batch, _EVALUATIONS)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 

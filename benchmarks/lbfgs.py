@@ -67,14 +67,14 @@ class Bench:
 
     def _optimise(self, index: int, **settings: Any) -> tuple[np.ndarray, int]:
         problem, engine = self.problem(index, **settings)
-        batch = engine.batch([problem])
+        batch = engine.constants([problem])
         _, numbers, losses = engine.advance(engine.start([problem]), batch, self.evaluations)
         return np.minimum.accumulate(losses.total.numpy()[:, 0]), int(numbers.numpy().max())
 
     def scipy_total(self, index: int) -> float:
         """Returns the lowest total loss that SciPy's L-BFGS-B reaches in as many evaluations."""
         problem, engine = self.problem(index, optimizer="lbfgs")
-        batch = engine.batch([problem])
+        batch = engine.constants([problem])
         evaluate = tf.function(lambda images: engine.losses_and_gradient(images, batch))
         totals: list[float] = []
 

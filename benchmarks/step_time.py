@@ -95,7 +95,7 @@ def our_step(engine: Engine, config: StyleConfig, side_px: int, batch_size: int)
     """Returns what makes some evaluations of a configuration; the first call has been made."""
     image = np.random.default_rng(0).integers(0, 256, (side_px, side_px, 3), np.uint8)
     problems = [prepare(image, image[::-1].copy(), config)] * batch_size
-    batch = engine.batch(problems)
+    batch = engine.constants(problems)
     state = engine.start(problems)
 
     def step(count: int) -> None:

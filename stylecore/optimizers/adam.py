@@ -1,8 +1,4 @@
-"""Optimisers of a batch of images, in the graph: each image has its own state, step and fate.
-
-An optimiser sees one evaluation of the objective at a time and proposes where to evaluate next. `accepted` says which
-of the points just evaluated are the next iterate: for Adam every one.
-"""
+"""Adam for a batch of images, the pixels kept within 0..255."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,28 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.optimizers.base import HIGHEST, LOWEST, Proposal, is_finite, per_image
 
 Tensor = Any
-
-LOWEST, HIGHEST = 0.0, 255.0
-
-
-class Proposal(NamedTuple):
-    """What an optimiser answers to an evaluation.
-
-    Attributes:
-      state: the optimiser's next state.
-      images: where to evaluate next, [batch, height, width, 3], within 0..255.
-      accepted: [batch] bool, the point just evaluated is an iterate.
-      failed: [batch] bool, the optimiser cannot go on: the loss or its gradient is not finite.
-      stalled: [batch] bool, no step lowers the loss any more.
-    """
-
-    state: Any
-    images: Tensor
-    accepted: Tensor
-    failed: Tensor
-    stalled: Tensor
 
 
 class AdamParameters(NamedTuple):
@@ -53,7 +30,7 @@ class AdamState(NamedTuple):
 
 
 class Adam:
-    """Adam with the pixels clipped to 0..255 after every step.
+    """Adam with the pixels clipped to 0..255 after every step; implements `base.Optimizer`.
 
     The form is the reordered one of section 2 of the paper, as in Keras: epsilon stands beside the uncorrected root.
 
@@ -71,12 +48,12 @@ class Adam:
 
     @staticmethod
     def init(images: Tensor, parameters: AdamParameters) -> AdamState:
-        """Returns the state before the first evaluation, which is that of `images`."""
+        """Returns the state before the first evaluation, which is made at `images`, [batch, height, width, 3]."""
         return AdamState(tf.zeros_like(images), tf.zeros_like(images), tf.zeros_like(parameters.learning_rate))
 
     @staticmethod
     def packed(state: AdamState) -> AdamState:
-        """Returns the state of one image as it is kept between batches, see `Lbfgs.packed`."""
+        """Returns the state of one image as it is: Adam's has no unused space."""
         return state
 
     @staticmethod
@@ -88,7 +65,7 @@ class Adam:
     def propose(
         state: AdamState, parameters: AdamParameters, images: Tensor, total: Tensor, gradient: Tensor
     ) -> Proposal:
-        """Takes the evaluation of `images` ([batch, height, width, 3]; total [batch]) and makes one step from it."""
+        """Makes one step from the evaluation at `images` ([batch, height, width, 3]; total [batch])."""
         finite = is_finite(total, gradient)
         steps = state.steps + 1.0
         beta_1, beta_2 = parameters.beta_1, parameters.beta_2
@@ -98,13 +75,3 @@ class Adam:
         step = per_image(parameters.learning_rate * correction) * mu / (tf.sqrt(nu) + per_image(parameters.epsilon))
         moved = tf.clip_by_value(images - step, LOWEST, HIGHEST)
         return Proposal(AdamState(mu, nu, steps), moved, finite, ~finite, tf.zeros_like(finite))
-
-
-def per_image(values: Tensor) -> Tensor:
-    """Reshapes [batch] to [batch, 1, 1, 1]."""
-    return values[:, tf.newaxis, tf.newaxis, tf.newaxis]
-
-
-def is_finite(total: Tensor, gradient: Tensor) -> Tensor:
-    """Returns [batch] bool: the loss and every component of its gradient are finite."""
-    return tf.math.is_finite(total) & tf.reduce_all(tf.math.is_finite(gradient), axis=[1, 2, 3])

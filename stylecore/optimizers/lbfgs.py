@@ -1,12 +1,12 @@
 """L-BFGS inside the box 0..255, batched and in the graph: each image has its own history, step and line search.
 
-An evaluation of the objective either gives the next iterate or shortens the step; images of one batch need not agree.
-Pixels at a bound that the gradient pushes outwards are held, the quasi-Newton direction is that of the free pixels
-(Bertsekas' two-metric projection), and the step is searched along the projected arc. Leaving the box and clipping the
-last picture instead triples the loss of what is delivered.
+Each evaluation of the objective either gives an image its next iterate or shortens its step. Pixels at a bound that the
+gradient pushes outwards are held, the quasi-Newton direction is that of the free pixels (Bertsekas' two-metric
+projection), and the step is searched along the projected arc. To leave the box and clip only the last picture would
+triple the loss of the delivered one.
 
 The inverse Hessian is applied in its compact form: a few matrix products with the whole history and two triangular
-solves in float64, in place of the two-loop recursion's many passes over pictures.
+solves in float64, where the two-loop recursion would pass over the pictures many times.
 
 References:
   Byrd, Nocedal, Schnabel: Representations of Quasi-Newton Matrices and Their Use in Limited Memory Methods.
@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from stylecore.config.style_config import StyleConfig
-from stylecore.optimizers.adam import HIGHEST, LOWEST, Proposal, is_finite, per_image
+from stylecore.optimizers.base import HIGHEST, LOWEST, Proposal, is_finite, per_image
 
 Tensor = Any
 
@@ -29,8 +29,8 @@ Tensor = Any
 SUFFICIENT_DECREASE = 1e-4
 SHORTEST, LONGEST_CUT = 0.1, 0.5
 MAX_TRIALS = 15
-# Without curvature the step is so long that the pixel that moves most moves by this many grey levels:
-# chosen by measurement, see benchmarks/lbfgs.py.
+# Without curvature the step moves the pixel that moves most by this many grey levels; chosen by measurement with
+# benchmarks/lbfgs.py.
 FIRST_STEP = 40.0
 # A pair is kept if s.y exceeds this fraction of y.y, so that the inverse Hessian stays positive and bounded.
 LEAST_CURVATURE = 1e-9
@@ -50,13 +50,13 @@ class LbfgsState(NamedTuple):
       total: its loss, [batch]; infinite before the first evaluation.
       gradient: of its loss, like `images`.
       direction: of the search, like `images`.
-      step: the length that the last trial had, in directions, [batch].
+      step: the length of the last trial, as a multiple of `direction`, [batch].
       trials: evaluations since the iterate, [batch] int32.
       steps: s, differences of iterates, a ring, [batch, history, height, width, 3].
       changes: y, differences of gradients, likewise.
-      kept: pairs in the history, [batch] int32.
-      newest: where in the ring the newest pair is, [batch] int32.
-      history_size: places of each image's own ring, [batch] int32; a batch has room for the longest.
+      kept: the number of pairs in the history, [batch] int32.
+      newest: the newest pair's place in the ring, [batch] int32.
+      history_size: the length of each image's own ring, [batch] int32; the batch has room for the longest.
     """
 
     images: Tensor
@@ -73,7 +73,7 @@ class LbfgsState(NamedTuple):
 
 
 class Lbfgs:
-    """L-BFGS with the pixels inside 0..255; has the interface of `optimizers.Adam`."""
+    """L-BFGS with the pixels inside 0..255; implements `base.Optimizer`."""
 
     State = LbfgsState
 
@@ -84,7 +84,7 @@ class Lbfgs:
 
     @staticmethod
     def init(images: Tensor, parameters: LbfgsParameters) -> LbfgsState:
-        """Returns the state before the first evaluation, which is that of `images`."""
+        """Returns the state before the first evaluation, which is made at `images`, [batch, height, width, 3]."""
         batch, *shape = images.shape
         sizes = parameters.history_size
         history = tf.zeros([batch, int(np.max(sizes)), *shape])
@@ -95,21 +95,21 @@ class Lbfgs:
 
     @staticmethod
     def packed(state: LbfgsState) -> LbfgsState:
-        """Returns the state of one image, as NumPy arrays without the batch's dimension, with the pairs in use only."""
+        """Returns the state of one image with the pairs in use only, the newest first."""
         size = int(state.history_size)
         used = (state.newest - np.arange(state.kept)) % size
         return state._replace(steps=state.steps[used], changes=state.changes[used])
 
     @staticmethod
     def unpacked(state: LbfgsState) -> LbfgsState:
-        """Undoes `packed`; every pair is where it was, for the products with them depend on it in their last bits."""
+        """Undoes `packed`. Every pair returns to its place, because the last bits of its products depend on it."""
         return state._replace(steps=_ring(state, state.steps), changes=_ring(state, state.changes))
 
     @staticmethod
     def propose(
         state: LbfgsState, parameters: LbfgsParameters, images: Tensor, total: Tensor, gradient: Tensor
     ) -> Proposal:
-        """Takes the evaluation of `images` ([batch, height, width, 3]; total [batch]): accepts it or cuts the step."""
+        """Accepts the evaluation at `images` ([batch, height, width, 3]; total [batch]) or cuts the step."""
         finite = is_finite(total, gradient)
         first = tf.math.is_inf(state.total)
         promised = dot(state.gradient, images - state.images)
@@ -117,7 +117,7 @@ class Lbfgs:
         accepted &= first | (promised < 0)
         gave_up = ~accepted & (state.trials + 1 >= MAX_TRIALS)
         moved = _accept(state, images, total, gradient, accepted, first)
-        # Out of trials: forget the curvature and try steepest descent; if that was it already, nothing lowers the loss.
+        # Out of trials: forget the curvature and try steepest descent. If that was the direction, nothing is lower.
         stalled = gave_up & (moved.kept == 0)
         moved = moved._replace(kept=tf.where(gave_up, 0, moved.kept))
         turned = _turn(moved, accepted | gave_up)
@@ -132,7 +132,7 @@ class Lbfgs:
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product of each image of a batch, [batch]."""
+    """Returns the inner product of each image of `a` with its image of `b`, [batch]."""
     return tf.reduce_sum(a * b, axis=[1, 2, 3])
 
 
@@ -163,19 +163,19 @@ def _ring(state: LbfgsState, pairs: np.ndarray) -> np.ndarray:
 
 
 def _push(history: Tensor, newest: Tensor, slot: Tensor, store: Tensor) -> Tensor:
-    """Writes the newest entry of each image that stores one; the others get back what was there."""
+    """Writes the newest entry of each image that stores one; the others keep what was there."""
     places = tf.stack([tf.range(tf.shape(slot)[0]), slot], axis=1)
     entry = _choose(store, newest, tf.gather_nd(history, places))
     return tf.tensor_scatter_nd_update(history, places, entry)
 
 
 def _turn(state: LbfgsState, turning: Tensor) -> LbfgsState:
-    """Gives the images that turn a new direction with the length of its first trial."""
+    """Gives each image of `turning` a new direction and the length of its first trial."""
     outwards = ((state.images <= LOWEST) & (state.gradient > 0)) | ((state.images >= HIGHEST) & (state.gradient < 0))
     free = tf.cast(~outwards, state.gradient.dtype)
     downhill = -state.gradient * free
     newton, curved = _newton(state, downhill, free)
-    # A direction that hardly descends says that the history is of no use here.
+    # Where the direction hardly descends, the history does not describe this region.
     descends = dot(state.gradient, newton) < -1e-8 * tf.sqrt(dot(downhill, downhill) * dot(newton, newton))
     usable = curved & descends
     direction = _choose(usable, newton, downhill)
@@ -205,7 +205,7 @@ def _newton(state: LbfgsState, downhill: Tensor, free: Tensor) -> tuple[Tensor, 
     curvature, length = tf.linalg.diag_part(sy), tf.linalg.diag_part(yy)
     counts = (tf.range(pairs) < state.kept[:, tf.newaxis]) & (curvature > LEAST_CURVATURE * length)
     scale = _of_the_newest(counts, curvature / tf.where(length > 0.0, length, 1.0))
-    sv, yv = (tf.gather(_float64(tf.matmul(rows, v)[..., 0]), ages, batch_dims=1) for rows in (s, y))
+    sv, yv = (tf.gather(tf.cast(tf.matmul(rows, v)[..., 0], tf.float64), ages, batch_dims=1) for rows in (s, y))
     both = counts[:, :, tf.newaxis] & counts[:, tf.newaxis]
     triangle = tf.linalg.set_diag(tf.where(both, sy, 0.0), tf.where(counts, curvature, 1.0))
     a = _solved(triangle, tf.where(counts, sv, 0.0))
@@ -218,14 +218,14 @@ def _newton(state: LbfgsState, downhill: Tensor, free: Tensor) -> tuple[Tensor, 
 
 
 def _rows(history: Tensor, free: Tensor) -> Tensor:
-    """The history as a matrix of each image, [batch, history, pixels], zero where a pixel is held."""
+    """Returns each image's history as a matrix, [batch, history, pixels], zero where a pixel is held."""
     masked = history * free[:, tf.newaxis]
     return tf.reshape(masked, tf.concat([tf.shape(masked)[:2], [-1]], axis=0))
 
 
 def _by_age(products: Tensor, ages: Tensor) -> Tensor:
-    """Reorders [batch, history, history] from places in the ring to ages, the newest first; float64."""
-    rows = tf.gather(_float64(products), ages, batch_dims=1)
+    """Reorders [batch, history, history] from places in the ring to ages, the newest first, in float64."""
+    rows = tf.gather(tf.cast(products, tf.float64), ages, batch_dims=1)
     return tf.gather(rows, ages, axis=2, batch_dims=1)
 
 
@@ -239,12 +239,8 @@ def _solved(triangle: Tensor, values: Tensor, adjoint: bool = False) -> Tensor:
     return tf.linalg.triangular_solve(triangle, values[..., tf.newaxis], lower=True, adjoint=adjoint)[..., 0]
 
 
-def _float64(values: Tensor) -> Tensor:
-    return tf.cast(values, tf.float64)
-
-
 def _cut(state: LbfgsState, promised: Tensor, total: Tensor, finite: Tensor) -> Tensor:
-    """Returns by what the step is cut: to the minimum of the parabola through what is known, within bounds."""
+    """Returns the factor of the step: the minimum of the parabola through the known values, within bounds."""
     parabola = -0.5 * promised / (total - state.total - promised)
     known = finite & tf.math.is_finite(parabola)
     return tf.where(known, tf.clip_by_value(parabola, SHORTEST, LONGEST_CUT), SHORTEST)

@@ -1,4 +1,4 @@
-"""What the optimisation runs on: GPUs where TensorFlow sees them, else the CPU; one batch at a time on each."""
+"""The devices that optimise: GPUs where TensorFlow sees any, else the CPU; each takes one batch at a time."""
 
 import contextlib
 import functools
@@ -12,7 +12,7 @@ _lock = threading.Lock()
 
 
 class MissingGpuError(RuntimeError):
-    """A GPU was promised and TensorFlow sees none."""
+    """TensorFlow sees no GPU where one was promised."""
 
 
 def check_gpu() -> None:
@@ -24,7 +24,7 @@ def check_gpu() -> None:
 
 
 def device_name() -> str:
-    """Returns what the optimisation runs on: the first GPU's name, or "CPU"."""
+    """Returns the name of the device that optimises: the first GPU's, or "CPU"."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return "CPU"
@@ -33,7 +33,7 @@ def device_name() -> str:
 
 @contextlib.contextmanager
 def free_device() -> Iterator[str]:
-    """Lends a device that no other batch of this process has; waits until there is one."""
+    """Lends a device that no other batch of this process is using; waits until one is free."""
     with _lock:
         devices = _free_devices()
     device = devices.get()
@@ -53,12 +53,12 @@ def _free_devices() -> "queue.SimpleQueue[str]":
 
 
 def device_names() -> list[str]:
-    """Returns TensorFlow's names of all GPUs, or of the CPU if there is none."""
+    """Returns TensorFlow's names of all GPUs, or the CPU's if there is none."""
     return [device.name for device in tf.config.list_logical_devices("GPU")] or ["/device:CPU:0"]
 
 
 def _share_gpu_memory() -> None:
-    """Lets TensorFlow take GPU memory as it needs it; too late once it has begun, and then it is as it is."""
+    """Lets TensorFlow take GPU memory as it needs it. Without effect once TensorFlow has used a GPU."""
     with contextlib.suppress(RuntimeError):
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)

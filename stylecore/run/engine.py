@@ -1,7 +1,7 @@
-"""The compiled loop of one kind of step: many evaluations in each call into TensorFlow.
+"""The compiled steps of one kind: many evaluations in each call into TensorFlow.
 
-Every image of the batch carries its own weights, limits and state; one that is finished stands still while the others
-go on. At a constant batch size an image's result does not depend, to the bit, on its neighbours.
+Every image of a batch carries its own weights, limits and state, and stands still once it is finished. At a constant
+batch size an image's result does not depend, to the bit, on its neighbours.
 """
 
 import functools
@@ -18,6 +18,7 @@ import tensorflow as tf
 from stylecore.networks.features import FeatureExtractor
 from stylecore.objective.objective import Losses, LossWeights, Objective, Targets, loss_weights
 from stylecore.optimizers.adam import Adam
+from stylecore.optimizers.base import Optimizer
 from stylecore.optimizers.lbfgs import Lbfgs
 from stylecore.planning.buckets import StepKind
 from stylecore.run.problem import Problem
@@ -25,7 +26,7 @@ from stylecore.run.problem import Problem
 Tensor = Any
 Returned = TypeVar("Returned")
 
-OPTIMIZERS: dict[str, Any] = {"adam": Adam, "lbfgs": Lbfgs}
+OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "lbfgs": Lbfgs}
 TARGET_CACHE_BYTES = 512 * 2**20
 
 RUNNING, ALL_ITERATIONS, CONVERGED, FAILED = range(4)
@@ -39,8 +40,8 @@ class Limits(NamedTuple):
     tolerance: Tensor
 
 
-class Batch(NamedTuple):
-    """What stays constant while a batch is optimised."""
+class BatchConstants(NamedTuple):
+    """What stays constant while a batch is optimised; every tensor's first dimension is the batch's."""
 
     targets: Targets
     weights: LossWeights
@@ -49,15 +50,15 @@ class Batch(NamedTuple):
 
 
 class LoopState(NamedTuple):
-    """What an evaluation changes. `packed`, it is that of one image: NumPy arrays without the batch's dimension.
+    """What an evaluation changes. Packed, it belongs to one image: NumPy arrays without the batch's dimension.
 
     Attributes:
       images: where the objective is evaluated next, [batch, height, width, 3].
       delivered: the latest iterate, of the same shape.
       optimizer: the optimiser's state.
-      iteration: [batch] int32, the number that the next iterate will have; the initial image has 0.
-      status: [batch] int32, running or why not.
-      window: [batch, longest early-stop window] float32, the total losses of each image's latest iterates, a ring.
+      iteration: the next iterate's number, [batch] int32; the initial image has 0.
+      status: RUNNING, or why the image stopped, [batch] int32.
+      window: total losses of each image's latest iterates, a ring, [batch, longest early-stop window] float32.
     """
 
     images: Tensor
@@ -81,9 +82,9 @@ class Engine:
     """The compiled steps of one StepKind, with caches of content and style targets.
 
     Args:
-      kind: what is fixed in the compiled step.
+      kind: what the compiled step fixes.
       network: the whole backbone with the weights that `kind` names, on the same device.
-      device: TensorFlow's name of it; empty leaves the choice to TensorFlow.
+      device: TensorFlow's name of the device; empty leaves the choice to TensorFlow.
       xla: compiles the objective with XLA, anew for each size of batch and images; for GPUs.
     """
 
@@ -99,8 +100,8 @@ class Engine:
         image = [tf.TensorSpec([None, None, None, 3], tf.float32)]
         self._content_targets = tf.function(self._objective.content_targets, input_signature=image)
         self._style_targets = tf.function(self._objective.style_targets, input_signature=image)
-        # A function of its own, not part of the loop's graph: in a graph with cycles oneDNN's rewriting of operations
-        # misses the gradients of poolings, which then take 20 times as long.
+        # The objective stays outside the loop's graph: in a graph with cycles oneDNN's rewriting of operations misses
+        # the gradients of poolings, which then take 20 times as long.
         how = {"jit_compile": True} if xla else {"experimental_attributes": {"_noinline": True}}
         self._value_and_gradient = tf.function(self._objective.value_and_gradient, autograph=False, **how)
         self._measure: Any = None
@@ -119,28 +120,32 @@ class Engine:
                 self._features.check_size(*image.shape[:2])
 
     def fitting_size(self, height: int, width: int) -> int:
-        """Returns the largest batch of this size that is not known to exceed the device's memory."""
+        """Returns the largest batch of height x width pixels that is not known to exceed the device's memory."""
         return self._fitting.get((height, width), sys.maxsize)
 
     def remember_fitting_size(self, height: int, width: int, size: int) -> None:
-        """Remembers that larger batches of this size exceed the device's memory."""
+        """Remembers that batches above `size` of height x width pixels exceed the device's memory."""
         self._fitting[height, width] = min(size, self.fitting_size(height, width))
 
     @_on_device
-    def batch(self, problems: Sequence[Problem]) -> Batch:
-        """Stacks problems of one bucket; their targets come from the cache where they can."""
+    def constants(self, problems: Sequence[Problem]) -> BatchConstants:
+        """Stacks the targets, weights, parameters and limits of problems of one bucket; targets are cached."""
         configs = [problem.config for problem in problems]
         content = [self._cached(self._content_targets, problem.content) for problem in problems]
         style = [self._style_target(problem) for problem in problems]
-        return Batch(
+        return BatchConstants(
             Targets(_stack(content), _stack(style)),
             loss_weights(configs),
             self._optimizer.parameters(configs),
-            _limits(problems),
+            Limits(
+                np.asarray([problem.iterations for problem in problems], np.int32),
+                np.asarray([config.early_stop_window for config in configs], np.int32),
+                np.asarray([config.early_stop_tolerance for config in configs], np.float32),
+            ),
         )
 
     def first_state(self, problem: Problem) -> LoopState:
-        """Returns the packed state before the first evaluation of a problem that has its initial image."""
+        """Returns the packed state before the first evaluation of a problem whose `initial` is set."""
         image = np.asarray(problem.initial, np.float32)
         optimizer = self._optimizer.init(image[np.newaxis], self._optimizer.parameters([problem.config]))
         return LoopState(
@@ -154,41 +159,43 @@ class Engine:
 
     @_on_device
     def start(self, problems: Sequence[Problem], states: Sequence[LoopState] | None = None) -> LoopState:
-        """Returns the state of a batch from which `advance` goes on.
+        """Returns a batch's state, for `advance`.
 
         Args:
-          problems: of one height and width.
-          states: packed, where each problem was left; None to begin with all of them.
+          problems: the batch's problems, all of one height and width.
+          states: each problem's packed state; None: every problem begins.
         """
         states = states or [self.first_state(problem) for problem in problems]
         ready = [state._replace(optimizer=self._optimizer.unpacked(state.optimizer)) for state in states]
         return tf.nest.map_structure(lambda *arrays: tf.constant(_stack_padded(arrays)), *ready)
 
     def packed_state(self, state: LoopState, index: int, problem: Problem) -> LoopState:
-        """Returns the state of one image of a batch, for `start` of whatever batch it comes to next."""
+        """Returns the packed state of image `index` of a batch, for `start` in any other batch."""
         single = tf.nest.map_structure(lambda t: t[index].numpy(), state)
         window = single.window[: max(1, problem.config.early_stop_window)]
         return single._replace(optimizer=self._optimizer.packed(single.optimizer), window=window)
 
     @_on_device
-    def advance(self, state: LoopState, batch: Batch, evaluations: int) -> tuple[LoopState, Tensor, Losses]:
-        """Makes up to `evaluations` evaluations.
+    def advance(
+        self, state: LoopState, constants: BatchConstants, evaluations: int
+    ) -> tuple[LoopState, Tensor, Losses]:
+        """Makes evaluations until `evaluations` are made or no image is running.
 
         Returns:
           The next state; the number of the iterate that each evaluation gave, [evaluations, batch] int32, -1 where it
-          gave none; and its losses, each [evaluations, batch].
+          gave none; and the losses of each evaluation, every term [evaluations, batch].
         """
         if self._advance is None:
-            specs = tf.nest.map_structure(_loose_spec, (state, batch))
+            specs = tf.nest.map_structure(_loose_spec, (state, constants))
             self._advance = tf.function(
                 self._advance_in_graph, input_signature=[*specs, tf.TensorSpec([], tf.int32)], autograph=False
             )
-        return self._advance(state, batch, evaluations)
+        return self._advance(state, constants, evaluations)
 
     @_on_device
-    def measure(self, image: np.ndarray, batch: Batch, index: int) -> Losses:
-        """Returns the losses, as floats, of an 8-bit picture [height, width, 3] for problem `index` of the batch."""
-        single = tf.nest.map_structure(lambda t: t[index : index + 1], (batch.targets, batch.weights))
+    def measure(self, image: np.ndarray, constants: BatchConstants, index: int) -> Losses:
+        """Returns the losses, as floats, of an 8-bit picture [height, width, 3] for problem `index` of a batch."""
+        single = tf.nest.map_structure(lambda t: t[index : index + 1], (constants.targets, constants.weights))
         arguments = (tf.constant(image[np.newaxis], tf.float32), *single)
         if self._measure is None:
             specs = tf.nest.map_structure(_loose_spec, arguments)
@@ -196,9 +203,9 @@ class Engine:
         return Losses(*(float(term[0]) for term in self._measure(*arguments)))
 
     @_on_device
-    def losses_and_gradient(self, images: Tensor, batch: Batch) -> tuple[Losses, Tensor]:
-        """Evaluates the objective once, outside of the loop."""
-        return self._objective.value_and_gradient(tf.convert_to_tensor(images), batch.targets, batch.weights)
+    def losses_and_gradient(self, images: Tensor, constants: BatchConstants) -> tuple[Losses, Tensor]:
+        """Evaluates the objective once, at `images`, [batch, height, width, 3] float32, outside the compiled loop."""
+        return self._objective.value_and_gradient(tf.convert_to_tensor(images), constants.targets, constants.weights)
 
     def _style_target(self, problem: Problem) -> tuple[Tensor, ...]:
         weighted = [
@@ -210,14 +217,14 @@ class Engine:
         key = (compute, image.shape, hashlib.blake2b(image.tobytes()).digest())
         if (found := self._targets.get(key)) is not None:
             return found
-        # One image at a time: its targets are then the same bits in whatever batch it comes.
+        # Computed one image at a time, targets have the same bits in every batch.
         targets = compute(tf.constant(image[np.newaxis]))
         if _bytes_of(targets) <= TARGET_CACHE_BYTES:
             self._targets[key] = targets
         return targets
 
     def _advance_in_graph(
-        self, state: LoopState, batch: Batch, evaluations: Tensor
+        self, state: LoopState, constants: BatchConstants, evaluations: Tensor
     ) -> tuple[LoopState, Tensor, Losses]:
         count = tf.shape(state.status)[0]
         per_problem = tf.TensorShape([None])
@@ -230,7 +237,7 @@ class Engine:
             return (done < evaluations) & tf.reduce_any(state.status == RUNNING)
 
         def evaluate(done: Tensor, state: LoopState, records: Any) -> tuple[Tensor, LoopState, Any]:
-            state, iterate, losses = self._evaluate(state, batch)
+            state, iterate, losses = self._evaluate(state, constants)
             numbers, terms = records
             written = Losses(*(array.write(done, term) for array, term in zip(terms, losses, strict=True)))
             return done + 1, state, (numbers.write(done, iterate), written)
@@ -240,13 +247,13 @@ class Engine:
         stacked = Losses(*(tf.reshape(array.stack(), shape) for array in terms))
         return state, tf.reshape(numbers.stack(), shape), stacked
 
-    def _evaluate(self, state: LoopState, batch: Batch) -> tuple[LoopState, Tensor, Losses]:
-        losses, gradient = self._value_and_gradient(state.images, batch.targets, batch.weights)
-        proposal = self._optimizer.propose(state.optimizer, batch.parameters, state.images, losses.total, gradient)
+    def _evaluate(self, state: LoopState, constants: BatchConstants) -> tuple[LoopState, Tensor, Losses]:
+        losses, gradient = self._value_and_gradient(state.images, constants.targets, constants.weights)
+        proposal = self._optimizer.propose(state.optimizer, constants.parameters, state.images, losses.total, gradient)
         running = state.status == RUNNING
         accepted = proposal.accepted & running
-        converged, window = _early_stop(state, batch.limits, losses.total, accepted)
-        finished = accepted & (state.iteration >= batch.limits.iterations)
+        converged, window = _early_stop(state, constants.limits, losses.total, accepted)
+        finished = accepted & (state.iteration >= constants.limits.iterations)
         status = state.status
         for mask, reason in (
             (proposal.stalled, CONVERGED),
@@ -259,7 +266,7 @@ class Engine:
         following = LoopState(
             _where(moving, proposal.images, state.images),
             _where(accepted, state.images, state.delivered),
-            proposal.state,  # Of an image that stands still nobody asks for it any more.
+            proposal.state,  # The optimiser's state of an image that stands still is not used again.
             state.iteration + tf.cast(accepted, tf.int32),
             status,
             window,
@@ -267,16 +274,8 @@ class Engine:
         return following, tf.where(accepted, state.iteration, -1), losses
 
 
-def _limits(problems: Sequence[Problem]) -> Limits:
-    return Limits(
-        np.asarray([problem.iterations for problem in problems], np.int32),
-        np.asarray([problem.config.early_stop_window for problem in problems], np.int32),
-        np.asarray([problem.config.early_stop_tolerance for problem in problems], np.float32),
-    )
-
-
 def _early_stop(state: LoopState, limits: Limits, total: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns whether the loss fell by less than the tolerance over the window, and the window with this iterate."""
+    """Returns whether each loss fell by less than the tolerance over its window, and the windows with this iterate."""
     slot = state.iteration % tf.maximum(limits.window, 1)
     before = tf.gather(state.window, slot, batch_dims=1)
     watched = accepted & (limits.window > 0) & (state.iteration >= limits.window)
@@ -286,7 +285,7 @@ def _early_stop(state: LoopState, limits: Limits, total: Tensor, accepted: Tenso
 
 
 def _where(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    """Selects per image; `mask` is [batch], the others [batch, ...]."""
+    """Selects per image: `mask` is [batch], `new` and `old` are [batch, ...]."""
     return tf.where(tf.reshape(mask, tf.concat([[-1], tf.ones([tf.rank(new) - 1], tf.int32)], axis=0)), new, old)
 
 
@@ -295,7 +294,7 @@ def _stack(targets: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
 
 
 def _stack_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Stacks arrays that may differ in their first dimension: shorter ones are filled up with zeros."""
+    """Stacks arrays whose first dimensions may differ; zeros fill up the shorter ones."""
     if np.ndim(arrays[0]) == 0 or len({len(array) for array in arrays}) == 1:
         return np.stack(arrays)
     stacked = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype)
@@ -305,7 +304,7 @@ def _stack_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _loose_spec(value: Any) -> tf.TensorSpec:
-    """Batch sizes, image sizes and window lengths are free; channels are not. One trace serves them all."""
+    """Leaves batch sizes, image sizes and window lengths free and fixes channels, so that one trace serves them all."""
     value = tf.convert_to_tensor(value)
     rank = value.shape.rank
     fixed = {0: 0, 1: 0, 2: 0, 3: 2}.get(rank, 1)

@@ -1,4 +1,4 @@
-"""The engines of this process: on each device a backbone is loaded once and each kind of step traced once."""
+"""This process's engines: each device loads a backbone once and traces each kind of step once."""
 
 import logging
 import threading
@@ -22,12 +22,12 @@ _engines = cachetools.LRUCache[tuple[StepKind, str, bool], Engine](_MAX_ENGINES)
 
 
 def get_engine(kind: StepKind, load: Callable[[], keras.Model], device: str = "", xla: bool = False) -> Engine:
-    """Returns this process's engine of a kind.
+    """Returns this process's engine for a kind of step.
 
     Args:
-      kind: of the step.
-      load: called if the network with its weights is not on the device yet.
-      device: TensorFlow's name of it; empty leaves the choice to TensorFlow.
+      kind: what the compiled step fixes.
+      load: loads the network with its weights; called only if they are not on the device yet.
+      device: TensorFlow's name of the device; empty leaves the choice to TensorFlow.
       xla: see Engine.
     """
     with _lock:

@@ -1,4 +1,4 @@
-"""One picture to make: the pixels and the configuration that a batch is stacked from."""
+"""Problems: the pixels and the configuration of one picture to make, from which batches are stacked."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from stylecore.planning.pyramid import stages
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A picture to make, every image at the size at which it is used.
+    """A picture to make, with every image at the size at which it is used.
 
     Attributes:
       content: float32 [height, width, 3] in 0..255, at the result's size.
       styles: (float32 [h, w, 3] in 0..255, weight) pairs.
-      initial: float32 [height, width, 3] in 0..255, where the optimisation starts; None: from the stage before.
+      initial: where the optimisation starts, like `content`; None: at the picture of the stage before.
       config: the parameters.
       iterations: steps to make at this size.
       coarser: the stages before this one, coarse to fine: the same picture, smaller.
@@ -32,7 +32,7 @@ class Problem:
 
     @property
     def stages(self) -> tuple["Problem", ...]:
-        """Every size that the picture goes through, coarse to fine, this one last."""
+        """The problem at every size of its pyramid, coarse to fine, this one last."""
         return (*self.coarser, self)
 
     def starting_from(self, initial: np.ndarray) -> "Problem":
@@ -44,15 +44,15 @@ Style = np.ndarray | Sequence[tuple[np.ndarray, float]]
 
 
 def prepare(content: np.ndarray, style: Style, config: StyleConfig) -> Problem:
-    """Brings images to their sizes and paints the initial one.
+    """Returns the problem of one picture: resizes the images and makes the initial one.
 
     Args:
       content: RGB [h, w, 3], uint8 or float32 in 0..255.
       style: one such image, or a list of (image, weight).
-      config: says the result's size, the sizes on the way there, how styles fit and where to start.
+      config: gives the result's size, the stages before it, how styles fit and where to start.
 
     Raises:
-      ValueError: an array that is not such an image, or no style.
+      ValueError: an array is not such an image, or there is no style.
     """
     check_image("content", content)
     styles = weighted_styles(style)
@@ -66,7 +66,17 @@ def prepare(content: np.ndarray, style: Style, config: StyleConfig) -> Problem:
 
 
 def initial_image(content: np.ndarray, style: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
-    """Returns where the optimisation starts, float32 [height, width, 3] in 0..255."""
+    """Returns the picture at which the optimisation starts.
+
+    Args:
+      content: RGB [h, w, 3], uint8 or float32 in 0..255.
+      style: likewise, the first style.
+      height, width: of the picture, in pixels.
+      config: `init` chooses among noise from `seed`, the content and the style.
+
+    Returns:
+      float32 [height, width, 3] in 0..255.
+    """
     if config.init == "noise":
         return white_noise(config.seed, height, width)
     return resize(content if config.init == "content" else style, height, width)
@@ -97,18 +107,18 @@ def check_image(name: str, image: np.ndarray) -> None:
 
 
 def fit_style(image: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
-    """Returns the style at the size at which its Gram matrices are taken, float32 [h, w, 3]."""
+    """Returns a style image [h, w, 3] at its `style_size` beside a picture of height x width pixels, as float32."""
     return resize(image, *style_size(image.shape[0], image.shape[1], height, width, config))
 
 
 def style_size(style_height: int, style_width: int, height: int, width: int, config: StyleConfig) -> tuple[int, int]:
-    """Returns (height, width) at which a style is looked at beside a picture of height x width, all in pixels."""
+    """Returns (height, width) at which a style's targets are taken beside a picture of height x width, in pixels."""
     if config.style_fit == "stretch":
         return height, width
     return scaled_size(style_height, style_width, max(1.0, config.style_scale * max(height, width)))
 
 
 def white_noise(seed: int, height: int, width: int) -> np.ndarray:
-    """Returns noise that is uniform in 0..255, float32 [height, width, 3], from NumPy's PCG64(seed)."""
+    """Returns uniform noise in 0..255 from NumPy's PCG64(seed), float32 [height, width, 3]."""
     generator = np.random.Generator(np.random.PCG64(seed))
     return generator.uniform(0.0, 255.0, (height, width, 3)).astype(np.float32)

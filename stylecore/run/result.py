@@ -1,4 +1,4 @@
-"""What an optimisation gives back: pictures, losses, and the history of how they came about."""
+"""The results of an optimisation: pictures, losses and their history; and the errors that end a problem."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ FIRST_ITERATIONS_KEPT = 10
 
 
 class NotFiniteError(ArithmeticError):
-    """A loss or gradient that is infinite or not a number."""
+    """A loss or gradient is infinite or not a number."""
 
 
 class DeadlineError(TimeoutError):
-    """A run that was not done in the time it was given."""
+    """A run was not done within its time limit."""
 
 
 class OutOfMemoryError(MemoryError):
-    """A picture that does not fit into the device's memory even alone."""
+    """A picture exceeds the device's memory even alone."""
 
 
 class HistoryEntry(NamedTuple):
-    """Losses after `iteration` steps: `total` weighted, the terms not."""
+    """The losses after `iteration` steps: the weighted `total` and the unweighted terms."""
 
     iteration: int
     total: float
@@ -34,19 +34,19 @@ class HistoryEntry(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What became of one problem.
+    """The result of one problem.
 
     Attributes:
-      image: uint8 [height, width, 3], the delivered picture; of a failed problem its last good one, if it had any.
-      loss_total: weighted sum of the terms, of the delivered 8-bit picture, like the next three.
+      image: the delivered picture, uint8 [height, width, 3]; if the problem failed, its last good picture or None.
+      loss_total: weighted sum of the terms, measured, like them, on the delivered 8-bit picture.
       loss_content: content loss, unweighted but for its layers' weights.
       loss_style: style loss, likewise.
       loss_tv: total variation.
       history: losses of the float picture at iteration 0, the first ten, a regular stride and the last.
-      iterations: steps that were made.
-      stop_reason: "iterations" or "converged".
-      seconds: the batch's wall time until this problem was done, over the number of its problems.
-      error: why it failed, or None.
+      iterations: the number of steps made.
+      stop_reason: "iterations" or "converged"; None if the problem failed.
+      seconds: the batch's wall time until this problem was done, divided by the number of its problems.
+      error: the reason of the failure, or None.
     """
 
     image: np.ndarray | None = None
@@ -63,11 +63,11 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far the problems of a batch are.
+    """How far the problems of an optimisation are.
 
     Attributes:
-      running: which of them are being optimised right now.
-      iterations: made so far, [problems] int.
+      running: the indices of the problems in the current batch.
+      iterations: the number of steps made so far, [problems] int.
       losses: the latest total, content, style and tv, [4, problems].
     """
 
@@ -76,7 +76,7 @@ class Progress:
     losses: np.ndarray
 
     def median_losses(self) -> tuple[float, float, float, float]:
-        """Returns total, content, style and tv of the running problem whose total is the median."""
+        """Returns total, content, style and tv of the running problem with the median total."""
         losses = self.losses[:, self.running]
         middle = np.argsort(losses[0])[losses.shape[1] // 2]
         total, content, style, tv = (float(term) for term in losses[:, middle])
@@ -84,7 +84,7 @@ class Progress:
 
 
 class History:
-    """Keeps the iterates that are reported: 0, the first ten, a regular stride, and always the latest."""
+    """Keeps the losses of the iterates to report: 0, the first ten, a regular stride and the latest."""
 
     def __init__(self, iterations: int, entries: Sequence[HistoryEntry] = ()) -> None:
         self._stride = history_stride(iterations)
@@ -92,9 +92,9 @@ class History:
         self._latest = entries[-1] if entries else None
 
     def extend(self, numbers: np.ndarray, losses: np.ndarray) -> None:
-        """Takes the numbers of iterates, [evaluations], and their losses, [evaluations, 4].
+        """Adds iterates with the numbers [iterates] and the losses [iterates, 4].
 
-        Numbers that were taken already are left out: a stage begins with the last picture of the one before.
+        Numbers up to the latest one are skipped: a stage begins with the last picture of the stage before.
         """
         for number, terms in zip(numbers.tolist(), losses.tolist(), strict=True):
             if self._latest and number <= self._latest.iteration:
@@ -104,7 +104,7 @@ class History:
                 self._kept.append(self._latest)
 
     def entries(self) -> tuple[HistoryEntry, ...]:
-        """Returns what was kept, in order."""
+        """Returns the kept entries, in order."""
         if self._latest is None or self._latest in self._kept[-1:]:
             return tuple(self._kept)
         return (*self._kept, self._latest)
@@ -114,7 +114,7 @@ class History:
 
 
 def history_stride(iterations: int) -> int:
-    """Returns the stride of a history: the least of 1, 2, 5, 10, 20, ... that gives at most 100 points."""
+    """Returns a history's stride: the smallest of 1, 2, 5, 10, 20, ... that gives at most 100 points."""
     decade = 1
     while True:
         for stride in (decade, 2 * decade, 5 * decade):

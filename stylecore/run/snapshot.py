@@ -1,4 +1,4 @@
-"""Where a run stands in the middle of its optimisation, and that as bytes: to go on in any other batch."""
+"""Snapshots: where a run stands between two evaluations, as bytes, to go on from in any other batch."""
 
 import dataclasses
 import io
@@ -17,7 +17,7 @@ _FACTS, _OPTIMIZER = "facts", "optimizer."
 
 
 class SnapshotError(ValueError):
-    """Bytes that are no snapshot of a problem."""
+    """The bytes are not a snapshot of the problem."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Snapshot:
     """A run between two evaluations.
 
     Attributes:
-      stage: which of the problem's stages it is at.
-      steps_before: made in the stages before.
+      stage: the index of the problem's current stage.
+      steps_before: the number of steps made in the stages before.
       state: packed, see `Engine.packed_state`.
-      history: what is reported of the iterates so far.
-      seconds: of computing that it took so far.
+      history: the history so far.
+      seconds: the run's share of computing time so far.
     """
 
     stage: int
@@ -40,7 +40,7 @@ class Snapshot:
 
     @property
     def iterations(self) -> int:
-        """How many are made."""
+        """The number of steps made in all stages."""
         return self.steps_before + max(0, int(self.state.iteration) - 1)
 
     def to_bytes(self) -> bytes:
@@ -62,11 +62,11 @@ def read_snapshot(data: bytes, problem: Problem) -> Snapshot:
     """Reads what `Snapshot.to_bytes` wrote.
 
     Args:
-      data: the bytes, of whatever origin.
-      problem: that the run is of.
+      data: the bytes; they are not trusted.
+      problem: the run's problem.
 
     Raises:
-      SnapshotError: damaged, of another version, or of another problem.
+      SnapshotError: the bytes are damaged, of another version, or of another problem.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:

@@ -25,7 +25,7 @@ def problem():
 
 def test_the_gradient_is_that_of_the_loss(problem):
     engine = Engine(step_kind(CONFIG, "3"), random_network("resnet50", 3))
-    batch = engine.batch([problem])
+    batch = engine.constants([problem])
     images = problem.initial[np.newaxis]
     _, gradient = engine.losses_and_gradient(images, batch)
     direction = gradient.numpy() / np.linalg.norm(gradient)

@@ -61,7 +61,7 @@ def test_objective_of_a_mixed_batch(network, content_loss, pooling):
     batch = problems(content_loss, pooling)
     engine = Engine(step_kind(batch[0].config, "0"), network)
     images = np.stack([picture(HEIGHT, WIDTH, 10 + n) for n in range(len(batch))])
-    found, gradient = engine.losses_and_gradient(images, engine.batch(batch))
+    found, gradient = engine.losses_and_gradient(images, engine.constants(batch))
     for index, problem in enumerate(batch):
         wanted = expected(images[index], problem, weights)
         assert {name: float(getattr(found, name)[index]) for name in TERMS} == pytest.approx(wanted, rel=1e-4)
@@ -88,5 +88,5 @@ def test_layer_weights_follow_their_layers_not_their_order(network):
     ]
     pair = [prepare(content, style, config) for config in orders]
     engine = Engine(step_kind(orders[0], "0"), network)
-    first, second, swapped = engine.losses_and_gradient(np.stack([content] * 3), engine.batch(pair))[0].style.numpy()
+    first, second, swapped = engine.losses_and_gradient(np.stack([content] * 3), engine.constants(pair))[0].style.numpy()
     assert first == second != swapped

@@ -28,7 +28,7 @@ kind, found = step_kind(StyleConfig(**SHALLOW), "0"), {}
 
 def compute(device):
     engine = get_engine(kind, lambda: random_network("vgg19", 0), device)
-    state, *_ = engine.advance(engine.start([problem()]), engine.batch([problem()]), 2)
+    state, *_ = engine.advance(engine.start([problem()]), engine.constants([problem()]), 2)
     ((_, result),) = optimize(engine, [problem()])
     found[device] = state.images.device, result.image
 

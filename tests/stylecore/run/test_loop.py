@@ -43,13 +43,13 @@ def engine(network):
 
 def test_losses_and_gradients_are_those_of_the_problem_alone(engine):
     problems = mixed_problems()
-    batch = engine.batch(problems)
+    batch = engine.constants(problems)
     state = engine.start(problems)
     for _ in range(4):
         images = state.images.numpy()
         together, gradient = engine.losses_and_gradient(images, batch)
         for index, single in enumerate(problems):
-            alone, own = engine.losses_and_gradient(images[index : index + 1], engine.batch([single]))
+            alone, own = engine.losses_and_gradient(images[index : index + 1], engine.constants([single]))
             for term in TERMS:
                 wanted = float(getattr(alone, term)[0])
                 assert float(getattr(together, term)[index]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
@@ -78,7 +78,7 @@ def test_neighbours_and_position_change_no_bit(engine):
 
 def test_how_many_evaluations_run_in_a_call_changes_no_bit(engine):
     problems = mixed_problems()
-    batch = engine.batch(problems)
+    batch = engine.constants(problems)
     at_once, _, losses = engine.advance(engine.start(problems), batch, 9)
     state, parts = engine.start(problems), []
     for evaluations in (4, 1, 4):
@@ -195,7 +195,7 @@ def test_total_is_the_weighted_sum_of_the_terms(engine):
 
 def test_pixels_stay_within_their_range(engine):
     problems = [problem(learning_rate=200), problem(1, learning_rate=1e30)]
-    batch = engine.batch(problems)
+    batch = engine.constants(problems)
     state, _, _ = engine.advance(engine.start(problems), batch, 6)
     assert (state.images.numpy().min(), state.images.numpy().max()) == (0, 255)
     assert [result.image.dtype for result in run(engine, problems)] == [np.uint8, np.uint8]

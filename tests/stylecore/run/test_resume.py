@@ -145,11 +145,11 @@ class SmallMemory:
     def __getattr__(self, name):
         return getattr(self._engine, name)
 
-    def batch(self, problems):
+    def constants(self, problems):
         self.sizes.append(len(problems))
         if any(single.config.seed == self._culprit for single in problems):
             raise tf.errors.ResourceExhaustedError(None, None, "no memory for the targets")
-        return self._engine.batch(problems)
+        return self._engine.constants(problems)
 
     def advance(self, state, batch, evaluations):
         if len(state.status) > self._images and int(state.iteration[0]) >= 3:
