@@ -1,4 +1,4 @@
-"""The three loss terms, as the paper prints them, for a batch of images: pure functions of float32 tensors.
+"""The three loss terms, as Gatys, Ecker and Bethge print them, for a batch: pure functions of float32 tensors.
 
 Each returns one number per image, [batch]. The `*_mean_factor` functions turn a printed sum into the mean over its
 terms (the reduction `mean`), so that both reductions share one graph.
@@ -11,10 +11,10 @@ from typing import Any
 
 import tensorflow as tf
 
-Tensor = Any
+from stylecore.tensors import Features, GramMatrices, Images, PerPicture, Tensor
 
 
-def gram_matrix(features: Tensor) -> Tensor:
+def gram_matrix(features: Features) -> GramMatrices:
     """Position-normalised Gram matrix G_ij = 1/M sum_k F_ik F_jk over the M = height * width positions.
 
     Args:
@@ -39,7 +39,7 @@ def _inner_products(rows: Tensor) -> Any:
     return tf.matmul(rows, rows, transpose_a=True), gradient
 
 
-def content_loss(features: Tensor, target: Tensor, kind: str) -> Tensor:
+def content_loss(features: Features, target: Features, kind: str) -> PerPicture:
     """L2: 1/2 sum (F - P)^2. L1: sum abs(F - P).
 
     Args:
@@ -53,13 +53,13 @@ def content_loss(features: Tensor, target: Tensor, kind: str) -> Tensor:
     return 0.5 * tf.reduce_sum(tf.square(difference), axis=[1, 2, 3])
 
 
-def content_mean_factor(features: Tensor, kind: str) -> Tensor:
-    """What makes `content_loss` the mean over its N * M entries: mean (F - P)^2, or mean abs(F - P). Scalar."""
+def content_mean_factor(features: Features, kind: str) -> Tensor:
+    """Returns the factor, a scalar, that makes `content_loss` a mean over N * M entries: of (F - P)^2 or abs(F - P)."""
     entries = tf.cast(tf.reduce_prod(tf.shape(features)[1:]), tf.float32)
     return (1.0 if kind == "l1" else 2.0) / entries
 
 
-def style_loss(gram: Tensor, target: Tensor) -> Tensor:
+def style_loss(gram: GramMatrices, target: GramMatrices) -> PerPicture:
     """E = 1 / (4 N^2) sum_ij (G_ij - A_ij)^2 with position-normalised Gram matrices.
 
     With equal sizes of picture and style this is the printed 1 / (4 N^2 M^2) sum (G - A)^2 of plain Gram matrices.
@@ -72,12 +72,12 @@ def style_loss(gram: Tensor, target: Tensor) -> Tensor:
     return tf.reduce_sum(tf.square(gram - target), axis=[1, 2]) / (4.0 * channels**2)
 
 
-def style_mean_factor(gram: Tensor) -> float:
-    """What makes `style_loss` a mean over the N^2 entries of the Gram matrix."""
+def style_mean_factor(gram: GramMatrices) -> float:
+    """Returns the factor that makes `style_loss` a mean over the N^2 entries of the Gram matrix."""
     return 1.0 / float(gram.shape[-1]) ** 2
 
 
-def total_variation(images: Tensor) -> Tensor:
+def total_variation(images: Images) -> PerPicture:
     """sum (x_{i+1,j} - x_ij)^2 / height + (x_{i,j+1} - x_ij)^2 / width, channels summed.
 
     Args:
@@ -88,8 +88,8 @@ def total_variation(images: Tensor) -> Tensor:
     return vertical / tf.cast(shape[1], tf.float32) + horizontal / tf.cast(shape[2], tf.float32)
 
 
-def _squared_differences(images: Tensor, axis: int) -> Tensor:
-    """The sum of the squared differences of neighbours along an axis, [batch]."""
+def _squared_differences(images: Images, axis: int) -> PerPicture:
+    """Returns the sum of the squared differences of neighbours along an axis."""
 
     @tf.custom_gradient
     def value(images: Tensor) -> Any:

@@ -1,7 +1,7 @@
-"""Targets and weights -> the loss terms of each image of a batch, and the gradient to its pixels."""
+"""The objective: the loss terms of each image of a batch, and the gradient to its pixels."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -9,43 +9,42 @@ import tensorflow as tf
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.features import FeatureExtractor
 from stylecore.objective import losses
-
-Tensor = Any
+from stylecore.tensors import (
+    Features,
+    Gradients,
+    GramMatrices,
+    Images,
+    LayerWeightsPerPicture,
+    PerPicture,
+    Tensor,
+)
 
 
 class Targets(NamedTuple):
-    """What a batch of pictures is compared with.
+    """The targets that a batch of pictures is compared with, per content layer and per style layer, in sorted order."""
 
-    Attributes:
-      content: per content layer, features [batch, height, width, channels], float32.
-      style: per style layer, position-normalised Gram matrices [batch, channels, channels], float32.
-    """
-
-    content: tuple[Tensor, ...]
-    style: tuple[Tensor, ...]
+    content: tuple[Features, ...]
+    style: tuple[GramMatrices, ...]
 
 
 class LossWeights(NamedTuple):
-    """The weights of a batch, float32: `content`, `style`, `tv` [batch]; the layers' [batch, layers].
+    """The loss weights of a batch; `mean` is 1 where the reduction is "mean" and 0 where it is "sum"."""
 
-    `mean` [batch] is 1 where the reduction is "mean" and 0 where it is "sum".
-    """
-
-    content: Tensor
-    style: Tensor
-    tv: Tensor
-    content_layers: Tensor
-    style_layers: Tensor
-    mean: Tensor
+    content: PerPicture
+    style: PerPicture
+    tv: PerPicture
+    content_layers: LayerWeightsPerPicture
+    style_layers: LayerWeightsPerPicture
+    mean: PerPicture
 
 
 class Losses(NamedTuple):
-    """Loss terms of a batch, each [batch], float32: `total` is weighted, the others are not."""
+    """The loss terms of a batch: `total` is weighted, the others are not."""
 
-    total: Tensor
-    content: Tensor
-    style: Tensor
-    tv: Tensor
+    total: PerPicture
+    content: PerPicture
+    style: PerPicture
+    tv: PerPicture
 
 
 def loss_weights(configs: Sequence[StyleConfig]) -> LossWeights:
@@ -69,8 +68,7 @@ class Objective:
 
     Args:
       features: extracts at least the content and style layers.
-      content_layers: Keras' names, sorted.
-      style_layers: Keras' names, sorted.
+      content_layers, style_layers: Keras' names, sorted.
       content_loss: "l2" or "l1".
     """
 
@@ -86,18 +84,18 @@ class Objective:
         self._style_layers = tuple(style_layers)
         self._content_loss = content_loss
 
-    def content_targets(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Returns the content features of [batch, height, width, 3] images, one tensor a layer."""
+    def content_targets(self, images: Images) -> tuple[Features, ...]:
+        """Returns the images' content features, one tensor a layer."""
         features = self._features(images)
         return tuple(features[name] for name in self._content_layers)
 
-    def style_targets(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Returns the Gram matrices of [batch, height, width, 3] images, one tensor a layer."""
+    def style_targets(self, images: Images) -> tuple[GramMatrices, ...]:
+        """Returns the images' Gram matrices, one tensor a layer."""
         features = self._features(images)
         return tuple(losses.gram_matrix(features[name]) for name in self._style_layers)
 
-    def __call__(self, images: Tensor, targets: Targets, weights: LossWeights) -> Losses:
-        """Returns the losses of [batch, height, width, 3] float32 images in 0..255."""
+    def __call__(self, images: Images, targets: Targets, weights: LossWeights) -> Losses:
+        """Returns the images' losses."""
         features = self._features(images)
         content = self._content(features, targets.content, weights)
         style = self._style(features, targets.style, weights)
@@ -105,21 +103,23 @@ class Objective:
         total = weights.content * content + weights.style * style + weights.tv * tv
         return Losses(total, content, style, tv)
 
-    def value_and_gradient(self, images: Tensor, targets: Targets, weights: LossWeights) -> tuple[Losses, Tensor]:
-        """Returns the losses and, for each image, the gradient of its total loss, [batch, height, width, 3]."""
+    def value_and_gradient(self, images: Images, targets: Targets, weights: LossWeights) -> tuple[Losses, Gradients]:
+        """Returns the images' losses and, for each image, the gradient of its total loss."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
             terms = self(images, targets, weights)
         return terms, tape.gradient(terms.total, images)
 
-    def _content(self, features: dict[str, Tensor], targets: Sequence[Tensor], weights: LossWeights) -> Tensor:
+    def _content(self, features: dict[str, Features], targets: Sequence[Features], weights: LossWeights) -> PerPicture:
         layers = []
         for name, target in zip(self._content_layers, targets, strict=True):
             loss = losses.content_loss(features[name], target, self._content_loss)
             layers.append(_reduced(loss, losses.content_mean_factor(target, self._content_loss), weights.mean))
         return tf.reduce_sum(tf.stack(layers, axis=1) * weights.content_layers, axis=1)
 
-    def _style(self, features: dict[str, Tensor], targets: Sequence[Tensor], weights: LossWeights) -> Tensor:
+    def _style(
+        self, features: dict[str, Features], targets: Sequence[GramMatrices], weights: LossWeights
+    ) -> PerPicture:
         layers = []
         for name, target in zip(self._style_layers, targets, strict=True):
             gram = losses.gram_matrix(features[name])
@@ -127,5 +127,5 @@ class Objective:
         return tf.reduce_sum(tf.stack(layers, axis=1) * weights.style_layers, axis=1)
 
 
-def _reduced(loss: Tensor, mean_factor: Tensor | float, mean: Tensor) -> Tensor:
+def _reduced(loss: PerPicture, mean_factor: Tensor | float, mean: PerPicture) -> PerPicture:
     return loss * tf.where(mean > 0, mean_factor, 1.0)

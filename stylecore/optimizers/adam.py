@@ -1,32 +1,31 @@
 """Adam for a batch of images, the pixels kept within 0..255."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from stylecore.config.style_config import StyleConfig
 from stylecore.optimizers.base import HIGHEST, LOWEST, Proposal, is_finite, per_image
-
-Tensor = Any
+from stylecore.tensors import Gradients, Images, PerPicture
 
 
 class AdamParameters(NamedTuple):
-    """Adam's parameters of a batch, each [batch], float32."""
+    """Adam's parameters of a batch."""
 
-    learning_rate: Tensor
-    beta_1: Tensor
-    beta_2: Tensor
-    epsilon: Tensor
+    learning_rate: PerPicture
+    beta_1: PerPicture
+    beta_2: PerPicture
+    epsilon: PerPicture
 
 
 class AdamState(NamedTuple):
-    """First and second moments [batch, height, width, 3] and the number of steps [batch], float32."""
+    """First and second moments of the gradients, shaped like them, and the number of steps."""
 
-    mu: Tensor
-    nu: Tensor
-    steps: Tensor
+    mu: Gradients
+    nu: Gradients
+    steps: PerPicture
 
 
 class Adam:
@@ -47,8 +46,8 @@ class Adam:
         return AdamParameters(*(np.asarray([getattr(c, name) for c in configs], np.float32) for name in names))
 
     @staticmethod
-    def init(images: Tensor, parameters: AdamParameters) -> AdamState:
-        """Returns the state before the first evaluation, which is made at `images`, [batch, height, width, 3]."""
+    def init(images: Images, parameters: AdamParameters) -> AdamState:
+        """Returns the state before the first evaluation, which is made at `images`."""
         return AdamState(tf.zeros_like(images), tf.zeros_like(images), tf.zeros_like(parameters.learning_rate))
 
     @staticmethod
@@ -63,9 +62,9 @@ class Adam:
 
     @staticmethod
     def propose(
-        state: AdamState, parameters: AdamParameters, images: Tensor, total: Tensor, gradient: Tensor
+        state: AdamState, parameters: AdamParameters, images: Images, total: PerPicture, gradient: Gradients
     ) -> Proposal:
-        """Makes one step from the evaluation at `images` ([batch, height, width, 3]; total [batch])."""
+        """Makes one step from the evaluation at `images`."""
         finite = is_finite(total, gradient)
         steps = state.steps + 1.0
         beta_1, beta_2 = parameters.beta_1, parameters.beta_2

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from stylecore.config.style_config import StyleConfig
-
-Tensor = Any
+from stylecore.tensors import Gradients, Images, MaskPerPicture, PerPicture, Tensor
 
 LOWEST, HIGHEST = 0.0, 255.0
 
@@ -21,17 +20,17 @@ class Proposal(NamedTuple):
 
     Attributes:
       state: the optimiser's next state.
-      images: where to evaluate next, [batch, height, width, 3], within 0..255.
-      accepted: [batch] bool, the point just evaluated is an iterate; under Adam every point is.
-      failed: [batch] bool, the optimiser cannot go on: the loss or its gradient is not finite.
-      stalled: [batch] bool, no step lowers the loss any more.
+      images: where to evaluate next, within 0..255.
+      accepted: the point just evaluated is an iterate; under Adam every point is.
+      failed: the optimiser cannot go on, because the loss or its gradient is not finite.
+      stalled: no step lowers the loss any more.
     """
 
     state: Any
-    images: Tensor
-    accepted: Tensor
-    failed: Tensor
-    stalled: Tensor
+    images: Images
+    accepted: MaskPerPicture
+    failed: MaskPerPicture
+    stalled: MaskPerPicture
 
 
 class Optimizer(Protocol):
@@ -48,8 +47,8 @@ class Optimizer(Protocol):
         """Stacks the optimiser's parameters from a batch's configurations, as NumPy arrays [batch]."""
 
     @staticmethod
-    def init(images: Tensor, parameters: Any) -> Any:
-        """Returns the state before the first evaluation, which is made at `images`, [batch, height, width, 3]."""
+    def init(images: Images, parameters: Any) -> Any:
+        """Returns the state before the first evaluation, which is made at `images`."""
 
     @staticmethod
     def packed(state: Any) -> Any:
@@ -60,15 +59,15 @@ class Optimizer(Protocol):
         """Undoes `packed`."""
 
     @staticmethod
-    def propose(state: Any, parameters: Any, images: Tensor, total: Tensor, gradient: Tensor) -> Proposal:
+    def propose(state: Any, parameters: Any, images: Images, total: PerPicture, gradient: Gradients) -> Proposal:
         """Answers an evaluation.
 
         Args:
           state: as `init` or the proposal before gave it.
           parameters: from `parameters`.
-          images: where the objective was evaluated, [batch, height, width, 3], float32 in 0..255.
-          total: its value there, [batch], float32.
-          gradient: its gradient there, like `images`.
+          images: where the objective was evaluated.
+          total: its value there.
+          gradient: its gradient there.
         """
 
 
@@ -77,6 +76,6 @@ def per_image(values: Tensor) -> Tensor:
     return values[:, tf.newaxis, tf.newaxis, tf.newaxis]
 
 
-def is_finite(total: Tensor, gradient: Tensor) -> Tensor:
-    """Returns [batch] bool: the loss, [batch], and its gradient, [batch, height, width, 3], are finite throughout."""
+def is_finite(total: PerPicture, gradient: Gradients) -> MaskPerPicture:
+    """Returns whether each picture's loss and every component of its gradient are finite."""
     return tf.math.is_finite(total) & tf.reduce_all(tf.math.is_finite(gradient), axis=[1, 2, 3])

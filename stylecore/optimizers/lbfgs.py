@@ -15,15 +15,14 @@ References:
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from stylecore.config.style_config import StyleConfig
 from stylecore.optimizers.base import HIGHEST, LOWEST, Proposal, is_finite, per_image
-
-Tensor = Any
+from stylecore.tensors import CountPerPicture, Gradients, Histories, Images, MaskPerPicture, PerPicture, Tensor
 
 # Armijo's fraction of the decrease that the gradient promises.
 SUFFICIENT_DECREASE = 1e-4
@@ -37,39 +36,39 @@ LEAST_CURVATURE = 1e-9
 
 
 class LbfgsParameters(NamedTuple):
-    """Curvature pairs that each image keeps, [batch], int32."""
+    """The number of curvature pairs that each image keeps."""
 
-    history_size: Tensor
+    history_size: CountPerPicture
 
 
 class LbfgsState(NamedTuple):
     """The latest iterate and where the line search from it stands.
 
     Attributes:
-      images: the iterate, [batch, height, width, 3].
-      total: its loss, [batch]; infinite before the first evaluation.
-      gradient: of its loss, like `images`.
-      direction: of the search, like `images`.
-      step: the length of the last trial, as a multiple of `direction`, [batch].
-      trials: evaluations since the iterate, [batch] int32.
-      steps: s, differences of iterates, a ring, [batch, history, height, width, 3].
-      changes: y, differences of gradients, likewise.
-      kept: the number of pairs in the history, [batch] int32.
-      newest: the newest pair's place in the ring, [batch] int32.
-      history_size: the length of each image's own ring, [batch] int32; the batch has room for the longest.
+      images: the iterate.
+      total: its loss; infinite before the first evaluation.
+      gradient: its gradient.
+      direction: the direction of the search, shaped like `images`.
+      step: the length of the last trial, as a multiple of `direction`.
+      trials: evaluations since the iterate.
+      steps: s, differences of iterates.
+      changes: y, differences of gradients.
+      kept: the number of pairs in the history.
+      newest: the newest pair's place in the ring.
+      history_size: the length of each image's own ring; the batch has room for the longest.
     """
 
-    images: Tensor
-    total: Tensor
-    gradient: Tensor
-    direction: Tensor
-    step: Tensor
-    trials: Tensor
-    steps: Tensor
-    changes: Tensor
-    kept: Tensor
-    newest: Tensor
-    history_size: Tensor
+    images: Images
+    total: PerPicture
+    gradient: Gradients
+    direction: Gradients
+    step: PerPicture
+    trials: CountPerPicture
+    steps: Histories
+    changes: Histories
+    kept: CountPerPicture
+    newest: CountPerPicture
+    history_size: CountPerPicture
 
 
 class Lbfgs:
@@ -83,8 +82,8 @@ class Lbfgs:
         return LbfgsParameters(np.asarray([config.history_size for config in configs], np.int32))
 
     @staticmethod
-    def init(images: Tensor, parameters: LbfgsParameters) -> LbfgsState:
-        """Returns the state before the first evaluation, which is made at `images`, [batch, height, width, 3]."""
+    def init(images: Images, parameters: LbfgsParameters) -> LbfgsState:
+        """Returns the state before the first evaluation, which is made at `images`."""
         batch, *shape = images.shape
         sizes = parameters.history_size
         history = tf.zeros([batch, int(np.max(sizes)), *shape])
@@ -107,9 +106,9 @@ class Lbfgs:
 
     @staticmethod
     def propose(
-        state: LbfgsState, parameters: LbfgsParameters, images: Tensor, total: Tensor, gradient: Tensor
+        state: LbfgsState, parameters: LbfgsParameters, images: Images, total: PerPicture, gradient: Gradients
     ) -> Proposal:
-        """Accepts the evaluation at `images` ([batch, height, width, 3]; total [batch]) or cuts the step."""
+        """Accepts the evaluation at `images` or cuts the step."""
         finite = is_finite(total, gradient)
         first = tf.math.is_inf(state.total)
         promised = dot(state.gradient, images - state.images)
@@ -131,13 +130,18 @@ class Lbfgs:
         return Proposal(turned, trial, accepted, first & ~finite, stalled | (still & ~(first & ~finite)))
 
 
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Returns the inner product of each image of `a` with its image of `b`, [batch]."""
+def dot(a: Tensor, b: Tensor) -> PerPicture:
+    """Returns the inner product of each image of `a` with that of `b`, both [batch, height, width, 3]."""
     return tf.reduce_sum(a * b, axis=[1, 2, 3])
 
 
 def _accept(
-    state: LbfgsState, images: Tensor, total: Tensor, gradient: Tensor, accepted: Tensor, first: Tensor
+    state: LbfgsState,
+    images: Images,
+    total: PerPicture,
+    gradient: Gradients,
+    accepted: MaskPerPicture,
+    first: MaskPerPicture,
 ) -> LbfgsState:
     """Makes the accepted evaluations the iterates, and their differences the newest curvature pairs."""
     step, change = images - state.images, gradient - state.gradient
@@ -162,14 +166,14 @@ def _ring(state: LbfgsState, pairs: np.ndarray) -> np.ndarray:
     return ring
 
 
-def _push(history: Tensor, newest: Tensor, slot: Tensor, store: Tensor) -> Tensor:
+def _push(history: Histories, newest: Tensor, slot: CountPerPicture, store: MaskPerPicture) -> Histories:
     """Writes the newest entry of each image that stores one; the others keep what was there."""
     places = tf.stack([tf.range(tf.shape(slot)[0]), slot], axis=1)
     entry = _choose(store, newest, tf.gather_nd(history, places))
     return tf.tensor_scatter_nd_update(history, places, entry)
 
 
-def _turn(state: LbfgsState, turning: Tensor) -> LbfgsState:
+def _turn(state: LbfgsState, turning: MaskPerPicture) -> LbfgsState:
     """Gives each image of `turning` a new direction and the length of its first trial."""
     outwards = ((state.images <= LOWEST) & (state.gradient > 0)) | ((state.images >= HIGHEST) & (state.gradient < 0))
     free = tf.cast(~outwards, state.gradient.dtype)
@@ -187,7 +191,7 @@ def _turn(state: LbfgsState, turning: Tensor) -> LbfgsState:
     )
 
 
-def _newton(state: LbfgsState, downhill: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
+def _newton(state: LbfgsState, downhill: Gradients, free: Tensor) -> tuple[Gradients, MaskPerPicture]:
     """Returns the inverse Hessian of the free pixels times `downhill`, and whether any curvature went into it.
 
     With S, Y the pairs as rows, the newest first, R the lower triangle of S Y^T with its diagonal D, and gamma the
@@ -217,7 +221,7 @@ def _newton(state: LbfgsState, downhill: Tensor, free: Tensor) -> tuple[Tensor, 
     return tf.reshape(product, tf.shape(downhill)), tf.reduce_any(counts, axis=1)
 
 
-def _rows(history: Tensor, free: Tensor) -> Tensor:
+def _rows(history: Histories, free: Tensor) -> Tensor:
     """Returns each image's history as a matrix, [batch, history, pixels], zero where a pixel is held."""
     masked = history * free[:, tf.newaxis]
     return tf.reshape(masked, tf.concat([tf.shape(masked)[:2], [-1]], axis=0))
@@ -229,7 +233,7 @@ def _by_age(products: Tensor, ages: Tensor) -> Tensor:
     return tf.gather(rows, ages, axis=2, batch_dims=1)
 
 
-def _of_the_newest(counts: Tensor, values: Tensor) -> Tensor:
+def _of_the_newest(counts: Tensor, values: Tensor) -> PerPicture:
     """Returns the value of the newest pair that counts, [batch]; 0 where none does."""
     newest = tf.argmax(tf.cast(counts, tf.int32), axis=1)
     return tf.where(tf.reduce_any(counts, axis=1), tf.gather(values, newest, batch_dims=1), tf.zeros([], values.dtype))
@@ -239,12 +243,12 @@ def _solved(triangle: Tensor, values: Tensor, adjoint: bool = False) -> Tensor:
     return tf.linalg.triangular_solve(triangle, values[..., tf.newaxis], lower=True, adjoint=adjoint)[..., 0]
 
 
-def _cut(state: LbfgsState, promised: Tensor, total: Tensor, finite: Tensor) -> Tensor:
+def _cut(state: LbfgsState, promised: PerPicture, total: PerPicture, finite: MaskPerPicture) -> PerPicture:
     """Returns the factor of the step: the minimum of the parabola through the known values, within bounds."""
     parabola = -0.5 * promised / (total - state.total - promised)
     known = finite & tf.math.is_finite(parabola)
     return tf.where(known, tf.clip_by_value(parabola, SHORTEST, LONGEST_CUT), SHORTEST)
 
 
-def _choose(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
+def _choose(mask: MaskPerPicture, new: Tensor, old: Tensor) -> Tensor:
     return tf.where(per_image(mask), new, old)

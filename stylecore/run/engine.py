@@ -22,8 +22,8 @@ from stylecore.optimizers.base import Optimizer
 from stylecore.optimizers.lbfgs import Lbfgs
 from stylecore.planning.buckets import StepKind
 from stylecore.run.problem import Problem
+from stylecore.tensors import CountPerPicture, Gradients, Images, MaskPerPicture, PerPicture, Tensor
 
-Tensor = Any
 Returned = TypeVar("Returned")
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "lbfgs": Lbfgs}
@@ -33,11 +33,11 @@ RUNNING, ALL_ITERATIONS, CONVERGED, FAILED = range(4)
 
 
 class Limits(NamedTuple):
-    """When each image of a batch stops, [batch]: int32 iterations and window, float32 tolerance."""
+    """When each image of a batch stops: after `iterations`, or on a gain below `tolerance` over `window` iterates."""
 
-    iterations: Tensor
-    window: Tensor
-    tolerance: Tensor
+    iterations: CountPerPicture
+    window: CountPerPicture
+    tolerance: PerPicture
 
 
 class BatchConstants(NamedTuple):
@@ -53,19 +53,19 @@ class LoopState(NamedTuple):
     """What an evaluation changes. Packed, it belongs to one image: NumPy arrays without the batch's dimension.
 
     Attributes:
-      images: where the objective is evaluated next, [batch, height, width, 3].
-      delivered: the latest iterate, of the same shape.
+      images: where the objective is evaluated next.
+      delivered: the latest iterate.
       optimizer: the optimiser's state.
-      iteration: the next iterate's number, [batch] int32; the initial image has 0.
-      status: RUNNING, or why the image stopped, [batch] int32.
+      iteration: the next iterate's number; the initial image has 0.
+      status: RUNNING, or why the image stopped.
       window: total losses of each image's latest iterates, a ring, [batch, longest early-stop window] float32.
     """
 
-    images: Tensor
-    delivered: Tensor
+    images: Images
+    delivered: Images
     optimizer: Any
-    iteration: Tensor
-    status: Tensor
+    iteration: CountPerPicture
+    status: CountPerPicture
     window: Tensor
 
 
@@ -203,8 +203,8 @@ class Engine:
         return Losses(*(float(term[0]) for term in self._measure(*arguments)))
 
     @_on_device
-    def losses_and_gradient(self, images: Tensor, constants: BatchConstants) -> tuple[Losses, Tensor]:
-        """Evaluates the objective once, at `images`, [batch, height, width, 3] float32, outside the compiled loop."""
+    def losses_and_gradient(self, images: Images, constants: BatchConstants) -> tuple[Losses, Gradients]:
+        """Evaluates the objective once, at `images`, outside the compiled loop."""
         return self._objective.value_and_gradient(tf.convert_to_tensor(images), constants.targets, constants.weights)
 
     def _style_target(self, problem: Problem) -> tuple[Tensor, ...]:
@@ -274,7 +274,9 @@ class Engine:
         return following, tf.where(accepted, state.iteration, -1), losses
 
 
-def _early_stop(state: LoopState, limits: Limits, total: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
+def _early_stop(
+    state: LoopState, limits: Limits, total: PerPicture, accepted: MaskPerPicture
+) -> tuple[MaskPerPicture, Tensor]:
     """Returns whether each loss fell by less than the tolerance over its window, and the windows with this iterate."""
     slot = state.iteration % tf.maximum(limits.window, 1)
     before = tf.gather(state.window, slot, batch_dims=1)
@@ -284,7 +286,7 @@ def _early_stop(state: LoopState, limits: Limits, total: Tensor, accepted: Tenso
     return converged, tf.where(here & accepted[:, tf.newaxis], total[:, tf.newaxis], state.window)
 
 
-def _where(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
+def _where(mask: MaskPerPicture, new: Tensor, old: Tensor) -> Tensor:
     """Selects per image: `mask` is [batch], `new` and `old` are [batch, ...]."""
     return tf.where(tf.reshape(mask, tf.concat([[-1], tf.ones([tf.rank(new) - 1], tf.int32)], axis=0)), new, old)
 

@@ -88,5 +88,7 @@ def test_layer_weights_follow_their_layers_not_their_order(network):
     ]
     pair = [prepare(content, style, config) for config in orders]
     engine = Engine(step_kind(orders[0], "0"), network)
-    first, second, swapped = engine.losses_and_gradient(np.stack([content] * 3), engine.constants(pair))[0].style.numpy()
+    first, second, swapped = engine.losses_and_gradient(np.stack([content] * 3), engine.constants(pair))[
+        0
+    ].style.numpy()
     assert first == second != swapped
