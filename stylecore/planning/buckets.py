@@ -11,7 +11,7 @@ MAX_BATCH_SIZE = 64
 
 @dataclasses.dataclass(frozen=True, order=True)
 class StepKind:
-    """What is fixed in a compiled step; everything else of a configuration is data of the batch."""
+    """What a compiled step fixes; the rest of a configuration is data of the batch."""
 
     backbone: str
     weights_sha256: str
@@ -25,7 +25,7 @@ class StepKind:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Bucket:
-    """Problems of one bucket can be optimised in one batch: the step, the result's size, the scales on the way."""
+    """What may share a batch: problems of one step, one result size and one pyramid of scales."""
 
     kind: StepKind
     height: int
@@ -34,7 +34,7 @@ class Bucket:
 
 
 def step_kind(config: StyleConfig, weights_sha256: str) -> StepKind:
-    """Returns the compiled step that a configuration needs, with the layers in sorted order."""
+    """Returns the step that a configuration needs, its layers sorted; `weights_sha256` is the weights' fingerprint."""
     return StepKind(
         backbone=config.backbone,
         weights_sha256=weights_sha256,
@@ -48,10 +48,16 @@ def step_kind(config: StyleConfig, weights_sha256: str) -> StepKind:
 
 
 def bucket_of(config: StyleConfig, weights_sha256: str, height: int, width: int) -> Bucket:
-    """Returns the bucket of a picture of this size, in pixels."""
+    """Returns a picture's bucket.
+
+    Args:
+      config: its parameters.
+      weights_sha256: the fingerprint of the backbone's weights, hex.
+      height, width: of the result, in pixels.
+    """
     return Bucket(step_kind(config, weights_sha256), height, width, tuple(scale for scale, _ in config.pyramid))
 
 
 def default_batch_size(height: int, width: int, pixels: int = BATCH_PIXELS) -> int:
-    """Returns how many pictures of this size make a good batch, which has up to so many pixels."""
+    """Returns how many pictures of height x width pixels make a good batch, which has at most `pixels` pixels."""
     return max(1, min(MAX_BATCH_SIZE, pixels // (height * width)))

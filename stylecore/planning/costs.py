@@ -1,8 +1,8 @@
 """What one evaluation of one picture costs: arithmetic, traffic and memory. Light: no TensorFlow.
 
 An evaluation is the network up to the deepest layer in use, the losses, the gradient to the pixels and the optimiser's
-step. Nothing here is measured but `HELD_FACTOR`: it is counted from the layers, so that batches can be cut to a memory
-budget and times foretold for machines that are not here.
+step. Costs are counted from the layers, so that batches can be cut to a memory budget and times predicted for machines
+that are not at hand; only `HELD_FACTOR` is measured.
 """
 
 import dataclasses
@@ -14,11 +14,12 @@ from stylecore.planning.buckets import StepKind
 FLOAT32_BYTES = 4
 _PRECISION_BYTES = {"float32": 4, "bfloat16": 2}
 
-# Real peak over what is counted: what the executor keeps alive between operations, scratch of the convolutions and
-# the allocator's waste. Measured: foretold is then 1.1 to 1.7 times the truth, see benchmarks/held_memory.py.
+# The real peak over the counted bytes: tensors that the executor keeps alive between operations, scratch of the
+# convolutions, the allocator's waste. With it the estimate is 1.1 to 1.7 times the peak that
+# benchmarks/held_memory.py measures.
 HELD_FACTOR = 1.25
 
-# Tensors of the picture's size that are read or written, or alive at once, in a step; counted from the code.
+# Tensors of the picture's size that a step reads or writes (passes) or holds at once (held); counted from the code.
 _LOSS_PASSES = 12
 _ADAM_PASSES, _ADAM_HELD = 20, 10
 _LBFGS_PASSES, _LBFGS_HELD = 50, 20
@@ -30,10 +31,10 @@ class EvaluationCost:
     """What one evaluation of one picture costs.
 
     Attributes:
-      convolution_flops: of the convolutions, forward and gradient to their input.
-      gram_flops: of the Gram matrices and their gradient, always in float32.
-      bytes_moved: read and written if every operation reads its inputs and writes its outputs once.
-      bytes_held: at the peak, apart from the network's weights; an estimate from above.
+      convolution_flops: arithmetic of the convolutions, forward and gradient to their input.
+      gram_flops: arithmetic of the Gram matrices and their gradient, always in float32.
+      bytes_moved: traffic if every operation reads its inputs and writes its outputs once.
+      bytes_held: peak memory without the network's weights, estimated from above.
     """
 
     convolution_flops: int
@@ -43,7 +44,7 @@ class EvaluationCost:
 
     @property
     def flops(self) -> int:
-        """All arithmetic that counts."""
+        """The arithmetic of convolutions and Gram matrices together."""
         return self.convolution_flops + self.gram_flops
 
 
@@ -51,9 +52,9 @@ def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int =
     """Returns what one evaluation of one picture costs.
 
     Args:
-      kind: of the step.
+      kind: the step.
       height, width: of the picture, in pixels.
-      history_size: curvature pairs of L-BFGS; has no effect under Adam.
+      history_size: the number of L-BFGS' curvature pairs; without effect under Adam.
     """
     layers = layers_in_use(kind.backbone, frozenset((*kind.content_layers, *kind.style_layers)), height, width)
     style = [layers[name] for name in kind.style_layers]
@@ -80,13 +81,13 @@ def seconds_per_evaluation(
 ) -> float:
     """Predicts the seconds of one evaluation of one picture in a full batch.
 
-    Operations run one after another, so what waits for memory is not hidden behind arithmetic: the two times add up,
-    where the roofline of a single operation takes the greater one.
+    Operations run one after another, so that arithmetic does not hide the wait for memory: the two times add up, where
+    the roofline of a single operation takes the greater one.
 
     Args:
-      cost: of the evaluation.
+      cost: the evaluation's cost.
       flops_per_sec: the device's peak in the arithmetic of the convolutions.
-      bytes_per_sec: its memory's peak.
+      bytes_per_sec: the peak of its memory.
       efficiency: the share of both peaks that is reached, above 0, at most 1.
       gram_flops_per_sec: its peak in the arithmetic of the Gram matrices, float32 or TF32; default: `flops_per_sec`.
 

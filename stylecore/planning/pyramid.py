@@ -1,4 +1,4 @@
-"""Coarse-to-fine: the sizes that a picture goes through, and how many of its iterations it spends at each."""
+"""Pyramids: the sizes that a picture goes through, coarse to fine, and the iterations that it spends at each."""
 
 from itertools import accumulate
 
@@ -11,8 +11,7 @@ def stage_sizes(config: StyleConfig, height: int, width: int) -> tuple[tuple[int
 
     Args:
       config: its `pyramid` gives the scales; without one there is one stage.
-      height: of the result.
-      width: of the result.
+      height, width: of the result, in pixels.
     """
     if not config.pyramid:
         return ((height, width),)
