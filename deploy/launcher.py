@@ -15,7 +15,7 @@ def run_arguments(parameters: Sequence[str]) -> Iterator[str]:
     Flags have no value on a command line, but every parameter has one: `--deterministic=true` becomes
     `--deterministic`, `--deterministic=false` is left out.
     """
-    from pipeline.options import flags
+    from pipeline.beam_options import flags
 
     known = flags()
     for parameter in parameters:

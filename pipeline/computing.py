@@ -6,9 +6,9 @@ from pathlib import Path
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
+from pipeline.beam_options import StyleBeamOptions
 from pipeline.dataflow.estimates import Device
 from pipeline.dataflow.gpus import Gpu, parse_gpu
-from pipeline.options import StyleBeamOptions
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic, here
 from stylecore.planning.buckets import BATCH_PIXELS, step_kind

@@ -1,19 +1,73 @@
-"""The options of `stylebeam run`, and the check that Beam itself does not make: unknown ones are errors."""
+"""The options of `stylebeam run`, and those that several commands share. Light: Beam's own are in `beam_options`."""
 
 import argparse
+import json
 import math
-from collections.abc import Sequence
+from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
-
-from pipeline.cli.wording import unknown_option
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
 from stylecore.errors import UsageError
 from transforms.output.paths import DATASET_MODES
 
 
 class OptionError(UsageError, ValueError):
-    """An option that does not exist or whose value cannot be."""
+    """An option that does not exist, or a value that it cannot have."""
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what `stylebeam run` understands beside Beam's options."""
+    parser.add_argument("--manifest", metavar="M", help="Parquet file, glob or directory, local or gs://")
+    parser.add_argument("--output", metavar="DIR", help="output directory, local or gs://")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows of the manifest")
+    parser.add_argument(
+        "--batch_size", type=positive, metavar="N", help="runs to a batch (default: chosen by their size in pixels)"
+    )
+    parser.add_argument(
+        "--max_batch_secs",
+        type=positive_number,
+        default=600.0,
+        metavar="S",
+        help="keep batches shorter than this, by estimate (default: 600)",
+    )
+    parser.add_argument(
+        "--device_memory_gb",
+        type=positive_number,
+        metavar="GB",
+        help="memory of the device that computes; bounds batches (default: the GPU type's, or this machine's)",
+    )
+    parser.add_argument(
+        "--checkpoint_secs",
+        type=positive_number,
+        default=120.0,
+        metavar="S",
+        help="save running pictures this often; a killed worker loses at most that much (default: 120)",
+    )
+    parser.add_argument(
+        "--run_timeout_secs",
+        type=positive_number,
+        metavar="S",
+        help="a run that computes for longer fails; the next job goes on with it (default: no limit)",
+    )
+    parser.add_argument("--xla", action="store_true", help="compile with XLA on GPUs, anew for each size of pictures")
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bytes on the same kind of device: short batches are padded, operations deterministic",
+    )
+    parser.add_argument(
+        "--gpu",
+        metavar="TYPE[:COUNT]",
+        help="GPU workers for the optimisation: t4, l4, a100, a100-80gb or h100, and how many to a worker; "
+        "without DataflowRunner: fail where there is no GPU",
+    )
+    parser.add_argument(
+        "--gpu_any_region",
+        action="store_true",
+        help="ask for GPUs in a region that had none of the type when the list was made",
+    )
+    add_dataset_option(parser)
+    parser.add_argument("--no_wait", action="store_true", help="return once the job is submitted")
+    add_weights_options(parser)
 
 
 def add_weights_options(parser: argparse.ArgumentParser) -> None:
@@ -41,65 +95,29 @@ def add_dataset_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class StyleBeamOptions(PipelineOptions):
-    """What `stylebeam run` understands beside Beam's options."""
+def add_settings_option(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Adds --set FIELD=VALUE; see `parse_settings`."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", dest="settings", help=f"{meaning}; can be repeated"
+    )
 
-    @classmethod
-    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--manifest", metavar="M", help="Parquet file, glob or directory, local or gs://")
-        parser.add_argument("--output", metavar="DIR", help="output directory, local or gs://")
-        parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows of the manifest")
-        parser.add_argument(
-            "--batch_size", type=positive, metavar="N", help="runs to a batch (default: chosen by their size in pixels)"
-        )
-        parser.add_argument(
-            "--max_batch_secs",
-            type=positive_number,
-            default=600.0,
-            metavar="S",
-            help="keep batches shorter than this, by estimate (default: 600)",
-        )
-        parser.add_argument(
-            "--device_memory_gb",
-            type=positive_number,
-            metavar="GB",
-            help="memory of the device that computes; bounds batches (default: the GPU type's, or this machine's)",
-        )
-        parser.add_argument(
-            "--checkpoint_secs",
-            type=positive_number,
-            default=120.0,
-            metavar="S",
-            help="save running pictures this often; a killed worker loses at most that much (default: 120)",
-        )
-        parser.add_argument(
-            "--run_timeout_secs",
-            type=positive_number,
-            metavar="S",
-            help="a run that computes for longer fails; the next job goes on with it (default: no limit)",
-        )
-        parser.add_argument(
-            "--xla", action="store_true", help="compile with XLA on GPUs, anew for each size of pictures"
-        )
-        parser.add_argument(
-            "--deterministic",
-            action="store_true",
-            help="the same bytes on the same kind of device: short batches are padded, operations deterministic",
-        )
-        parser.add_argument(
-            "--gpu",
-            metavar="TYPE[:COUNT]",
-            help="GPU workers for the optimisation: t4, l4, a100, a100-80gb or h100, and how many to a worker; "
-            "without DataflowRunner: fail where there is no GPU",
-        )
-        parser.add_argument(
-            "--gpu_any_region",
-            action="store_true",
-            help="ask for GPUs in a region that had none of the type when the list was made",
-        )
-        add_dataset_option(parser)
-        parser.add_argument("--no_wait", action="store_true", help="return once the job is submitted")
-        add_weights_options(parser)
+
+def parse_settings(texts: list[str]) -> dict[str, Any]:
+    """Parses the FIELD=VALUE of --set; the value is JSON, or else text.
+
+    Raises:
+      OptionError: one that has no equals sign.
+    """
+    settings = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise OptionError(f"--set must be FIELD=VALUE, got {text!r}")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value
+    return settings
 
 
 def positive(text: str) -> int:
@@ -116,34 +134,3 @@ def positive_number(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number > 0, got {text}")
     return number
-
-
-def parse_options(arguments: Sequence[str]) -> PipelineOptions:
-    """Parses our options and Beam's.
-
-    Raises:
-      OptionError: one that neither knows; the message names the nearest.
-    """
-    parser = _parser()
-    try:
-        _, unknown = parser.parse_known_args(list(arguments))
-    except argparse.ArgumentError as error:
-        raise OptionError(str(error)) from error
-    if unknown:
-        raise OptionError(
-            unknown_option(unknown[0], [flag for action in parser._actions for flag in action.option_strings])
-        )
-    return PipelineOptions(list(arguments))
-
-
-def flags() -> set[str]:
-    """Returns the options, ours and Beam's, that have no value."""
-    return {name for action in _parser()._actions if action.nargs == 0 for name in action.option_strings}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _BeamArgumentParser(allow_abbrev=False, add_help=False)
-    for options in {str(cls): cls for cls in PipelineOptions.__subclasses__()}.values():
-        options._add_argparse_args(parser)
-    parser.exit_on_error = False
-    return parser

@@ -13,11 +13,12 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from pipeline.beam_options import StyleBeamOptions, parse_options
 from pipeline.build import Job, define_pipeline
 from pipeline.cli.progress_bar import run_bar
 from pipeline.computing import arithmetic, batch_limits, stylize_options
 from pipeline.dataflow.options import GpuWorkers, gpu_workers, only_submits
-from pipeline.options import OptionError, StyleBeamOptions, parse_options
+from pipeline.options import OptionError
 from pipeline.status.process import this_process
 from stylecore.networks.weights.sources import WeightsError
 from stylecore.run.devices import MissingGpuError, check_gpu

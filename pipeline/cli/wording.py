@@ -1,6 +1,6 @@
-"""How numbers and mistakes read in what the commands print."""
+"""How numbers and unknown options are worded in what the commands print."""
 
-from collections.abc import Iterable
+import argparse
 
 from stylecore.errors import nearest
 
@@ -22,14 +22,14 @@ def duration(secs: float) -> str:
     return " ".join(parts)
 
 
-def unknown_option(argument: str, known: Iterable[str]) -> str:
-    """Returns the message on an option that does not exist, with the nearest that does."""
-    close = nearest(argument.partition("=")[0], known)
+def unknown_option(argument: str, parser: argparse.ArgumentParser) -> str:
+    """Returns the message on an option that does not exist, with the nearest one that `parser` knows."""
+    close = nearest(argument.partition("=")[0], parser._option_string_actions)
     return f"unknown option {argument}" + (f", did you mean {close}?" if close else "")
 
 
 def rate(per_min: float, thing: str) -> str:
-    """Returns a rate in the unit in which it is a number people can picture."""
+    """Returns a rate: per minute, or per hour where it is less than one a minute."""
     return f"{per_min:.1f} {thing} a minute" if per_min >= 1 else f"{per_min * 60:.1f} {thing} an hour"
 
 

@@ -20,8 +20,9 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
+from pipeline.beam_options import StyleBeamOptions
 from pipeline.dataflow.gpus import REGIONS_AS_OF, Gpu, GpuError, parse_gpu
-from pipeline.options import OptionError, StyleBeamOptions
+from pipeline.options import OptionError
 
 # For the steps without a GPU: one process and as many threads as GPUs run there too, so more cores would stand idle.
 OTHER_MACHINE_TYPE = "e2-standard-2"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.beam_options import parse_options
 from pipeline.cli import main as cli
 from pipeline.dataflow.gpus import GPUS
 from pipeline.dataflow.options import gpu_workers, only_submits
-from pipeline.options import parse_options
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

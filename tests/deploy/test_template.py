@@ -9,8 +9,8 @@ import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from deploy import launcher
+from pipeline.beam_options import StyleBeamOptions, flags, parse_options
 from pipeline.dataflow.options import gpu_workers, only_submits
-from pipeline.options import StyleBeamOptions, flags, parse_options
 
 ROOT = Path(__file__).resolve().parents[2]
 METADATA = json.loads((ROOT / "deploy" / "metadata.json").read_text())

@@ -29,7 +29,8 @@ def test_the_file_that_comes_along_prices_every_worker_and_says_from_where():
     prices = read_prices()
     assert set(prices.per_hour) == set(WORKERS)
     assert all(price > 0 for price in prices.per_hour.values())
-    for parts in json.loads(resources.files("pipeline").joinpath("prices.json").read_text())["workers"].values():
+    content = json.loads(resources.files("pipeline.dataflow").joinpath("prices.json").read_text())
+    for parts in content["workers"].values():
         for part in parts:
             assert "https://" in part["source"] and part["what"]
 

@@ -1,0 +1,46 @@
+"""The options of a job as Beam holds them, and the check that Beam does not make: unknown options are errors."""
+
+import argparse
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+
+from pipeline.cli.wording import unknown_option
+from pipeline.options import OptionError, add_run_options
+
+
+class StyleBeamOptions(PipelineOptions):
+    """What `stylebeam run` understands beside Beam's options."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        add_run_options(parser)
+
+
+def parse_options(arguments: Sequence[str]) -> PipelineOptions:
+    """Parses our options and Beam's.
+
+    Raises:
+      OptionError: an option that neither knows, with the nearest one that exists, or a value that it cannot have.
+    """
+    parser = _parser()
+    try:
+        _, unknown = parser.parse_known_args(list(arguments))
+    except argparse.ArgumentError as error:
+        raise OptionError(str(error)) from error
+    if unknown:
+        raise OptionError(unknown_option(unknown[0], parser))
+    return PipelineOptions(list(arguments))
+
+
+def flags() -> set[str]:
+    """Returns the options, ours and Beam's, that have no value."""
+    return {name for action in _parser()._actions if action.nargs == 0 for name in action.option_strings}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _BeamArgumentParser(allow_abbrev=False, add_help=False)
+    for options in {str(cls): cls for cls in PipelineOptions.__subclasses__()}.values():
+        options._add_argparse_args(parser)
+    parser.exit_on_error = False
+    return parser

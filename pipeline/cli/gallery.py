@@ -1,0 +1,24 @@
+"""`stylebeam gallery`: rebuilds gallery/ and dataset/ of an output directory."""
+
+import argparse
+
+from pipeline.cli.command import Commands, ExitStatus
+from pipeline.cli.quiet import import_tensorflow
+from pipeline.options import add_dataset_option
+
+
+def declare(commands: Commands) -> None:
+    """Adds the command's parser."""
+    parser = commands.add_parser("gallery", help="rebuild gallery/ and dataset/ of an output directory")
+    parser.add_argument("directory", metavar="DIR", help="an output directory, local or gs://")
+    add_dataset_option(parser)
+    parser.set_defaults(parser=parser, handler=_rebuild)
+
+
+def _rebuild(known: argparse.Namespace) -> int:
+    import_tensorflow()
+    from transforms.output.paths import Output
+    from transforms.rebuild import rebuild
+
+    print(f"gallery: {rebuild(Output(known.directory), known.dataset)}")
+    return ExitStatus.DONE
