@@ -1,4 +1,4 @@
-"""What a batch needs, loaded in the background while the batch before it computes."""
+"""Loading a batch's images, checkpoints and markers in the background while the batch before it computes."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ from transforms.records import Run
 
 MARKERS_AHEAD = 16
 
-# What a run's images can be the reason of; everything else is a fault of ours and stops the bundle.
+# Errors that a run's images can cause. Any other error is a defect of this program and stops the bundle.
 LoadingError = (StorageError, ImageError, ChangedError, ValueError)
 
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """What there is of a run: its record if it is finished, else its problem and where it was left, or the error."""
+    """A loaded run: its record if it is finished; else its problem, with a snapshot if it was left, or the error."""
 
     record: dict[str, Any] | None = None
     problem: Problem | None = None
@@ -34,12 +34,12 @@ class Loaded:
 
 
 class Loading:
-    """The runs of a batch, being loaded.
+    """The loading of one batch's runs.
 
     Args:
-      pool: that does the work.
-      output: where finished runs and checkpoints are.
-      batch: the runs.
+      pool: the threads that load.
+      output: holds finished runs and checkpoints.
+      batch: the runs to load.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, output: Output, batch: RunBatch) -> None:
@@ -48,14 +48,14 @@ class Loading:
         self._futures: list[Future[Loaded]] = [pool.submit(load, output, run) for run in batch.runs]
 
     def results(self) -> Iterator[tuple[Run, Loaded]]:
-        """Waits for the runs, and looks again whether another worker has finished one since it was loaded."""
+        """Yields each run once all are loaded, as finished if another worker has finished it since."""
         loaded = [future.result() for future in self._futures]
         records = read_ahead(self._record_of, zip(self.batch.runs, loaded, strict=True), MARKERS_AHEAD)
         for run, found, record in zip(self.batch.runs, loaded, records, strict=True):
             yield run, Loaded(record=record) if record else found
 
     def cancel(self) -> None:
-        """Lets go of what has not begun."""
+        """Cancels every load that has not begun."""
         for future in self._futures:
             future.cancel()
 
@@ -65,7 +65,7 @@ class Loading:
 
 
 def load(output: Output, run: Run) -> Loaded:
-    """Loads a run, see Loaded."""
+    """Loads a run; an error that its images cause is returned, not raised."""
     if (record := finished_record(output, run.run_id)) is not None:
         return Loaded(record=record)
     try:
@@ -76,10 +76,11 @@ def load(output: Output, run: Run) -> Loaded:
 
 
 def load_problem(run: Run) -> Problem:
-    """Loads a run's images, checks them against what was probed, and brings them to their sizes.
+    """Loads a run's images and prepares its problem.
 
     Raises:
-      StorageError, ImageError, ChangedError: an image that cannot be had any more.
+      StorageError, ImageError: an image cannot be read.
+      ChangedError: an image has changed since it was probed.
     """
     content = load_image(run.row.content_uri, run.content_sha256)
     styles = [

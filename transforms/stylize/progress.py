@@ -1,4 +1,4 @@
-"""How a run inside this process tells a person how far it is. In other processes nobody listens."""
+"""Progress of the computation in this process, reported to listeners. Worker processes have none."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ Losses = tuple[float, float, float, float]
 
 
 class Listener(Protocol):
-    """What wants to know."""
+    """Receives progress: a progress bar, say."""
 
     def planned(self, runs: int) -> None:
-        """So many more runs are to be computed."""
+        """Called when `runs` more runs are to be computed."""
 
     def optimizing(self, iteration: int, losses: Losses) -> None:
-        """The current batch is at this iteration; the losses are those of its median picture."""
+        """Called when the current batch is at `iteration`, with the losses of its median picture."""
 
     def finished(self, runs: int) -> None:
-        """So many more runs are done or failed."""
+        """Called when `runs` more runs are done or failed."""
 
 
 _listeners: list[Listener] = []
@@ -26,7 +26,7 @@ _listeners: list[Listener] = []
 
 @contextlib.contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Reports to `listener` what happens in this process."""
+    """Adds a listener while the context lasts."""
     _listeners.append(listener)
     try:
         yield
@@ -35,18 +35,18 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def planned(runs: int) -> None:
-    """See Listener."""
+    """Reports that `runs` more runs are to be computed."""
     for listener in _listeners:
         listener.planned(runs)
 
 
 def optimizing(iteration: int, losses: Losses) -> None:
-    """See Listener."""
+    """Reports that the current batch is at `iteration`, with the losses of its median picture."""
     for listener in _listeners:
         listener.optimizing(iteration, losses)
 
 
 def finished(runs: int) -> None:
-    """See Listener."""
+    """Reports that `runs` more runs are done or failed."""
     for listener in _listeners:
         listener.finished(runs)

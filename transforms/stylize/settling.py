@@ -1,4 +1,4 @@
-"""What becomes of results, in the background while the next ones are computed: committed, or recorded as failed."""
+"""Settling results in the background while the next ones compute: each is committed or recorded as failed."""
 
 import contextlib
 import json
@@ -25,10 +25,10 @@ MAX_PENDING = 32
 
 
 class Settling:
-    """Results on their way to storage; an error there is raised when the outcome is asked for.
+    """Results on their way to storage. A storage error is raised by `done` or `all`.
 
     Args:
-      output: where they go.
+      output: where pictures and failures go.
       untimed: see `commit.commit_result`.
     """
 
@@ -39,7 +39,7 @@ class Settling:
         self._pending: deque[Future[Outcome]] = deque()
 
     def submit(self, run: Run, result: Result, snapshot: Snapshot | None = None) -> None:
-        """Commits a result, or records why there is none and where the run was left."""
+        """Commits a run's result in the background, or records its error and its snapshot, if there is one."""
         if len(self._pending) >= MAX_PENDING:
             wait([self._pending[0]])
         under_way = contextlib.ExitStack()
@@ -49,7 +49,7 @@ class Settling:
         self._pending.append(future)
 
     def done(self) -> Iterator[Outcome]:
-        """Yields the outcomes that are there, in the order of their results.
+        """Yields the outcomes that are ready, in the order of `submit`.
 
         Raises:
           StorageError: the output cannot be written.
@@ -58,12 +58,12 @@ class Settling:
             yield self._pending.popleft().result()
 
     def all(self) -> Iterator[Outcome]:
-        """Yields the outcomes of everything that was submitted; see `done`."""
+        """Waits for everything submitted and yields its outcomes; see `done`."""
         wait(self._pending)
         yield from self.done()
 
     def wait(self) -> None:
-        """Waits until nothing is under way, however it ended."""
+        """Waits until nothing is under way; raises no storage error."""
         wait(self._pending)
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class Settling:
         if snapshot is not None:
             save_checkpoints(self._output, {run.run_id: snapshot})
         if result.image is not None:
-            said = {"run_id": run.run_id, "status": "failed", "iterations": result.iterations, **reason.to_dict()}
-            storage.write(self._output.partial(run.run_id), encode_png(result.image, json.dumps(said)), PNG)
+            text = {"run_id": run.run_id, "status": "failed", "iterations": result.iterations, **reason.to_dict()}
+            storage.write(self._output.partial(run.run_id), encode_png(result.image, json.dumps(text)), PNG)
         record_failure(self._output, Failure(run.run_id, run.run_id, reason))
         return reason

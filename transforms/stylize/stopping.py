@@ -1,4 +1,4 @@
-"""How a person's wish to stop reaches what computes: it saves what is under way and says when it is idle."""
+"""Stopping on request: what computes in this process saves its runs, ends, and can be waited for."""
 
 import contextlib
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 class StoppedError(RuntimeError):
-    """The computation ended because that was asked for; it is saved."""
+    """The computation ended on request; its runs are saved."""
 
 
 _requested = threading.Event()
@@ -15,24 +15,24 @@ _working = 0
 
 
 def request() -> None:
-    """Asks everything in this process to stop at the next opportunity."""
+    """Requests that every computation in this process stop at its next check."""
     _requested.set()
 
 
 def check() -> None:
-    """Raises StoppedError if that was asked for."""
+    """Raises StoppedError if a stop was requested."""
     if _requested.is_set():
         raise StoppedError("stopped")
 
 
 def is_requested() -> bool:
-    """Returns whether it was asked for."""
+    """Returns whether a stop was requested."""
     return _requested.is_set()
 
 
 @contextlib.contextmanager
 def work() -> Iterator[None]:
-    """Encloses what must not be cut off: whoever asked to stop waits until it is done."""
+    """Encloses work that must not be cut off; `wait_until_idle` waits for it."""
     global _working
     with _idle:
         _working += 1
@@ -45,6 +45,6 @@ def work() -> Iterator[None]:
 
 
 def wait_until_idle(timeout_secs: float) -> bool:
-    """Waits until no such work is under way; returns False if that takes longer than `timeout_secs`."""
+    """Waits until no `work` is under way; returns False if that takes longer than `timeout_secs`."""
     with _idle:
         return _idle.wait_for(lambda: _working == 0, timeout_secs)

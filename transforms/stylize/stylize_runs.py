@@ -1,4 +1,4 @@
-"""StylizeRuns: the DoFn with the cached model. Each run is committed the moment it is done."""
+"""StylizeRuns: the step that computes batches of runs and commits each run the moment it is done."""
 
 import dataclasses
 import functools
@@ -40,11 +40,11 @@ class StylizeOptions:
 
     Attributes:
       deterministic: pads short batches and uses deterministic operations: the same bytes on the same kind of device.
-      checkpoint_secs: after so many seconds of computing, and again and again, running pictures are saved.
-      run_timeout_secs: a run that computes for longer fails; None: it may take its time.
-      memory_bytes: of the device; a picture that needs more, by estimate, fails at once. None: it is tried.
-      xla: see Engine; on GPUs alone.
-      require_gpu: stops the job on a worker that has no GPU, instead of computing on its CPU for days.
+      checkpoint_secs: running pictures are saved at this interval.
+      run_timeout_secs: a run that computes for longer fails; None sets no limit.
+      memory_bytes: the device's memory; a picture that needs more, by estimate, fails at once. None: every one is tried.
+      xla: see Engine; without effect on CPUs.
+      require_gpu: stops the job on a worker without a GPU, instead of computing on its CPU for days.
     """
 
     deterministic: bool = False
@@ -58,12 +58,12 @@ class StylizeOptions:
 class StylizeRuns(beam.DoFn):
     """RunBatch -> (run_id, record or Reason) for each of its runs.
 
-    Runs that are finished already are not computed again: a bundle that is retried skips what it had done. A batch is
-    computed when the next one arrives or the bundle ends, and its images are loaded in between.
+    Finished runs are not computed again: a retried bundle skips what the first attempt had done. A batch is computed
+    when the next one arrives or the bundle ends, so that its images load while the batch before it computes.
 
     Args:
       output: where pictures, markers and failures go.
-      options: how they are computed.
+      options: how runs are computed.
     """
 
     def __init__(self, output: Output, options: StylizeOptions) -> None:
@@ -72,7 +72,6 @@ class StylizeRuns(beam.DoFn):
         self._computed = beam.metrics.Metrics.counter("stylebeam", "runs_computed")
 
     def setup(self) -> None:
-        """See beam.DoFn."""
         if self._options.require_gpu:
             check_gpu()
         if self._options.deterministic:
@@ -80,18 +79,15 @@ class StylizeRuns(beam.DoFn):
         self._loading_pool = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
 
     def start_bundle(self) -> None:
-        """See beam.DoFn."""
         self._next: Loading | None = None
         self._settling = Settling(self._output, untimed=self._options.deterministic)
 
     def process(self, batch: RunBatch) -> Iterator[Outcome]:
-        """See beam.DoFn."""
         current, self._next = self._next, Loading(self._loading_pool, self._output, batch)
         if current:
             yield from self._stylize(current)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        """See beam.DoFn."""
         window = GlobalWindow()
         outcomes = self._stylize(self._next) if self._next else iter(())
         for outcome in (*outcomes, *self._counted(self._settling.all())):
@@ -99,7 +95,6 @@ class StylizeRuns(beam.DoFn):
         self._settling.close()
 
     def teardown(self) -> None:
-        """See beam.DoFn."""
         self._loading_pool.shutdown(cancel_futures=True)
 
     def _stylize(self, loading: Loading) -> Iterator[Outcome]:
@@ -116,7 +111,7 @@ class StylizeRuns(beam.DoFn):
                     stopping.check()
                     yield from self._optimize(unfinished, device, loading.batch.size)
         except BaseException:
-            # Whoever takes the bundle up again must not meet our writes; and what is done shall be kept.
+            # A retry must not meet writes of this attempt, and what is done is kept.
             if self._next:
                 self._next.cancel()
             self._settling.wait()
@@ -125,7 +120,7 @@ class StylizeRuns(beam.DoFn):
     def _optimize(self, unfinished: list[tuple[Run, Loaded]], device: str, size: int) -> Iterator[Outcome]:
         if not unfinished:
             return
-        # Weights that cannot be read are no fault of a run: they end the job.
+        # Unreadable weights are no run's fault: the error ends the job.
         engine = self._engine(unfinished[0][0], device)
         ready: list[tuple[Run, Problem, Snapshot | None]] = []
         for run, loaded in unfinished:
@@ -144,16 +139,16 @@ class StylizeRuns(beam.DoFn):
             timeout_secs=self._options.run_timeout_secs,
             snapshots={index: snapshot for index, snapshot in enumerate(snapshots) if snapshot},
         )
-        running = _Running(self._output, runs, optimization, self._options.checkpoint_secs)
+        under_way = _RunsUnderWay(self._output, runs, optimization, self._options.checkpoint_secs)
         for event in optimization.events():
             if isinstance(event, Progress):
-                running.report(event)
+                under_way.report(event)
             else:
-                self._settling.submit(*running.settled(*event))
+                self._settling.submit(*under_way.settled(*event))
             yield from self._counted(self._settling.done())
 
     def _checked(self, run: Run, loaded: Loaded, engine: Engine) -> Problem:
-        """Returns a run's problem, or raises why it cannot be computed."""
+        """Returns a run's problem, or raises the reason why it cannot be computed."""
         if loaded.error is not None:
             raise loaded.error
         assert loaded.problem is not None
@@ -169,15 +164,15 @@ class StylizeRuns(beam.DoFn):
         return get_engine(kind, load, device, xla=xla)
 
     def _counted(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
-        # Beam's counters know the threads of Beam alone.
+        # Counted here because Beam's counters work on Beam's own threads only.
         for outcome in outcomes:
             if not isinstance(outcome[1], Reason):
                 self._computed.inc()
             yield outcome
 
 
-class _Running:
-    """The runs of a batch while they are computed: reported, saved from time to time and when somebody stops us."""
+class _RunsUnderWay:
+    """A batch's runs while they compute: reports their progress; saves them at intervals and on a stop."""
 
     def __init__(self, output: Output, runs: Sequence[Run], optimization: Optimization, checkpoint_secs: float) -> None:
         self._output = output
@@ -187,7 +182,11 @@ class _Running:
         self._saved = time.monotonic()
 
     def report(self, state: Progress) -> None:
-        """Tells how far the runs are; saves them if it is time or we shall stop, and then raises StoppedError."""
+        """Reports progress and saves the runs if it is time.
+
+        Raises:
+          StoppedError: a stop was requested; the runs are saved.
+        """
         progress.optimizing(int(state.iterations.max()), state.median_losses())
         if stopping.is_requested() or time.monotonic() - self._saved >= self._checkpoint_secs:
             snapshots = {run.run_id: self._optimization.snapshot(index) for index, run in self._runs.items()}
@@ -196,18 +195,18 @@ class _Running:
         stopping.check()
 
     def settled(self, index: int, result: Result) -> tuple[Run, Result, Snapshot | None]:
-        """Lets go of a run that is done, with where it was left if another attempt shall go on from there."""
+        """Removes run `index`; returns it with its result and, if it was out of time, the snapshot to go on from."""
         out_of_time = isinstance(result.error, DeadlineError)
         return self._runs.pop(index), result, self._optimization.snapshot(index) if out_of_time else None
 
 
 def _position(run: Run, snapshot: Snapshot | None) -> str:
-    """Says of which run how many iterations are made already."""
+    """Returns the log's words for a run and the iteration from which it goes on."""
     return f"{run.run_id} from iteration {snapshot.iterations if snapshot else 0}"
 
 
 def check_memory(run: Run, memory_bytes: int | None) -> None:
-    """Raises OutOfMemoryError if a run needs more memory than there is, by estimate, even alone."""
+    """Raises OutOfMemoryError if a run alone needs, by estimate, more than `memory_bytes`; None allows every run."""
     config = run.row.config
     needed = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
     if memory_bytes is not None and needed > memory_bytes:
