@@ -42,7 +42,7 @@ class StylizeOptions:
       deterministic: pads short batches and uses deterministic operations: the same bytes on the same kind of device.
       checkpoint_secs: running pictures are saved at this interval.
       run_timeout_secs: a run that computes for longer fails; None sets no limit.
-      memory_bytes: the device's memory; a picture that needs more, by estimate, fails at once. None: every one is tried.
+      memory_bytes: the device's memory; a picture that needs more, by estimate, fails at once. None: all are tried.
       xla: see Engine; without effect on CPUs.
       require_gpu: stops the job on a worker without a GPU, instead of computing on its CPU for days.
     """

@@ -454,8 +454,10 @@ def test_an_output_directory_that_vanished_is_not_made_anew(inputs, runs, output
     first, second = runs(iterations=1), runs(iterations=12)
 
     def vanish(iteration):
-        while iteration >= 8 and names(output, "runs"):
-            (inputs / "out").rename(inputs / "away")
+        while iteration >= 8 and not (inputs / "away").exists():  # Until the first one is committed.
+            if names(output, "runs"):
+                (inputs / "out").rename(inputs / "away")
+            time.sleep(0.01)
 
     with (
         progress.listening(Watch(vanish)),
