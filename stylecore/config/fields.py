@@ -1,7 +1,7 @@
-"""The vocabulary in which StyleConfig declares its fields.
+"""The kinds of fields that StyleConfig declares.
 
-A kind knows how to turn a foreign value (from JSON, Parquet, YAML or Python) into the value a StyleConfig holds, what
-to say when it cannot, and which Arrow type its column has. `parse` raises ValueError saying what was expected.
+A kind turns a value from JSON, Parquet, YAML or Python into the value that a StyleConfig holds, words the error when
+that is impossible, and names the Arrow type of the field's column.
 """
 
 import dataclasses
@@ -13,17 +13,21 @@ from typing import Any, Protocol
 
 
 class Kind(Protocol):
-    """What a field may hold; `arrow` is the Arrow type of its column."""
+    """What a field may hold."""
 
     @property
     def arrow(self) -> str:
-        """The Arrow type, as text."""
+        """The Arrow type of the field's column, as text; every column is nullable."""
 
     def parse(self, value: Any) -> Any:
-        """Returns the value as a StyleConfig holds it, or raises ValueError."""
+        """Returns the value as a StyleConfig holds it.
+
+        Raises:
+          ValueError: the value is illegal; the message says what is expected and goes on from the field's name.
+        """
 
     def plain(self, value: Any) -> Any:
-        """Returns a held value as JSON has it."""
+        """Returns a held value as JSON represents it."""
 
 
 class _Scalar:
@@ -33,13 +37,12 @@ class _Scalar:
 
 @dataclasses.dataclass(frozen=True)
 class Choice(_Scalar):
-    """One of a few names."""
+    """One of the given names."""
 
     names: tuple[str, ...]
     arrow: str = "string"
 
     def parse(self, value: Any) -> str:
-        """See Kind."""
         if value not in self.names or not isinstance(value, str):
             raise ValueError(f"must be one of {', '.join(self.names)}")
         return value
@@ -52,7 +55,6 @@ class Text(_Scalar):
     arrow: str = "string"
 
     def parse(self, value: Any) -> str:
-        """See Kind."""
         if not isinstance(value, str) or not value:
             raise ValueError("must be text")
         return value
@@ -60,7 +62,7 @@ class Text(_Scalar):
 
 @dataclasses.dataclass(frozen=True)
 class Number(_Scalar):
-    """A finite float: at least `low` (above it if `open_low`), at most `high` (below it if `open_high`)."""
+    """A number, finite in float32: at least `low` (above it if `open_low`), at most `high` (below it if `open_high`)."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -69,15 +71,13 @@ class Number(_Scalar):
     arrow: str = "double"
 
     def parse(self, value: Any) -> float:
-        """See Kind."""
         number = _float(value)
-        # The optimisation computes in float32: what counts is the value there.
-        used = _as_float32(number)
+        used = _as_float32(number)  # The range holds for the value that the optimisation computes with.
         above = used > self.low if self.open_low else used >= self.low
         below = used < self.high if self.open_high else used <= self.high
         if not (above and below):
             raise ValueError(f"must be {self._range()}")
-        return number + 0.0  # -0.0 is the same work as 0.0.
+        return number + 0.0  # -0.0 becomes 0.0: the same work has one canonical form.
 
     def _range(self) -> str:
         low = f"{'>' if self.open_low else '>='} {self.low:g}" if self.low > -math.inf else ""
@@ -87,14 +87,13 @@ class Number(_Scalar):
 
 @dataclasses.dataclass(frozen=True)
 class Whole(_Scalar):
-    """A whole number in [low, high]; 300.0 is one, since Parquet and pandas like to store it that way."""
+    """A whole number in [low, high]. 300.0 is one: pandas stores a column of whole numbers with gaps as floats."""
 
     low: int
     high: int
     arrow: str = "int64"
 
     def parse(self, value: Any) -> int:
-        """See Kind."""
         number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else _float(value)
         if number != int(number) or not self.low <= number <= self.high:
             raise ValueError(f"must be a whole number from {self.low} to {self.high}")
@@ -102,18 +101,16 @@ class Whole(_Scalar):
 
 
 @dataclasses.dataclass(frozen=True)
-class Optional(_Scalar):
-    """Another kind, or None."""
+class Nullable(_Scalar):
+    """None, or what another kind holds."""
 
     kind: Kind
 
     @property
     def arrow(self) -> str:
-        """The other kind's Arrow type: every column is nullable."""
         return self.kind.arrow
 
     def parse(self, value: Any) -> Any:
-        """See Kind."""
         return None if value is None else self.kind.parse(value)
 
 
@@ -122,18 +119,17 @@ LayerWeights = tuple[tuple[str, float], ...]
 
 @dataclasses.dataclass(frozen=True)
 class Layers:
-    """Layer weights as (name, weight) pairs; a list of names gets equal weights that sum to `total` (None: 1 each)."""
+    """Layer weights as (name, weight) pairs; a list of names gets equal weights that sum to `total`, or 1 each if None."""
 
     total: float | None
     arrow: str = "map<string, double>"
 
     def parse(self, value: Any) -> LayerWeights:
-        """See Kind."""
         pairs = list(value.items()) if isinstance(value, Mapping) else _sequence(value)
         if all(isinstance(p, str) for p in pairs):
             weight = 1.0 if self.total is None else self.total / max(len(pairs), 1)
             pairs = [(name, weight) for name in pairs]
-        # A struct column has every layer that any row names: null means that this row does not.
+        # A struct column has a member for each layer that any row names: null in the rows that leave it out.
         present = [(name, weight) for name, weight in map(_pair, pairs) if weight is not None]
         if not present:
             raise ValueError("must name at least one layer")
@@ -142,7 +138,6 @@ class Layers:
         return tuple((name, self._weight(name, weight)) for name, weight in present)
 
     def plain(self, value: LayerWeights) -> dict[str, float]:
-        """See Kind."""
         return dict(value)
 
     @staticmethod
@@ -155,16 +150,14 @@ class Layers:
 
 @dataclasses.dataclass(frozen=True)
 class Pyramid:
-    """Stages of a coarse-to-fine schedule, as (scale, share of the iterations) pairs."""
+    """Stages of a coarse-to-fine schedule, as (scale, share) pairs: fractions of the final size and of the iterations."""
 
     arrow: str = "list<struct<scale: double, share: double>>"
 
     def parse(self, value: Any) -> tuple[tuple[float, float], ...]:
-        """See Kind."""
         return tuple(self._stage(stage) for stage in _sequence(value))
 
     def plain(self, value: tuple[tuple[float, float], ...]) -> list[dict[str, float]]:
-        """See Kind."""
         return [{"scale": scale, "share": share} for scale, share in value]
 
     @staticmethod
@@ -178,10 +171,13 @@ class Pyramid:
 
 
 def setting(default: Any, kind: Kind, help: str, *, added_later: bool = False) -> Any:
-    """Declares a field of StyleConfig.
+    """Declares a field of StyleConfig; its dataclass default is None, which stands for the preset's value.
 
-    The dataclass default is None, which stands for the preset's value or, where the preset has none, `default`.
-    A field `added_later` is left out of the canonical form at its default, so that finished grids keep their names.
+    Args:
+      default: the value where the preset has none.
+      kind: what the field may hold.
+      help: what the field means, in one clause; units where they could be doubted.
+      added_later: leaves the field out of the canonical form at its default, so that finished grids keep their names.
     """
     metadata = {"default": default, "kind": kind, "help": help, "added_later": added_later}
     return dataclasses.field(default=None, metadata=metadata)

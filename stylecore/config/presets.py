@@ -1,10 +1,10 @@
-"""Named configurations: what differs from the defaults, which are the paper's section 4.1 (`basic`)."""
+"""Named configurations: for each preset, the fields that differ from the defaults, which `basic` leaves as they are."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# The released settings of Gatys, Ecker and Bethge (CVPR 2016). With the mean reduction and equal style weights of
-# 0.2, a style weight of 2e4 gives each layer their 1e3 / channels^2 on the mean squared Gram difference.
+# The settings that Gatys, Ecker and Bethge (CVPR 2016) released. They weigh the mean squared difference of a layer's
+# Gram matrices by 1e3 / channels^2: with the mean reduction and layer weights of 0.2 that is a style weight of 2e4.
 _GATYS: Mapping[str, Any] = {
     "content_layers": ["conv4_2"],
     "content_weight": 1.0,
@@ -20,14 +20,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "basic": {},
     "two_content_layers": {"content_layers": ["conv4_4", "conv5_2"]},
     "gatys": _GATYS,
-    # The objective of `gatys`, for the best picture per second: see docs/performance.md.
+    # The objective of `gatys`, settings chosen for the best picture per second: see docs/performance.md.
     "fast": {
         **_GATYS,
         "iterations": 200,
         "pyramid": [{"scale": 0.5, "share": 0.6}, {"scale": 1.0, "share": 0.4}],
         "precision": "auto",
     },
-    # The paper lists conv3_block3_3_conv twice among its eight style layers: twice the weight.
+    # Eight style layers of equal weight, conv3_block3_3_conv counted twice.
     "resnet50": {
         "backbone": "resnet50",
         "content_layers": ["conv5_block1_1_conv"],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
-from stylecore.config.fields import Choice, Kind, Layers, LayerWeights, Number, Optional, Pyramid, Text, Whole, setting
+from stylecore.config.fields import Choice, Kind, Layers, LayerWeights, Nullable, Number, Pyramid, Text, Whole, setting
 from stylecore.config.presets import PRESETS
 from stylecore.errors import UsageError, hint
 from stylecore.networks.layers import BACKBONES, canonical_layer_name
@@ -25,17 +25,18 @@ _STYLE_LAYERS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 
 
 class ConfigError(UsageError, ValueError):
-    """A configuration that cannot be: the message names the field, what is legal and what was given."""
+    """An illegal configuration; the message names the field, what is legal and what was given."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StyleConfig:
-    """The parameters of one stylised picture; see docs/configuration.md and paper.md for their meaning.
+    """The parameters of one picture; docs/configuration.md explains each.
 
-    A field that is None takes the preset's value. Weights are used as given, layer names are in Keras' spelling.
+    A field that is None takes the preset's value. Weights are used as given, never rescaled. Once constructed, layer
+    names are in Keras' spelling and layers are sorted by name.
 
     Raises:
-      ConfigError: a value out of range, of the wrong type, or a layer that the backbone does not have.
+      ConfigError: a value out of range or of the wrong type, or a layer that the backbone does not have.
     """
 
     preset: str = setting("basic", Choice(tuple(PRESETS)), "named configuration that the other fields start from")
@@ -63,7 +64,7 @@ class StyleConfig:
     init: str = setting("noise", Choice(("noise", "content", "style")), "the image that the optimisation starts from")
     seed: int = setting(30, Whole(0, MAX_SEED), "seed of the initial noise")
     image_size: int | None = setting(
-        None, Optional(Whole(1, MAX_SIDE_PX)), "longest side of the result in pixels, never enlarged; null = as it is"
+        None, Nullable(Whole(1, MAX_SIDE_PX)), "longest side of the result in pixels, never enlarged; null = as it is"
     )
     style_fit: str = setting(
         "stretch", Choice(("stretch", "keep")), "style resized to the result's shape, or in its own aspect ratio"
@@ -77,7 +78,7 @@ class StyleConfig:
     precision: str = setting(
         "float32",
         Choice(("float32", "bfloat16", "auto")),
-        "arithmetic of the convolutions; auto is what the device is good at",
+        "arithmetic of the convolutions; auto = bfloat16 where the device is faster with it",
         added_later=True,
     )
 
@@ -126,7 +127,7 @@ class StyleConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Builds a configuration from a mapping of field names; None values count as absent.
+        """Builds a configuration from field names and values; a field that is None counts as absent.
 
         Raises:
           ConfigError: an unknown field (the nearest one is named) or a bad value.
@@ -153,7 +154,7 @@ class StyleConfig:
         return cls.from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns every field, filled, as JSON has it (layers as an object, pyramid as a list of objects)."""
+        """Returns the value of every field as JSON represents it: layers as an object, the pyramid as a list of objects."""
         return {name: kind.plain(getattr(self, name)) for name, kind in field_kinds().items()}
 
     def to_json(self) -> str:
@@ -161,10 +162,10 @@ class StyleConfig:
         return json.dumps(self.to_dict(), sort_keys=True)
 
     def canonical(self) -> dict[str, Any]:
-        """Returns what makes two configurations the same work: equal results have equal canonical forms.
+        """Returns the fields that decide the result: two configurations that are the same work have the same form.
 
-        The preset is expanded, layers are sorted, fields without effect here are left out. So is `weights`: what
-        counts is the fingerprint of the numbers, not where they came from.
+        The preset is expanded, layers are sorted, fields without effect in this configuration are left out. So is
+        `weights`: the fingerprint of the numbers counts, not where they came from.
         """
         values = self.to_dict()
         idle = {"preset", "weights", *self._fields_without_effect()}
@@ -203,14 +204,14 @@ def check_field_name(name: str) -> None:
 
 @functools.cache
 def _preset_value(preset: str, name: str) -> Any:
-    """What a field has that is left to its preset."""
+    """Returns the value of a field that is left to its preset."""
     (field,) = (field for field in dataclasses.fields(StyleConfig) if field.name == name)
     return _parse(name, PRESETS[preset].get(name, field.metadata["default"]))
 
 
 @functools.lru_cache(maxsize=1024)
 def _settled(backbone: str, layers: LayerWeights) -> LayerWeights:
-    """Layers in Keras' spelling, sorted."""
+    """Returns the layers in Keras' spelling, sorted by name."""
     named = tuple((canonical_layer_name(backbone, name), weight) for name, weight in layers)
     repeated = {name for name, _ in named if sum(other == name for other, _ in named) > 1}
     if repeated:
@@ -234,7 +235,7 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands there twice")
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is given twice")
     return values
 
 

@@ -1,11 +1,13 @@
-"""The names of backbone layers, known without loading TensorFlow.
+"""The layers of the backbones, known without TensorFlow: names in both spellings, shapes and convolutions.
 
 VGG layers have two spellings in the field, `conv5_2` (the papers') and `block5_conv2` (Keras'). Keras' is the
 canonical one here.
 """
 
+import dataclasses
 import functools
 import re
+from collections.abc import Collection, Iterator, Mapping
 
 from stylecore.errors import nearest
 
@@ -19,31 +21,15 @@ _PAPER_SPELLING = re.compile(r"(conv|pool)([1-5])(?:_([1-9]))?")
 @functools.cache
 def layer_names(backbone: str) -> tuple[str, ...]:
     """Returns the layers of a backbone whose activations can be used, in Keras' spelling, shallow to deep."""
-    if backbone == "resnet50":
-        return _resnet50_layer_names()
-    names = []
-    for block, convs in enumerate(_VGG_CONVS_PER_BLOCK[backbone], start=1):
-        names += [f"block{block}_conv{i}" for i in range(1, convs + 1)]
-        names.append(f"block{block}_pool")
-    return tuple(names)
-
-
-def _resnet50_layer_names() -> tuple[str, ...]:
-    names = ["conv1_conv", "conv1_bn", "conv1_relu", "pool1_pool"]
-    for stage, blocks in _RESNET50_BLOCKS_PER_STAGE.items():
-        for block in range(1, blocks + 1):
-            prefix = f"conv{stage}_block{block}"
-            units = (1, 2, 0, 3) if block == 1 else (1, 2, 3)
-            for unit in units:
-                names += [f"{prefix}_{unit}_conv", f"{prefix}_{unit}_bn"]
-                if unit in (1, 2):
-                    names.append(f"{prefix}_{unit}_relu")
-            names += [f"{prefix}_add", f"{prefix}_out"]
-    return tuple(names)
+    return tuple(_layers(backbone, 224, 224))  # Every size has the same names.
 
 
 def canonical_layer_name(backbone: str, name: str) -> str:
-    """Returns Keras' spelling of a layer of `backbone`.
+    """Returns Keras' spelling of a layer.
+
+    Args:
+      backbone: a name in `BACKBONES`.
+      name: the layer, in either spelling.
 
     Raises:
       ValueError: the backbone has no such layer; the message names the nearest one.
@@ -51,15 +37,126 @@ def canonical_layer_name(backbone: str, name: str) -> str:
     known = layer_names(backbone)
     if name in known:
         return name
-    spelled = _paper_to_keras(name)
+    spelled = name
+    if match := _PAPER_SPELLING.fullmatch(name):
+        kind, block, index = match.groups()
+        spelled = f"block{block}_{kind}{index or ''}"
     if spelled in known:
         return spelled
     raise ValueError(f"{backbone} has no layer {name!r}, the nearest one is {nearest(spelled, known, cutoff=0)!r}")
 
 
-def _paper_to_keras(name: str) -> str:
-    match = _PAPER_SPELLING.fullmatch(name)
-    if not match:
-        return name
-    kind, block, index = match.groups()
-    return f"block{block}_{kind}{index or ''}"
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One layer of a backbone, for one image size.
+
+    Attributes:
+      name: in Keras' spelling.
+      inputs: names of the layers whose output it takes; "" stands for the picture.
+      height, width, channels: the size of its output.
+      products: multiplications for each value of the output; 0 where the layer is no convolution.
+      rectified: the layer ends with a ReLU.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    height: int
+    width: int
+    channels: int
+    products: int = 0
+    rectified: bool = False
+
+    @property
+    def values(self) -> int:
+        """Numbers in the output for one picture."""
+        return self.height * self.width * self.channels
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions of the convolution for one picture, forward."""
+        return 2 * self.products * self.values
+
+
+def layers_in_use(backbone: str, wanted: Collection[str], height: int, width: int) -> Mapping[str, Layer]:
+    """Returns the wanted layers and those that they need, shallow to deep.
+
+    Args:
+      backbone: a name in `BACKBONES`.
+      wanted: layer names in Keras' spelling.
+      height: of the image, in pixels.
+      width: of the image, in pixels.
+    """
+    every = _layers(backbone, height, width)
+    needed, ahead = set(), list(wanted)
+    while ahead:
+        name = ahead.pop()
+        if name and name not in needed:
+            needed.add(name)
+            ahead.extend(every[name].inputs)
+    return {name: layer for name, layer in every.items() if name in needed}
+
+
+@functools.lru_cache(maxsize=256)
+def _layers(backbone: str, height: int, width: int) -> Mapping[str, Layer]:
+    if backbone == "resnet50":
+        layers = _resnet50_layers(height, width)
+    else:
+        layers = _vgg_layers(_VGG_CONVS_PER_BLOCK[backbone], height, width)
+    return {layer.name: layer for layer in layers}
+
+
+def _vgg_layers(convs_per_block: tuple[int, ...], height: int, width: int) -> Iterator[Layer]:
+    """3x3 convolutions of 64, 128, 256, 512, 512 channels; each block ends with a pooling that halves the sides."""
+    before, channels = "", 3
+    for block, convs in enumerate(convs_per_block, start=1):
+        for index in range(1, convs + 1):
+            name, products, channels = f"block{block}_conv{index}", 9 * channels, min(512, 32 * 2**block)
+            yield Layer(name, (before,), height, width, channels, products, rectified=True)
+            before = name
+        height, width = height // 2, width // 2
+        name = f"block{block}_pool"
+        yield Layer(name, (before,), height, width, channels)
+        before = name
+
+
+def _resnet50_layers(height: int, width: int) -> Iterator[Layer]:
+    """A 7x7 stem and a pooling, each of stride 2, then the blocks; all stages but the first begin with a stride."""
+    height, width = _halved(height), _halved(width)
+    yield Layer("conv1_conv", ("",), height, width, 64, products=7 * 7 * 3)
+    yield Layer("conv1_bn", ("conv1_conv",), height, width, 64)
+    yield Layer("conv1_relu", ("conv1_bn",), height, width, 64, rectified=True)
+    last = Layer("pool1_pool", ("conv1_relu",), _halved(height), _halved(width), 64)
+    yield last
+    for stage, blocks in _RESNET50_BLOCKS_PER_STAGE.items():
+        for block in range(1, blocks + 1):
+            for layer in _bottleneck(stage, block, last):
+                yield layer
+                last = layer
+
+
+def _bottleneck(stage: int, block: int, source: Layer) -> Iterator[Layer]:
+    """1x1, 3x3 and 1x1 convolutions, the last four times as wide, beside a shortcut that the first block projects."""
+    prefix, first = f"conv{stage}_block{block}", block == 1
+    narrow = 2 ** (stage + 4)
+    strided = first and stage > 2
+    height, width = (_halved(source.height), _halved(source.width)) if strided else (source.height, source.width)
+
+    def unit(number: int, taken: str, channels: int, products: int) -> Iterator[Layer]:
+        name = f"{prefix}_{number}"
+        yield Layer(f"{name}_conv", (taken,), height, width, channels, products)
+        yield Layer(f"{name}_bn", (f"{name}_conv",), height, width, channels)
+        if number in (1, 2):
+            yield Layer(f"{name}_relu", (f"{name}_bn",), height, width, channels, rectified=True)
+
+    yield from unit(1, source.name, narrow, source.channels)
+    yield from unit(2, f"{prefix}_1_relu", narrow, 9 * narrow)
+    if first:
+        yield from unit(0, source.name, 4 * narrow, source.channels)
+    yield from unit(3, f"{prefix}_2_relu", 4 * narrow, narrow)
+    shortcut = f"{prefix}_0_bn" if first else source.name
+    yield Layer(f"{prefix}_add", (shortcut, f"{prefix}_3_bn"), height, width, 4 * narrow)
+    yield Layer(f"{prefix}_out", (f"{prefix}_add",), height, width, 4 * narrow, rectified=True)
+
+
+def _halved(side_px: int) -> int:
+    return (side_px + 1) // 2

@@ -8,7 +8,7 @@ that are not at hand; only `HELD_FACTOR` is measured.
 import dataclasses
 from collections.abc import Collection, Mapping
 
-from stylecore.networks.shapes import Layer, layers_in_use
+from stylecore.networks.layers import Layer, layers_in_use
 from stylecore.planning.buckets import StepKind
 
 FLOAT32_BYTES = 4

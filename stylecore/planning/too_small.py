@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterable, Iterator
 
 from stylecore.config.style_config import StyleConfig
-from stylecore.networks.shapes import layers_in_use
+from stylecore.networks.layers import layers_in_use
 from stylecore.planning.pyramid import stage_sizes
 from stylecore.run.problem import style_size
 

@@ -77,8 +77,8 @@ def test_bad_values_are_named_with_what_is_legal(values, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"seed": 1, "seed": 2}', "config is not valid JSON: 'seed' stands there twice"),
-        ('{"content_layers": {"conv5_2": 1, "conv5_2": 1}}', "config is not valid JSON: 'conv5_2' stands there twice"),
+        ('{"seed": 1, "seed": 2}', "config is not valid JSON: 'seed' is given twice"),
+        ('{"content_layers": {"conv5_2": 1, "conv5_2": 1}}', "config is not valid JSON: 'conv5_2' is given twice"),
         ('{"tv_weight": NaN}', "config is not valid JSON: NaN is not a number in JSON"),
         ('{"tv_weight": -Infinity}', "config is not valid JSON: -Infinity is not a number in JSON"),
         ('{"tv_weight": 1e999}', "tv_weight must be a finite number, got inf"),

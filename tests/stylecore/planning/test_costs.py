@@ -7,8 +7,7 @@ import pytest
 
 from stylecore import StyleConfig
 from stylecore.networks.features import build_backbone
-from stylecore.networks.layers import BACKBONES, layer_names
-from stylecore.networks.shapes import layers_in_use
+from stylecore.networks.layers import BACKBONES, layer_names, layers_in_use
 from stylecore.planning.buckets import StepKind, step_kind
 from stylecore.planning.costs import EvaluationCost, evaluation_cost, seconds_per_evaluation
 
