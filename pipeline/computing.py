@@ -10,7 +10,7 @@ from pipeline.beam_options import StyleBeamOptions
 from pipeline.dataflow.estimates import Device
 from pipeline.dataflow.gpus import Gpu, parse_gpu
 from stylecore.config.style_config import StyleConfig
-from stylecore.networks.precision import Arithmetic, here
+from stylecore.networks.precision import Arithmetic, device_arithmetic
 from stylecore.planning.buckets import BATCH_PIXELS, step_kind
 from stylecore.planning.costs import evaluation_cost
 from transforms.batch import CPU_SECS_PER_PIXEL_AND_ITERATION, BatchLimits
@@ -43,7 +43,7 @@ def arithmetic(options: PipelineOptions) -> Arithmetic:
     """Returns what the device that computes is good at."""
     if name := options.view_as(StyleBeamOptions).gpu:
         return gpu_arithmetic(parse_gpu(name)[0])
-    return here() if _is_local(options) else Arithmetic("these workers")
+    return device_arithmetic() if _is_local(options) else Arithmetic("these workers")
 
 
 def gpu_arithmetic(gpu: Gpu) -> Arithmetic:

@@ -1,6 +1,6 @@
 """Neural style transfer by optimisation: the mathematics of StyleBeam, without Beam or storage.
 
-`StyleConfig` is light; `stylize` and `Result` bring TensorFlow along and are imported when first asked for.
+`StyleConfig` is light; the other names load TensorFlow when they are first used.
 """
 
 import importlib
@@ -10,11 +10,19 @@ from stylecore.config.style_config import ConfigError, StyleConfig
 
 if TYPE_CHECKING:
     from stylecore.api import stylize
-    from stylecore.run.result import Result
+    from stylecore.networks.weights.sources import Weights, WeightsError, load_weights
+    from stylecore.run.result import Progress, Result
 
-__all__ = ["ConfigError", "Result", "StyleConfig", "stylize"]
+__all__ = ["ConfigError", "Progress", "Result", "StyleConfig", "Weights", "WeightsError", "load_weights", "stylize"]
 
-_HEAVY = {"stylize": "stylecore.api", "Result": "stylecore.run.result"}
+_HEAVY = {
+    "Progress": "stylecore.run.result",
+    "Result": "stylecore.run.result",
+    "Weights": "stylecore.networks.weights.sources",
+    "WeightsError": "stylecore.networks.weights.sources",
+    "load_weights": "stylecore.networks.weights.sources",
+    "stylize": "stylecore.api",
+}
 
 
 def __getattr__(name: str) -> Any:

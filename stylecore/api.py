@@ -1,4 +1,4 @@
-"""The direct road: lists of images and configurations in, results out."""
+"""stylize, the call without files or Beam: lists of images and configurations in, results out."""
 
 import functools
 from collections import defaultdict
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from stylecore.config.style_config import StyleConfig
-from stylecore.networks.precision import here
+from stylecore.networks.precision import device_arithmetic
 from stylecore.networks.weights.sources import Weights, load_weights
 from stylecore.planning.buckets import Bucket, StepKind, default_batch_size, step_kind
 from stylecore.run.engine import Engine
@@ -26,28 +26,32 @@ def stylize(
     weights: Weights | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> list[Result]:
-    """Stylises pictures, one a problem, in batches of those that can share one.
+    """Makes one picture for each content, style and configuration, in batches of those that can share one.
 
     Args:
-      contents: RGB images [height, width, 3], uint8 or float32 in 0..255.
-      styles: for each content one such image, or a list of (image, weight).
-      configs: for each content its parameters; `image_size` is applied here.
-      batch_size: problems to a batch, short batches are padded to it; None chooses by size and does not pad.
-      weights: used instead of what the configurations name, if given.
-      on_progress: called now and then with the state of the current batch.
+      contents: RGB images [height, width, 3] of any sizes, uint8 or float32, in 0..255.
+      styles: for each content one such image, or a list of (image, weight) with finite weights >= 0, used as given.
+      configs: for each content its parameters; images are resized here, as `image_size` and `style_fit` say.
+      batch_size: pictures in every batch, >= 1, short batches padded, so that no picture depends on its neighbours;
+        None chooses by picture size and does not pad.
+      weights: the backbone's weights, from `load_weights`; None loads those that each configuration names.
+      on_progress: called with the state of the current batch after each call into TensorFlow.
 
     Returns:
-      One result per problem, in order; `error` is set in those that failed.
+      One result per content, in their order. `error` is set where a problem fails: an illegal image, one too small for
+      the layers, a precision that the device refuses, a loss that is not finite, too little memory. The others go on.
 
     Raises:
       ValueError: lists of different lengths, or a batch size below 1.
-      WeightsError: weights that cannot be had.
+      WeightsError: no source has the weights of a configuration, or a file holds other weights.
     """
     if not len(contents) == len(styles) == len(configs):
-        raise ValueError(f"as many contents, styles and configs: got {len(contents)}, {len(styles)}, {len(configs)}")
+        raise ValueError(
+            f"contents, styles and configs must be as many, got {len(contents)}, {len(styles)} and {len(configs)}"
+        )
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be >= 1, got {batch_size}")
-    arithmetic = here()
+    arithmetic = device_arithmetic()
     results: dict[int, Result] = {}
     buckets: dict[Bucket, list[tuple[int, Problem]]] = defaultdict(list)
     for index, (content, style, config) in enumerate(zip(contents, styles, configs, strict=True)):

@@ -22,7 +22,7 @@ from pipeline.options import OptionError
 from pipeline.plan.counts import Counts, RunCounter
 from pipeline.plan.rows import RowPlanner
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
-from stylecore.networks.precision import Arithmetic, here
+from stylecore.networks.precision import Arithmetic, device_arithmetic
 from stylecore.networks.weights.sources import cache_path, file_names
 from transforms.batch import BatchLimits
 from transforms.manifest.read import ManifestError, ManifestSlice, open_manifest, read_batches, row_location
@@ -168,7 +168,7 @@ def _gpus(name: str | None) -> tuple[Gpu, ...]:
 
 def _arithmetic(name: str | None, gpus: tuple[Gpu, ...]) -> Arithmetic:
     """That of the type that was asked for; else `auto` is settled as it would be here, and nothing is refused."""
-    return gpu_arithmetic(gpus[0]) if name else dataclasses.replace(here(), refusal=None)
+    return gpu_arithmetic(gpus[0]) if name else dataclasses.replace(device_arithmetic(), refusal=None)
 
 
 def _limits(options: PlanOptions, gpus: tuple[Gpu, ...]) -> BatchLimits:

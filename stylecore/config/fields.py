@@ -62,7 +62,7 @@ class Text(_Scalar):
 
 @dataclasses.dataclass(frozen=True)
 class Number(_Scalar):
-    """A number, finite in float32: at least `low` (above it if `open_low`), at most `high` (below it if `open_high`)."""
+    """A number that is finite in float32, in [low, high]; `open_low` and `open_high` exclude the bounds."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -119,7 +119,7 @@ LayerWeights = tuple[tuple[str, float], ...]
 
 @dataclasses.dataclass(frozen=True)
 class Layers:
-    """Layer weights as (name, weight) pairs; a list of names gets equal weights that sum to `total`, or 1 each if None."""
+    """Layer weights as (name, weight) pairs; a list of names gets 1 each, or equal weights that sum to `total`."""
 
     total: float | None
     arrow: str = "map<string, double>"
@@ -150,7 +150,7 @@ class Layers:
 
 @dataclasses.dataclass(frozen=True)
 class Pyramid:
-    """Stages of a coarse-to-fine schedule, as (scale, share) pairs: fractions of the final size and of the iterations."""
+    """Stages, coarse to fine, as (scale, share) pairs: fractions of the final size and of the iterations."""
 
     arrow: str = "list<struct<scale: double, share: double>>"
 

@@ -154,7 +154,7 @@ class StyleConfig:
         return cls.from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the value of every field as JSON represents it: layers as an object, the pyramid as a list of objects."""
+        """Returns the value of every field as JSON represents it: layers as an object, the pyramid as a list."""
         return {name: kind.plain(getattr(self, name)) for name, kind in field_kinds().items()}
 
     def to_json(self) -> str:

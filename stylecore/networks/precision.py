@@ -1,4 +1,7 @@
-"""In which arithmetic a device computes convolutions well, and what is refused for it. Light but for `here`."""
+"""The arithmetic in which a device computes convolutions: what `auto` means there, and what is refused.
+
+Only `device_arithmetic` loads TensorFlow.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -9,21 +12,21 @@ from stylecore.config.style_config import StyleConfig
 _BFLOAT16_CAPABILITY = (8, 0)
 # What Linux calls the instructions on x86 and on ARM.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-_NO_BFLOAT16 = "has no bfloat16 arithmetic and would be slower for it"
+_NO_BFLOAT16 = "has no bfloat16 arithmetic and would be slower with it"
 
 
 class PrecisionError(ValueError):
-    """A precision that the device has not, or is slower for."""
+    """A precision that the device lacks or is slower with."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Arithmetic:
-    """What a device is good at.
+    """The precisions that a device supports.
 
     Attributes:
-      device: its name.
-      prefers_bfloat16: convolutions in bfloat16 are faster there.
-      refusal: why bfloat16 is refused there; None if it is not.
+      device: its name, as messages give it.
+      prefers_bfloat16: the device is faster with bfloat16, so that `auto` means it.
+      refusal: why the device refuses bfloat16, in words that follow its name; None where it does not.
     """
 
     device: str
@@ -32,14 +35,14 @@ class Arithmetic:
 
     @classmethod
     def of(cls, device: str, has_bfloat16: bool) -> "Arithmetic":
-        """Returns that of a device of which it is known whether it has bfloat16."""
+        """Returns the arithmetic of a device known by name, with or without instructions for bfloat16."""
         return cls(device, has_bfloat16, None if has_bfloat16 else _NO_BFLOAT16)
 
     def settle(self, config: StyleConfig) -> StyleConfig:
-        """Returns a configuration with the precision that it is computed in: `auto` is what the device is good at.
+        """Returns a configuration with the precision that the device computes it in: `auto` becomes one of the others.
 
         Raises:
-          PrecisionError: the device refuses it.
+          PrecisionError: the device refuses the configuration's precision.
         """
         if config.precision == "auto":
             return dataclasses.replace(config, precision="bfloat16" if self.prefers_bfloat16 else "float32")
@@ -48,8 +51,8 @@ class Arithmetic:
         return config
 
 
-def here() -> Arithmetic:
-    """Returns that of the first GPU here, or of the CPU."""
+def device_arithmetic() -> Arithmetic:
+    """Returns the arithmetic of this machine's first GPU, or of its CPU where TensorFlow sees no GPU."""
     import tensorflow as tf
 
     for gpu in tf.config.list_physical_devices("GPU"):
@@ -60,7 +63,10 @@ def here() -> Arithmetic:
 
 
 def cpu_arithmetic(cpuinfo: Path) -> Arithmetic:
-    """Returns that of a CPU, by Linux' list of its instructions; without one nothing is preferred or refused."""
+    """Returns the arithmetic of a CPU from the file in which Linux lists its instructions.
+
+    Where there is no such file, nothing is preferred or refused.
+    """
     try:
         words = set(cpuinfo.read_text().split())
     except OSError:

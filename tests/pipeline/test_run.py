@@ -248,7 +248,7 @@ def test_python_m_pipeline_is_the_command(inputs):
 
 
 def test_precision_is_settled_by_the_device_that_computes(inputs, monkeypatch):
-    monkeypatch.setattr("pipeline.computing.here", lambda: Arithmetic.of("an old CPU", has_bfloat16=False))
+    monkeypatch.setattr("pipeline.computing.device_arithmetic", lambda: Arithmetic.of("an old CPU", has_bfloat16=False))
     rows = [
         {"content": "content.png", "style": "style_a.png", "config": {**TINY, "precision": precision}}
         for precision in ("auto", "float32", "bfloat16")
