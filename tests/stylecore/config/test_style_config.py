@@ -203,7 +203,7 @@ def test_canonical_form_is_equal_for_equal_work_alone(one, other, same):
 def test_canonical_form_leaves_out_what_has_no_effect():
     canonical = StyleConfig().canonical()
     left_out = {"preset", "weights", "history_size", "style_scale", "early_stop_window", "early_stop_tolerance"}
-    assert set(StyleConfig().to_dict()) - set(canonical) == left_out | {"pyramid", "precision"}
+    assert set(StyleConfig().to_dict()) - set(canonical) == left_out | {"pyramid", "precision", "precondition"}
     assert StyleConfig().canonical_json() == json.dumps(canonical, sort_keys=True, separators=(",", ":"))
 
 
