@@ -1,36 +1,23 @@
-"""Small inputs and one small finished job, shared by the tests."""
+"""Small inputs and one small finished job, shared by the tests.
 
-import json
+Fixtures import what they need themselves: a test of a configuration loads neither Beam nor TensorFlow.
+"""
+
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.inputs import TINY, write_manifest
+from tests.support.pictures import paint
+
+if TYPE_CHECKING:
+    from tests.support.gcs_emulator import Emulator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
-from PIL import Image
-
-from pipeline.run import run
-from tests.support.gcs_emulator import emulator, quick_retries  # noqa: F401
-
-TINY = {
-    "weights": "random:1",
-    "image_size": 48,
-    "iterations": 5,
-    "content_layers": ["conv2_2"],
-    "style_layers": ["conv1_1", "conv2_1"],
-}
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-
-
-def paint(path: Path, height: int, width: int, seed: int) -> Path:
-    """Writes a picture of a few large coloured patches."""
-    patches = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
-    Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC).save(path)
-    return path
 
 
 @pytest.fixture
@@ -43,21 +30,11 @@ def inputs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_manifest(path: Path, rows: list[dict]) -> str:
-    """Writes rows as a manifest; configurations as JSON."""
-    table = pa.Table.from_pylist([{**row, "config": json.dumps(row.get("config", TINY))} for row in rows])
-    pq.write_table(table, path)
-    return str(path)
-
-
-def metrics_of(output: Path) -> list[dict]:
-    """The metrics rows of an output directory."""
-    return [row for path in sorted((output / "metrics").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
-
-
 @pytest.fixture(scope="session")
 def finished_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """manifest.parquet of 4 good rows, a duplicate and a row without its image, and output/ of its job."""
+    from pipeline.run import run
+
     folder = tmp_path_factory.mktemp("job")
     for name, seed in (("content", 1), ("style_a", 3), ("style_b", 4)):
         paint(folder / f"{name}.png", 60, 80, seed)
@@ -80,3 +57,22 @@ def finished_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_output(finished_job: Path, tmp_path: Path) -> Path:
     """A copy of the output directory of `finished_job`, to do with as one likes."""
     return Path(shutil.copytree(finished_job / "output", tmp_path / "small_output"))
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator["Emulator"]:
+    """Cloud Storage on loopback, which Beam and google-cloud-storage of this process talk to."""
+    pytest.importorskip("gcp_storage_emulator", reason="NOT RUN: gcp-storage-emulator is not installed")
+    from tests.support.gcs_emulator import running
+
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses between attempts begin at 10 ms instead of a second, so that storms take seconds."""
+    from tests.support.gcs_emulator import retry_policies
+
+    for policy in retry_policies():
+        monkeypatch.setattr(policy, "_initial", 0.01)

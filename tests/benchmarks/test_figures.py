@@ -2,15 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from benchmarks.bench import table
 from benchmarks.figures import Figure, number, reached, run_measured, target_text
-
-ROOT = Path(__file__).parent.parent.parent
-
+from tests.support.paths import ROOT
 
 # From a light process: what its parent held when it was born counts, and this one holds TensorFlow.
 MEASURE = """

@@ -12,7 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 DEPLOY = ROOT / "deploy"
 LINES = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
 COPIES = [line.split()[1:] for line in LINES if line.startswith("COPY ") and "--from=" not in line]

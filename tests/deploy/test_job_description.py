@@ -17,13 +17,14 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
-from conftest import TINY, paint, write_manifest
 
 from pipeline.run import run
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic
 from stylecore.run.devices import MissingGpuError
 from tests.support.gcs_emulator import put
+from tests.support.inputs import TINY, write_manifest
+from tests.support.pictures import paint
 from transforms.batch import RunBatch
 from transforms.output import storage
 from transforms.output.paths import Output

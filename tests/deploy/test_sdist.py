@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from apache_beam.runners.portability.stager import Stager
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 PACKAGES = ("stylecore", "transforms", "pipeline")
 # In the environment itself: every module by name, where it came from, what its package has beside modules.
 SURVEY = """

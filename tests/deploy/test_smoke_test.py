@@ -1,10 +1,10 @@
 """The image's own test tells what works from what does not, here on a machine without a GPU."""
 
 import tensorflow as tf
-from conftest import TINY
 
 from deploy import smoke_test
 from stylecore import StyleConfig
+from tests.support.inputs import TINY
 
 
 def test_a_picture_is_made_and_xla_compiles():

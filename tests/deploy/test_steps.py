@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import subprocess
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -14,8 +13,8 @@ from pipeline.beam_options import parse_options
 from pipeline.cli import main as cli
 from pipeline.dataflow.gpus import GPUS
 from pipeline.dataflow.options import gpu_workers, only_submits
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 README = (DEPLOY / "README.md").read_text()
 TARGETS = re.findall(r"^([a-z][\w-]*):", (DEPLOY / "Makefile").read_text(), re.MULTILINE)

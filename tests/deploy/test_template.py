@@ -3,7 +3,6 @@
 import argparse
 import json
 import re
-from pathlib import Path
 
 import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions
@@ -11,8 +10,8 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions
 from deploy import launcher
 from pipeline.beam_options import StyleBeamOptions, flags, parse_options
 from pipeline.dataflow.options import gpu_workers, only_submits
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 METADATA = json.loads((ROOT / "deploy" / "metadata.json").read_text())
 PARAMETERS = {parameter["name"]: parameter for parameter in METADATA["parameters"]}
 # Options of `stylebeam run` that a template does not offer, and why.

@@ -10,7 +10,9 @@ from statistics import median
 import duckdb
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "analysis.md"
+from tests.support.paths import ROOT
+
+PAGE = ROOT / "docs" / "analysis.md"
 _BLOCK = re.compile(r"^## (?P<heading>[^\n]+)$|^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 
 

@@ -3,15 +3,15 @@
 import argparse
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from pipeline.beam_options import parse_options
 from pipeline.cli import main as cli
 from pipeline.cli.command import ExitStatus
+from tests.support.paths import ROOT
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "command_line.md"
+PAGE = ROOT / "docs" / "command_line.md"
 _SECTION = re.compile(r"^## stylebeam (\w+)\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 _OPTION = re.compile(r"--\w+")
 

@@ -1,12 +1,12 @@
 """The page on configuration names every field with its default, and every preset."""
 
 import re
-from pathlib import Path
 
 from stylecore.config.presets import PRESETS
 from stylecore.config.style_config import field_kinds
+from tests.support.paths import ROOT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+PAGE = (ROOT / "docs" / "configuration.md").read_text()
 
 
 def first_cells(heading):

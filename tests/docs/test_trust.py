@@ -1,7 +1,6 @@
 """docs/trust.md says the bounds that the code has."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -10,10 +9,11 @@ from stylecore.images import bounds as image_bounds
 from stylecore.images import codec as images
 from stylecore.networks.weights import keras_file as weights_file
 from tests.hostile.images import MAX_BYTES_A_PIXEL
+from tests.support.paths import ROOT
 from transforms import input_images as image_files
 from transforms.manifest import read as manifest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "trust.md").read_text()
+PAGE = (ROOT / "docs" / "trust.md").read_text()
 MODULES = (image_bounds, images, image_files, manifest, grid, weights_file)
 BOUNDS = {
     name: getattr(module, name)
@@ -34,4 +34,4 @@ def test_the_memory_of_the_suite_is_that_of_the_page():
 
 
 def test_the_readme_names_the_page():
-    assert "(docs/trust.md)" in (Path(__file__).parents[2] / "README.md").read_text()
+    assert "(docs/trust.md)" in (ROOT / "README.md").read_text()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import paint
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -20,9 +19,11 @@ from experiments.sizes import FULL, Size
 from pipeline.grid import write_grid
 from stylecore import StyleConfig
 from stylecore.config.presets import PRESETS
+from tests.support.paths import ROOT
+from tests.support.pictures import paint
 from transforms.manifest.read import open_manifest, parse_row, read_slice
 
-FOLDER = Path(__file__).resolve().parents[2] / "experiments"
+FOLDER = ROOT / "experiments"
 GRIDS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 PAPER = {"4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7", "4.8", "4.9", "4.10", "5", "6-7"}
 TINY_SIZE = Size(image_size=32, iterations=3)

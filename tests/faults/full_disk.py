@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import time
 
-from tests.faults.jobs import Job, finished, keeps_the_contract, main_of, metrics, pictures, write_grid
+from tests.faults.jobs import Job, finished, keeps_the_contract, main_of, pictures, write_grid
+from tests.support.outputs import metrics_of
 
 DISK_KB = 256 * 1024  # The weights of VGG19 take a third of it.
 OPTIONS = ("--batch_size=2", "--checkpoint_secs=1", "--dataset=none")
@@ -104,7 +105,7 @@ def verdict(manifest, output, runs, status, line, kept, reason):
     resumed = Job(manifest, output, *OPTIONS)
     again = resumed.wait()
     after = finished(output)
-    rows = metrics(output)
+    rows = metrics_of(output)
     return {
         "status": status,
         "status_is_1": status == 1,

@@ -10,25 +10,20 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-CHECK = ROOT.parent / "shared" / "check_output.py"
+from tests.support.contract import violations
+from tests.support.paths import ROOT
+from tests.support.pictures import paint
+
 SHALLOW = {
     "weights": "random:1", "content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1"],
 }  # fmt: skip
 _STARTED = re.compile(r"([0-9a-f]{16}) from iteration (\d+)")
 _REPORT = re.compile(r"^iteration (\d+)$", re.MULTILINE)
 _EVENT = re.compile(r"^(?:optimizing .* from iteration (\d+)|iteration (\d+))$", re.MULTILINE)
-
-
-def paint(path, height, width, seed):
-    """Writes a picture of a few large coloured patches."""
-    patches = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
-    Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC).save(path)
 
 
 def write_grid(folder, seeds, sizes=(48,), **config):
@@ -110,11 +105,6 @@ def finished(output):
     return {path.stem: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}
 
 
-def metrics(output):
-    """The metrics rows."""
-    return [row for path in sorted((output / "metrics").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
-
-
 def picture_record(output, run_id):
     """The metrics row that a picture carries."""
     with Image.open(output / "images" / f"{run_id}.png") as image:
@@ -122,10 +112,10 @@ def picture_record(output, run_id):
 
 
 def keeps_the_contract(output):
-    """Whether ../shared/check_output.py finds nothing wrong; None where it is not there."""
-    if not CHECK.exists():
-        return None
-    return subprocess.run([sys.executable, CHECK, output], stdout=sys.stderr, check=False).returncode == 0
+    """Whether an output directory keeps the contract; says on standard error what is wrong with it."""
+    wrong = violations(output)
+    print("\n".join(wrong), file=sys.stderr)
+    return not wrong
 
 
 def main_of(doc, measure, **defaults):

@@ -7,7 +7,8 @@ the others while the process starts. A picture that has its marker must not be t
 import random
 import time
 
-from tests.faults.jobs import Job, finished, keeps_the_contract, main_of, metrics, pictures, run_job, write_grid
+from tests.faults.jobs import Job, finished, keeps_the_contract, main_of, pictures, run_job, write_grid
+from tests.support.outputs import metrics_of
 
 OPTIONS = ("--deterministic", "--batch_size=4", "--checkpoint_secs=1")
 STARTING_SECS = 10.0
@@ -18,7 +19,7 @@ def measure(folder, kills, seed, seeds, iterations):
     manifest = write_grid(folder, seeds, iterations=iterations)
     undisturbed = run_job(manifest, folder / "undisturbed", *OPTIONS)
     figures = kill_and_resume(manifest, folder / "killed", kills, random.Random(seed), 2 * undisturbed.made / kills)
-    rows = metrics(folder / "killed")
+    rows = metrics_of(folder / "killed")
     return {
         "kills": kills,
         **figures,

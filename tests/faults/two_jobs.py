@@ -5,7 +5,8 @@ Their pictures differ in the last bits, so that one job's picture with the other
 
 import json
 
-from tests.faults.jobs import Job, keeps_the_contract, main_of, metrics, picture_record, pictures, write_grid
+from tests.faults.jobs import Job, keeps_the_contract, main_of, picture_record, pictures, write_grid
+from tests.support.outputs import metrics_of
 
 # Set by the winner, so a picture and a row that belong together agree in them to the last bit.
 WINNERS = ("loss_total", "loss_content", "loss_style", "loss_tv", "seconds")
@@ -16,7 +17,7 @@ def measure(folder, seeds, iterations):
     jobs = [Job(manifest, output, f"--batch_size={size}", "--checkpoint_secs=1") for size in (2, 3)]
     statuses = [job.wait() for job in jobs]
     print(*(f"{status}: {len(job.started)} begun" for status, job in zip(statuses, jobs)), flush=True)
-    rows = metrics(output)
+    rows = metrics_of(output)
     both = set.intersection(*({run_id for run_id, _ in job.started} for job in jobs))
     return {
         "runs": len(pictures(output)),

@@ -5,13 +5,15 @@ import re
 import time
 
 import pytest
-from conftest import TINY, metrics_of, paint, write_manifest
 
 from pipeline.cli.main import main
 from pipeline.run import run
 from pipeline.status.reader import FINISHED, STOPPED, StatusReader
 from stylecore.networks.weights.sources import load_weights
 from tests.support.gcs_emulator import put
+from tests.support.inputs import TINY, write_manifest
+from tests.support.outputs import metrics_of
+from tests.support.pictures import paint
 from transforms.output import storage
 from transforms.output.published_weights import network_bytes
 

@@ -1,6 +1,5 @@
 """The road of one row, end to end: the same numbers as the direct call, whatever runs it, and nothing twice."""
 
-import importlib.util
 import io
 import json
 import logging
@@ -11,7 +10,6 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import SHARED, TINY, metrics_of, write_manifest
 from PIL import Image
 
 from pipeline.cli.main import main
@@ -19,6 +17,8 @@ from pipeline.run import run
 from stylecore import StyleConfig, stylize
 from stylecore.images.codec import decode_image
 from stylecore.networks.precision import Arithmetic
+from tests.support.inputs import TINY, write_manifest
+from tests.support.outputs import metrics_of
 
 RUNNERS = {
     "in this process": [],
@@ -54,13 +54,6 @@ def direct(inputs, rows, batch_size):
 
 def files(output, *folders):
     return {path: path.read_bytes() for folder in folders for path in (output / folder).iterdir()}
-
-
-def check_output(output):
-    spec = importlib.util.spec_from_file_location("check_output", SHARED / "check_output.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.check(output)
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
@@ -230,12 +223,6 @@ def test_the_network_is_loaded_once_for_all_bundles(inputs, caplog):
         for name in ("one", "two"):
             run(["--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(inputs / name)])
     assert sum("loading vgg19" in record.message for record in caplog.records) == 1
-
-
-def test_the_output_keeps_the_contract(finished_job):
-    if not (SHARED / "check_output.py").exists():
-        pytest.skip("NOT RUN: ../shared/check_output.py is not there")
-    assert check_output(finished_job / "output") == []
 
 
 def test_python_m_pipeline_is_the_command(inputs):

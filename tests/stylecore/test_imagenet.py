@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from conftest import SHARED
 
 from stylecore import StyleConfig, stylize
 from stylecore.images.codec import decode_image
 from stylecore.images.resize import resize
 from stylecore.networks.features import FeatureExtractor
 from stylecore.networks.weights.sources import WeightsError, load_weights
+from tests.support.paths import ROOT
 
-IMAGES = SHARED / "images"
+IMAGES = ROOT.parent / "shared" / "images"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Cloud Storage on loopback: gcp-storage-emulator with preconditions, pages of listings, threads and injected faults.
 
-The fixture `emulator` is one server for all tests of a module; conftest.py makes it known to all of them.
+The fixture `emulator` of conftest.py is one server for all tests of a module.
 
 What the package lacks is added here: `if_generation_match=0` is honoured, also where a resumable upload ends;
 listings come in pages of 1,000 as on the real service; requests are served by threads. Its store keeps no journal,
@@ -30,10 +30,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.support.paths import ROOT
 from transforms.output import gcs as cloud_storage
 from transforms.output import storage
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = 1000
 _BUCKET = re.compile(r"/b/([-.\w]+)(?:/|\?|$)")
 # `python -m pipeline` in a process of its own; Beam would look for credentials for half a minute.
@@ -221,37 +221,33 @@ class Emulator:
         return Handler
 
 
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    """An emulator that Beam and google-cloud-storage of this process talk to."""
-    pytest.importorskip("gcp_storage_emulator", reason="NOT RUN: gcp-storage-emulator is not installed")
+@contextlib.contextmanager
+def running() -> Iterator[Emulator]:
+    """Yields an emulator that Beam and google-cloud-storage of this process talk to."""
     from apache_beam.internal.gcp import auth
 
-    patch = pytest.MonkeyPatch()
-    _mend(patch)
-    for name in ("gcp_storage_emulator", "api.object"):
-        # Every object that is not there is an error to it.
-        patch.setattr(logging.getLogger(name), "level", logging.CRITICAL)
-    # Otherwise Beam looks for credentials for half a minute.
-    patch.setattr(auth._Credentials, "_credentials_init", True)
-    patch.setattr(auth._Credentials, "_credentials", None)
-    server = Emulator()
-    patch.setenv("STORAGE_EMULATOR_HOST", server.url)
-    cloud_storage.client.cache_clear()
-    yield server
-    server.stop()
-    cloud_storage.client.cache_clear()
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        _mend(patch)
+        for name in ("gcp_storage_emulator", "api.object"):
+            # Every object that is not there is an error to it.
+            patch.setattr(logging.getLogger(name), "level", logging.CRITICAL)
+        # Otherwise Beam looks for credentials for half a minute.
+        patch.setattr(auth._Credentials, "_credentials_init", True)
+        patch.setattr(auth._Credentials, "_credentials", None)
+        server = Emulator()
+        patch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        cloud_storage.client.cache_clear()
+        yield server
+        server.stop()
+        cloud_storage.client.cache_clear()
 
 
-@pytest.fixture
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses between attempts begin at 10 ms instead of a second, so that storms take seconds."""
+def retry_policies() -> list[Any]:
+    """Returns the policies by which Beam, google-cloud-storage and StyleBeam repeat a request."""
     from apache_beam.io.gcp import gcsio_retry
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    for policy in (DEFAULT_RETRY, gcsio_retry.DEFAULT_RETRY_WITH_THROTTLING_COUNTER, cloud_storage.RETRY):
-        monkeypatch.setattr(policy, "_initial", 0.01)
+    return [DEFAULT_RETRY, gcsio_retry.DEFAULT_RETRY_WITH_THROTTLING_COUNTER, cloud_storage.RETRY]
 
 
 def put(emulator: Emulator, prefix: str, folder: Path, *names: str) -> None:

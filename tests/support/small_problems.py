@@ -7,21 +7,16 @@ import numpy as np
 from stylecore.config.style_config import StyleConfig
 from stylecore.run.loop import optimize
 from stylecore.run.problem import prepare
+from tests.support.pictures import gradient
 
 SHALLOW = {
     "weights": "random:0", "content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1"], "iterations": 12,
 }  # fmt: skip
 
 
-def picture(height, width, seed):
-    """A smooth gradient with some noise on it."""
-    across = np.linspace(0, 200, height)[:, None, None] * np.ones((1, width, 3))
-    return (across + np.random.default_rng(seed).uniform(0, 55, (height, width, 3))).astype(np.float32)
-
-
 def problem(image=0, height=40, width=32, **settings):
     config = StyleConfig(**{**SHALLOW, **settings})
-    return prepare(picture(height, width, image), picture(width, height, 100 + image), config)
+    return prepare(gradient(height, width, image), gradient(width, height, 100 + image), config)
 
 
 def run(engine, problems, **options):

@@ -12,12 +12,13 @@ import time
 
 import numpy as np
 import pytest
-from conftest import TINY, metrics_of, write_manifest
 from PIL import Image
 
 from pipeline.cli.main import main
 from stylecore import StyleConfig, stylize
 from stylecore.images.codec import decode_image
+from tests.support.inputs import TINY, write_manifest
+from tests.support.outputs import metrics_of
 from transforms.output import storage
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 from apache_beam.options.pipeline_options import DebugOptions, SetupOptions, WorkerOptions
-from conftest import TINY, write_manifest
 
 from pipeline.beam_options import parse_options
 from pipeline.dataflow.gpus import GPUS
 from pipeline.dataflow.options import OTHER_MACHINE_TYPE, GpuWorkers, gpu_workers, on_dataflow, only_submits
 from pipeline.options import OptionError
 from pipeline.run import run
+from tests.support.inputs import TINY, write_manifest
 
 DATAFLOW = ("--runner=DataflowRunner", "--region=us-central1", "--sdk_container_image=example/image:tag")
 

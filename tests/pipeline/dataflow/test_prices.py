@@ -5,7 +5,6 @@ import math
 from importlib import resources
 
 import pytest
-from conftest import TINY, write_manifest
 
 from pipeline.cli.main import main
 from pipeline.dataflow.estimates import GPU_EFFICIENCY, TWO_CORES, Device
@@ -14,6 +13,7 @@ from pipeline.dataflow.prices import CPU, WORKERS, PriceError, read_prices
 from pipeline.plan.plan import PlanOptions, plan
 from pipeline.plan.report import report
 from stylecore.planning.costs import evaluation_cost
+from tests.support.inputs import TINY, write_manifest
 
 GOOD = {"content": "content.png", "style": "style_a.png"}
 PART = {"what": "a machine", "per_hour": 2.0, "source": "assumed"}

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import TINY, write_manifest
 
 from pipeline.cli.main import main
 from pipeline.plan import counts as run_counts
@@ -18,6 +17,7 @@ from pipeline.plan.plan import MAX_REASONS, MAX_SHOWN, BadRows, PlanOptions, pla
 from pipeline.plan.report import report
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.weights.sources import random_network, save_weights
+from tests.support.inputs import TINY, write_manifest
 from transforms import batch as batching
 from transforms.output.published_weights import find_weights
 from transforms.records import ManifestRow, Reason, Run

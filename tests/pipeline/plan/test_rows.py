@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import TINY, paint
 
 from pipeline.plan.counts import Group, RunCounter
 from pipeline.plan.rows import RowPlanner
@@ -16,6 +15,8 @@ from stylecore.networks.features import FeatureExtractor, build_backbone
 from stylecore.networks.precision import Arithmetic
 from stylecore.planning.too_small import too_small
 from stylecore.run.problem import prepare
+from tests.support.inputs import TINY
+from tests.support.pictures import paint
 from transforms.batch import BatchLimits, batch_size_of
 from transforms.manifest import read as manifests
 from transforms.manifest.read import RowError, open_manifest, parse_row, read_batches, read_slice

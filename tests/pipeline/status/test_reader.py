@@ -7,19 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from conftest import TINY, paint, write_manifest
 
 from pipeline.cli.main import main
 from pipeline.cli.wording import duration, rate
 from pipeline.status.process import this_process
 from pipeline.status.reader import FINISHED, RUNNING, STOPPED, StatusReader
 from pipeline.status.report import one_line, report, watch
+from tests.support.inputs import TINY, write_manifest
+from tests.support.paths import ROOT
+from tests.support.pictures import paint
 from transforms.output.storage import NotFoundError, StorageError
 
-ROOT = Path(__file__).resolve().parents[3]
 NOW = 1_800_000_000.0
 
 

@@ -8,6 +8,7 @@ from stylecore.networks import layers
 from stylecore.networks.features import FeatureExtractor, build_backbone, preprocess
 from stylecore.networks.weights.sources import random_network
 from tests.support import reference
+from tests.support.pictures import noise
 
 VGG_LAYERS = ["block1_conv1", "block2_conv2", "block3_conv1", "block4_conv4", "block5_conv2"]
 
@@ -27,13 +28,9 @@ def resnet50():
     return network
 
 
-def picture(height, width, seed=0):
-    return np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
-
-
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_vgg_features_are_those_of_the_formulas(vgg19, pooling):
-    image = picture(33, 26)
+    image = noise(33, 26)
     weights = {layer.name: layer.get_weights() for layer in vgg19.layers if "conv" in layer.name}
     expected = reference.vgg_features(image, weights, VGG_LAYERS, pooling)
     found = FeatureExtractor(vgg19, VGG_LAYERS, pooling)(image[np.newaxis])
@@ -46,7 +43,7 @@ def test_vgg_features_are_those_of_the_formulas(vgg19, pooling):
     "application", [keras.applications.vgg19, keras.applications.vgg16, keras.applications.resnet50]
 )
 def test_preprocessing_is_that_of_keras(application):
-    images = np.stack([picture(5, 4, seed) for seed in range(2)])
+    images = np.stack([noise(5, 4, seed) for seed in range(2)])
     np.testing.assert_allclose(preprocess(images), application.preprocess_input(images.copy()), atol=1e-4)
     np.testing.assert_allclose(preprocess(images), reference.preprocess_caffe(images), atol=1e-4)
 
@@ -78,7 +75,7 @@ def test_average_pooling_changes_the_pooling_alone(request, fixture, deepest, po
 def test_resnet_features_do_not_depend_on_companions(resnet50):
     wanted = ["conv2_block1_1_conv", "conv5_block1_1_conv"]
     extract = FeatureExtractor(resnet50, wanted, "max")
-    image, other = picture(40, 33), np.full((40, 33, 3), 255, np.float32)
+    image, other = noise(40, 33), np.full((40, 33, 3), 255, np.float32)
     alone, together = extract(image[np.newaxis]), extract(np.stack([image, other]))
     for name in wanted:
         scale = np.abs(alone[name]).max()
@@ -88,7 +85,7 @@ def test_resnet_features_do_not_depend_on_companions(resnet50):
 def test_resnet_average_pooling(resnet50):
     wanted = ["conv1_relu", "pool1_pool"]
     found, maximal = (
-        FeatureExtractor(resnet50, wanted, pooling)(picture(21, 34)[np.newaxis]) for pooling in ("avg", "max")
+        FeatureExtractor(resnet50, wanted, pooling)(noise(21, 34)[np.newaxis]) for pooling in ("avg", "max")
     )
     np.testing.assert_array_equal(found["conv1_relu"], maximal["conv1_relu"])
     padded = np.pad(found["conv1_relu"][0].numpy().astype(np.float64), ((1, 1), (1, 1), (0, 0)))
@@ -126,7 +123,7 @@ def test_images_too_small_for_a_layer_are_refused(vgg19, height, width, wanted, 
     extract = FeatureExtractor(vgg19, ["block1_conv1", wanted] if wanted != "block1_conv1" else [wanted], "max")
     if fits:
         extract.check_size(height, width)
-        assert min(extract(picture(height, width)[np.newaxis])[wanted].shape) >= 1
+        assert min(extract(noise(height, width)[np.newaxis])[wanted].shape) >= 1
     else:
         with pytest.raises(ValueError, match=f"{width}x{height} pixels is too small for .*{wanted}"):
             extract.check_size(height, width)

@@ -8,19 +8,14 @@ from stylecore.networks.weights.sources import random_network
 from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
 from stylecore.run.problem import prepare
+from tests.support.pictures import columns
 
 CONFIG = StyleConfig(preset="resnet50", weights="random:3", image_size=64, iterations=6, learning_rate=5)
 
 
-def picture(seed):
-    """Eight smooth columns of colour."""
-    columns = np.random.default_rng(seed).uniform(20, 235, (1, 8, 3))
-    return np.repeat(np.repeat(columns, 64, axis=0), 8, axis=1).astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def problem():
-    return prepare(picture(1), picture(2), CONFIG)
+    return prepare(columns(64, 64, 1), columns(64, 64, 2), CONFIG)
 
 
 def test_the_gradient_is_that_of_the_loss(problem):
@@ -37,7 +32,7 @@ def test_the_gradient_is_that_of_the_loss(problem):
 
 
 def test_the_preset_optimises():
-    (result,) = stylize([picture(1)], [picture(2)], [CONFIG])
+    (result,) = stylize([columns(64, 64, 1)], [columns(64, 64, 2)], [CONFIG])
     assert result.error is None and result.iterations == 6
     assert result.history[-1].total < 0.9 * result.history[0].total
     assert min(result.loss_content, result.loss_style) > 0

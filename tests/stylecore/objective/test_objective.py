@@ -11,6 +11,7 @@ from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
 from stylecore.run.problem import prepare
 from tests.support import reference
+from tests.support.pictures import noise
 
 HEIGHT, WIDTH = 17, 12
 TERMS = ("total", "content", "style", "tv")
@@ -28,19 +29,15 @@ def network():
     return random_network("vgg19", 5)
 
 
-def picture(height, width, seed):
-    return np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
-
-
 def problems(content_loss, pooling):
     styles = [
-        picture(HEIGHT, WIDTH, 20),
-        [(picture(HEIGHT, WIDTH, 21), 0.4), (picture(30, 9, 22), 0.6)],
-        picture(14, 25, 23),
-        [(picture(8, 8, 24), 2.0)],
+        noise(HEIGHT, WIDTH, 20),
+        [(noise(HEIGHT, WIDTH, 21), 0.4), (noise(30, 9, 22), 0.6)],
+        noise(14, 25, 23),
+        [(noise(8, 8, 24), 2.0)],
     ]
     configs = [StyleConfig(**{**LAYERS, "content_loss": content_loss, "pooling": pooling, **own}) for own in MIXED]
-    return [prepare(picture(HEIGHT, WIDTH, n), s, c) for n, (s, c) in enumerate(zip(styles, configs, strict=True))]
+    return [prepare(noise(HEIGHT, WIDTH, n), s, c) for n, (s, c) in enumerate(zip(styles, configs, strict=True))]
 
 
 def expected(image, problem, weights):
@@ -60,7 +57,7 @@ def test_objective_of_a_mixed_batch(network, content_loss, pooling):
     }
     batch = problems(content_loss, pooling)
     engine = Engine(step_kind(batch[0].config, "0"), network)
-    images = np.stack([picture(HEIGHT, WIDTH, 10 + n) for n in range(len(batch))])
+    images = np.stack([noise(HEIGHT, WIDTH, 10 + n) for n in range(len(batch))])
     found, gradient = engine.losses_and_gradient(images, engine.constants(batch))
     for index, problem in enumerate(batch):
         wanted = expected(images[index], problem, weights)
@@ -77,7 +74,7 @@ def slope_along(gradient, image, problem, weights, seed):
 
 
 def test_layer_weights_follow_their_layers_not_their_order(network):
-    content, style = picture(HEIGHT, WIDTH, 1), picture(HEIGHT, WIDTH, 2)
+    content, style = noise(HEIGHT, WIDTH, 1), noise(HEIGHT, WIDTH, 2)
     orders = [
         StyleConfig(content_layers=["conv2_1"], style_layers=layers)
         for layers in (

@@ -16,7 +16,8 @@ from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
 from stylecore.run.result import NotFiniteError, history_stride
 from tests.support import reference
-from tests.support.small_problems import SHALLOW, bits, picture, problem, relative, run
+from tests.support.pictures import gradient
+from tests.support.small_problems import SHALLOW, bits, problem, relative, run
 
 MIXED = [
     {},
@@ -237,7 +238,7 @@ def test_progress_counts_up_to_the_limits(engine):
 
 
 def test_stylize_returns_results_in_order_and_fails_one_by_one():
-    images = [picture(40, 32, 0), picture(64, 48, 1).astype(np.uint8), picture(40, 32, 2), picture(2, 1, 3)]
+    images = [gradient(40, 32, 0), gradient(64, 48, 1).astype(np.uint8), gradient(40, 32, 2), gradient(2, 1, 3)]
     configs = [StyleConfig(**{**SHALLOW, "image_size": 24, "iterations": n}) for n in (3, 1, 2, 4)]
     styles = [images[1], [(images[0], 0.5), (images[2], 0.5)], np.full((5, 5, 3), 300, np.float32), images[0]]
     results = stylize(images, styles, configs)
@@ -248,7 +249,7 @@ def test_stylize_returns_results_in_order_and_fails_one_by_one():
 
 
 def test_stylize_at_a_fixed_batch_size_gives_the_same_bits_in_any_company():
-    images = [picture(40, 32, seed) for seed in range(5)]
+    images = [gradient(40, 32, seed) for seed in range(5)]
     configs = [StyleConfig(**{**SHALLOW, "image_size": 30, "iterations": n}) for n in (6, 2, 9, 4, 6)]
     together = stylize(images, images[::-1], configs, batch_size=2)
     for index in (0, 3):
@@ -265,6 +266,6 @@ def test_stylize_at_a_fixed_batch_size_gives_the_same_bits_in_any_company():
     ],
 )
 def test_stylize_refuses_uneven_lists_and_empty_batches(counts, batch_size, message):
-    lists = [[value] * count for value, count in zip((picture(40, 32, 0), picture(40, 32, 1), StyleConfig()), counts)]
+    lists = [[value] * count for value, count in zip((gradient(40, 32, 0), gradient(40, 32, 1), StyleConfig()), counts)]
     with pytest.raises(ValueError, match=message):
         stylize(*lists, batch_size=batch_size)

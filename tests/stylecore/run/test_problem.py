@@ -1,15 +1,16 @@
 """One problem: the sizes of its images, its initial image, and what is refused."""
 
+import functools
+
 import numpy as np
 import pytest
 
 from stylecore.config.style_config import StyleConfig
 from stylecore.images.resize import resize
 from stylecore.run.problem import prepare, white_noise
+from tests.support.pictures import noise
 
-
-def picture(height, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+picture = functools.partial(noise, dtype=np.uint8)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from stylecore.run.loop import Optimization, optimize
 from stylecore.run.problem import prepare
 from stylecore.run.result import DeadlineError, OutOfMemoryError, Progress
 from stylecore.run.snapshot import SnapshotError, read_snapshot
-from tests.support.small_problems import SHALLOW, bits, picture, problem, relative, run
+from tests.support.pictures import gradient
+from tests.support.small_problems import SHALLOW, bits, problem, relative, run
 
 ADAM = {}
 LBFGS = {"optimizer": "lbfgs", "history_size": 4}
@@ -114,7 +115,7 @@ def test_a_stage_that_converged_leaves_its_other_iterations_out(engines):
 def test_coarse_to_fine_begins_with_what_the_stage_before_made(engines):
     """With no iterations but at the first stage, the result is that stage's picture, enlarged."""
     config = StyleConfig(**{**SHALLOW, "iterations": 12, "pyramid": ((0.5, 0.999), (1.0, 0.001))})
-    content, style = picture(40, 32, 0), picture(32, 40, 100)
+    content, style = gradient(40, 32, 0), gradient(32, 40, 100)
     (result,) = run(engines["adam"], [prepare(content, style, config)])
     small = prepare(content, style, dataclasses.replace(config, pyramid=(), image_size=20))
     (coarse,) = run(engines["adam"], [small])

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import metrics_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
 from pipeline.run import run
+from tests.support.outputs import metrics_of
 from transforms.dataset import shards as dataset_module
 from transforms.dataset.card import CardFacts, dataset_card
 from transforms.dataset.schema import Label, LabelKinds, Layout, split_name

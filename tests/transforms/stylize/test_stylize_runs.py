@@ -14,7 +14,6 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY, write_manifest
 from PIL import Image
 
 from pipeline.run import run
@@ -23,6 +22,7 @@ from stylecore.images.codec import decode_image
 from stylecore.images.resize import target_size
 from stylecore.planning.costs import evaluation_cost
 from stylecore.run.engine import Engine
+from tests.support.inputs import TINY, write_manifest
 from transforms import input_images as image_files
 from transforms.batch import RunBatch
 from transforms.input_images import sha256_hex
@@ -93,7 +93,7 @@ def stylize(output, *batches, **options):
     return dict(outcomes)
 
 
-def picture(output, run):
+def picture_bytes(output, run):
     return storage.read_bytes(output.image(run.run_id))
 
 
@@ -173,7 +173,7 @@ def test_a_stopped_run_goes_on_in_another_batch_to_the_same_bytes(inputs, runs, 
     with caplog.at_level(logging.INFO, logger="transforms.stylize.stylize_runs"):
         stylize(output, made[1:], [made[0], runs(seed=3, iterations=24, **settings)], **SAME_BYTES)
     assert all(started(caplog)[one.run_id] >= 10 for one in made)
-    assert [picture(output, one) for one in made] == [picture(undisturbed, one) for one in made]
+    assert [picture_bytes(output, one) for one in made] == [picture_bytes(undisturbed, one) for one in made]
     assert names(output, "checkpoints") == []
 
 
@@ -283,7 +283,7 @@ def test_a_diverging_run_fails_alone(inputs, runs, output, settings, has_picture
     outcomes = stylize(output, [healthy[0], culprit, healthy[1]], **SAME_BYTES)
     assert {run_id for run_id, outcome in outcomes.items() if isinstance(outcome, Reason)} == {culprit.run_id}
     assert "not finite at iteration" in outcomes[culprit.run_id].error_message
-    assert [picture(output, one) for one in healthy] == [picture(alone, one) for one in healthy]
+    assert [picture_bytes(output, one) for one in healthy] == [picture_bytes(alone, one) for one in healthy]
     assert names(output, "partial") == ([f"{culprit.run_id}.png"] if has_picture else [])
 
 
@@ -385,18 +385,18 @@ def test_pictures_are_committed_while_others_compute(runs, output):
 def test_a_bundle_that_is_retried_computes_nothing_again(runs, output, caplog):
     made = [runs(seed=seed) for seed in (1, 2)]
     first = stylize(output, made)
-    before = [picture(output, one) for one in made]
+    before = [picture_bytes(output, one) for one in made]
     with caplog.at_level(logging.INFO, logger="transforms.stylize.stylize_runs"):
         assert stylize(output, made) == first
     assert started(caplog) == {}
-    assert [picture(output, one) for one in made] == before
+    assert [picture_bytes(output, one) for one in made] == before
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_seconds_are_in_the_marker_and_not_in_a_picture_that_must_have_the_same_bytes(runs, output, deterministic):
     one = runs()
     (record,) = stylize(output, [one], deterministic=deterministic).values()
-    carried = json.loads(Image.open(io.BytesIO(picture(output, one))).text["stylebeam"])
+    carried = json.loads(Image.open(io.BytesIO(picture_bytes(output, one))).text["stylebeam"])
     assert marker(output, one) == record and record["seconds"] > 0
     assert carried["seconds"] == (None if deterministic else record["seconds"])
 

@@ -1,0 +1,1 @@
+"""Inputs, references and servers that tests share."""

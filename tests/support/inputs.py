@@ -1,0 +1,22 @@
+"""Manifests of runs that take a second."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TINY = {
+    "weights": "random:1",
+    "image_size": 48,
+    "iterations": 5,
+    "content_layers": ["conv2_2"],
+    "style_layers": ["conv1_1", "conv2_1"],
+}
+
+
+def write_manifest(path: Path, rows: list[dict]) -> str:
+    """Writes rows as a manifest, configurations as JSON and TINY where a row has none; returns its path."""
+    table = pa.Table.from_pylist([{**row, "config": json.dumps(row.get("config", TINY))} for row in rows])
+    pq.write_table(table, path)
+    return str(path)

@@ -1,0 +1,10 @@
+"""What tests read from an output directory."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+
+def metrics_of(output: Path) -> list[dict]:
+    """The metrics rows of an output directory, in the order of its files."""
+    return [row for path in sorted((output / "metrics").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
