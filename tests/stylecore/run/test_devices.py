@@ -1,6 +1,5 @@
 """One batch at a time on each device; on machines without GPUs two logical CPUs stand for two."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ TWO_DEVICES = """
 import threading
 import numpy as np
 import tensorflow as tf
+from tests.support.paths import ROOT
 from tests.support.small_problems import SHALLOW, problem
 from stylecore.planning.buckets import step_kind
 from stylecore.config.style_config import StyleConfig
@@ -43,10 +43,8 @@ np.testing.assert_array_equal(first, second)
 """
 
 
-def test_engines_compute_on_their_own_devices(request):
-    tests = request.path.parents[1]
-    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
-    subprocess.run([sys.executable, "-c", TWO_DEVICES], check=True, env=environment)
+def test_engines_compute_on_their_own_devices():
+    subprocess.run([sys.executable, "-c", TWO_DEVICES], check=True, cwd=ROOT)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Batches of unlike problems: each is optimised as if it were alone, stops for its own reason and fails by itself."""
 
-import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -16,6 +15,7 @@ from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
 from stylecore.run.result import NotFiniteError, history_stride
 from tests.support import reference
+from tests.support.paths import ROOT
 from tests.support.pictures import gradient
 from tests.support.small_problems import SHALLOW, bits, problem, relative, run
 
@@ -223,11 +223,9 @@ for ours, theirs in zip(compiled, plain, strict=True):
 """
 
 
-def test_xla_computes_the_same(request):
+def test_xla_computes_the_same():
     """In a process of its own: XLA does not go together with the deterministic operations of other tests."""
-    tests = request.path.parents[1]
-    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
-    subprocess.run([sys.executable, "-c", XLA], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", XLA], check=True, cwd=ROOT)
 
 
 def test_progress_counts_up_to_the_limits(engine):
