@@ -8,12 +8,12 @@ import pytest
 
 from stylecore.run import devices
 from stylecore.run.devices import MissingGpuError, check_gpu, device_names, free_device
+from tests.support.paths import ROOT
 
 TWO_DEVICES = """
 import threading
 import numpy as np
 import tensorflow as tf
-from tests.support.paths import ROOT
 from tests.support.small_problems import SHALLOW, problem
 from stylecore.planning.buckets import step_kind
 from stylecore.config.style_config import StyleConfig
