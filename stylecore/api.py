@@ -9,7 +9,7 @@ import numpy as np
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import device_arithmetic
 from stylecore.networks.weights.sources import Weights, load_weights
-from stylecore.planning.buckets import Bucket, StepKind, default_batch_size, step_kind
+from stylecore.planning.buckets import Bucket, bucket_of, default_batch_size
 from stylecore.run.engine import Engine
 from stylecore.run.engine_cache import get_engine
 from stylecore.run.loop import optimize
@@ -58,27 +58,27 @@ def stylize(
         try:
             config = arithmetic.settle(config)
             problem = prepare(content, style, config)
-            kind, engine = _engine(config, weights)
+            bucket, engine = _bucket_and_engine(problem, weights)
             engine.check(problem)
         except ValueError as error:
             results[index] = Result(error=error)
         else:
-            buckets[Bucket(kind, *problem.content.shape[:2])].append((index, problem))
+            buckets[bucket].append((index, problem))
     for bucket, members in buckets.items():
         size = batch_size or default_batch_size(bucket.height, bucket.width)
         members.sort(key=lambda member: member[1].config.iterations)
         for first in range(0, len(members), size):
             indices, problems = zip(*members[first : first + size], strict=True)
-            _, engine = _engine(problems[0].config, weights)
+            _, engine = _bucket_and_engine(problems[0], weights)
             for position, result in optimize(engine, problems, batch_size=batch_size, on_progress=on_progress):
                 results[indices[position]] = result
     return [results[index] for index in range(len(contents))]
 
 
-def _engine(config: StyleConfig, weights: Weights | None) -> tuple[StepKind, Engine]:
-    loaded = weights or _weights(config.backbone, config.weights)
-    kind = step_kind(config, loaded.fingerprint)
-    return kind, get_engine(kind, lambda: loaded.network)
+def _bucket_and_engine(problem: Problem, weights: Weights | None) -> tuple[Bucket, Engine]:
+    loaded = weights or _weights(problem.config.backbone, problem.config.weights)
+    bucket = bucket_of(problem.config, loaded.fingerprint, *problem.content.shape[:2])
+    return bucket, get_engine(bucket.kind, lambda: loaded.network)
 
 
 @functools.lru_cache(maxsize=2)
