@@ -23,7 +23,7 @@ class Proposal(NamedTuple):
       images: where to evaluate next, within 0..255.
       accepted: the point just evaluated is an iterate; under Adam every point is.
       failed: the optimiser cannot go on, because the loss or its gradient is not finite.
-      stalled: no step lowers the loss any more.
+      stalled: no step lowers the loss any more; `failed` goes before.
     """
 
     state: Any

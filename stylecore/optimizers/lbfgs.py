@@ -62,7 +62,8 @@ class LbfgsState(NamedTuple):
       gradient: its gradient.
       direction: the direction of the search, shaped like `images`.
       step: the length of the last trial, as a multiple of `direction`.
-      trials: evaluations since the iterate.
+      trials: evaluations of the present line search.
+      finite_trials: evaluations since the iterate that were finite, of every line search from it.
       steps: s, differences of iterates.
       changes: y, differences of gradients.
       kept: the number of pairs in the history.
@@ -76,6 +77,7 @@ class LbfgsState(NamedTuple):
     direction: Gradients
     step: PerPicture
     trials: CountPerPicture
+    finite_trials: CountPerPicture
     steps: Histories
     changes: Histories
     kept: CountPerPicture
@@ -107,7 +109,8 @@ class Lbfgs:
         nothing = tf.zeros_like(images)
         none = tf.zeros([batch], tf.int32)
         start = tf.fill([batch], np.float32(np.inf))
-        return LbfgsState(images, start, nothing, nothing, tf.zeros([batch]), none, history, history, none, none, sizes)
+        step = tf.zeros([batch])
+        return LbfgsState(images, start, nothing, nothing, step, none, none, history, history, none, none, sizes)
 
     @staticmethod
     def packed(state: LbfgsState) -> LbfgsState:
@@ -141,10 +144,13 @@ class Lbfgs:
         turned = turned._replace(
             step=tf.where(accepted | gave_up, turned.step, shorter),
             trials=tf.where(accepted | gave_up, 0, state.trials + 1),
+            finite_trials=tf.where(accepted, 0, state.finite_trials + tf.cast(finite, tf.int32)),
         )
         trial = tf.clip_by_value(turned.images + per_image(turned.step) * turned.direction, LOWEST, HIGHEST)
         still = tf.reduce_all(tf.equal(trial, turned.images), axis=[1, 2, 3])
-        return Proposal(turned, trial, accepted, first & ~finite, stalled | (still & ~(first & ~finite)))
+        ended = stalled | still
+        failed = ~accepted & (turned.finite_trials == 0) & (first | ended)
+        return Proposal(turned, trial, accepted, failed, ended & ~failed)
 
 
 def dot(a: Tensor, b: Tensor) -> PerPicture:

@@ -29,7 +29,7 @@ Returned = TypeVar("Returned")
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "lbfgs": Lbfgs}
 TARGET_CACHE_BYTES = 512 * 2**20
 
-RUNNING, ALL_ITERATIONS, CONVERGED, FAILED = range(4)
+RUNNING, ALL_ITERATIONS, CONVERGED, FAILED, STALLED = range(5)
 
 
 class Limits(NamedTuple):
@@ -256,7 +256,7 @@ class Engine:
         finished = accepted & (state.iteration >= constants.limits.iterations)
         status = state.status
         for mask, reason in (
-            (proposal.stalled, CONVERGED),
+            (proposal.stalled, STALLED),
             (converged, CONVERGED),
             (finished, ALL_ITERATIONS),
             (proposal.failed, FAILED),

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from stylecore.images.resize import resize
-from stylecore.run.engine import ALL_ITERATIONS, CONVERGED, FAILED, RUNNING, Engine
+from stylecore.run.engine import ALL_ITERATIONS, CONVERGED, FAILED, RUNNING, STALLED, Engine
 from stylecore.run.problem import Problem
 from stylecore.run.result import DeadlineError, History, NotFiniteError, OutOfMemoryError, Progress, Result
 from stylecore.run.snapshot import Snapshot
@@ -26,7 +26,7 @@ Done = tuple[int, Result]
 
 _SECS_PER_CALL = 2.0
 _MAX_EVALUATIONS_PER_CALL = 500
-_STOP_REASONS = {ALL_ITERATIONS: "iterations", CONVERGED: "converged"}
+_STOP_REASONS = {ALL_ITERATIONS: "iterations", CONVERGED: "converged", STALLED: "stalled"}
 
 
 def optimize(

@@ -44,7 +44,8 @@ class Result:
       loss_tv: total variation.
       history: losses of the float picture at iteration 0, the first ten, a regular stride and the last.
       iterations: the number of steps made.
-      stop_reason: "iterations" or "converged"; None if the problem failed.
+      stop_reason: "iterations", "converged" by the early stop, "stalled" where L-BFGS' line search found no lower loss;
+        None if the problem failed.
       seconds: the batch's wall time until this problem was done, divided by the number of its problems.
       error: the reason of the failure, or None.
     """

@@ -12,7 +12,7 @@ from stylecore.run.engine import OPTIMIZERS, LoopState
 from stylecore.run.problem import Problem
 from stylecore.run.result import HistoryEntry
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _FACTS, _OPTIMIZER = "facts", "optimizer."
 
 

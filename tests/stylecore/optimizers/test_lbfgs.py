@@ -21,6 +21,7 @@ class Path:
     totals: np.ndarray
     accepted: np.ndarray
     stalled: np.ndarray
+    failed: np.ndarray
     asked: np.ndarray
 
 
@@ -40,7 +41,7 @@ def minimise(loss, start, evaluations, history_sizes=None):
     rows = []
     for _ in range(evaluations):
         proposal = step(state, images)
-        rows.append((proposal.state.total, proposal.accepted, proposal.stalled, images))
+        rows.append((proposal.state.total, proposal.accepted, proposal.stalled, proposal.failed, images))
         state, images = proposal.state, proposal.images
     return Path(state.images.numpy(), *(np.stack([value.numpy() for value in column]) for column in zip(*rows)))
 
@@ -153,8 +154,26 @@ def test_where_nothing_descends_it_stalls_instead_of_turning_for_ever():
 
     start = somewhere(1, 13)
     path = minimise(uphill, start, MAX_TRIALS + 2)
-    assert path.stalled.any()
+    assert path.stalled.any() and not path.failed.any()
     np.testing.assert_array_equal(path.image, start)
+
+
+@pytest.mark.parametrize("iterates", [1, 4])
+def test_a_line_search_without_one_finite_trial_fails(iterates):
+    """The first image's loss is a number only where it was evaluated so far; the second goes on."""
+    centre, starts = somewhere(1, 16)[0], np.repeat(somewhere(1, 17), 2, axis=0)
+    smooth = quadratic(10.0, centre)
+    undisturbed = minimise(smooth, starts, iterates)
+    known = tf.constant(undisturbed.asked[:, 0])
+
+    def known_so_far(images):
+        new = ~tf.reduce_any(tf.reduce_all(tf.equal(images[0], known), axis=[1, 2, 3]))
+        return tf.where(tf.stack([new, False]), np.float32(np.nan), smooth(images))
+
+    path = minimise(known_so_far, starts, iterates + 2 * MAX_TRIALS)
+    assert path.failed[:, 0].any() and not path.stalled[: int(np.argmax(path.failed[:, 0])) + 1, 0].any()
+    assert not path.failed[:, 1].any()
+    np.testing.assert_array_equal(path.image[0], undisturbed.image[0])
 
 
 @pytest.mark.parametrize("size", [1, 3])

@@ -134,6 +134,13 @@ def test_no_early_stop_before_the_window_is_full_or_while_the_loss_falls(engine,
     assert (result.iterations, result.stop_reason) == (12, "iterations")
 
 
+def test_a_line_search_that_finds_nothing_lower_stalls_and_did_not_converge(network):
+    engine = Engine(step_kind(StyleConfig(**SHALLOW, optimizer="lbfgs"), "0"), network)
+    at_the_minimum = {"init": "content", "style_weight": 0.0, "tv_weight": 0.0, "early_stop_window": 0}
+    results = run(engine, [problem(optimizer="lbfgs", **at_the_minimum), problem(optimizer="lbfgs")])
+    assert [(result.iterations, result.stop_reason) for result in results] == [(0, "stalled"), (12, "iterations")]
+
+
 OVERFLOWS = {
     # Noise is far from the content: the very first loss is infinite.
     "at once": ({"content_weight": 3e38}, 0),
