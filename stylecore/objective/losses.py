@@ -55,7 +55,8 @@ def content_loss(features: Features, target: Features, kind: str) -> PerPicture:
 
 def content_mean_factor(features: Features, kind: str) -> Tensor:
     """Returns the factor, a scalar, that makes `content_loss` a mean over N * M entries: of (F - P)^2 or abs(F - P)."""
-    entries = tf.cast(tf.reduce_prod(tf.shape(features)[1:]), tf.float32)
+    # In int64: a picture of 34 megapixels has more than 2^31 entries at a layer of 64 channels.
+    entries = tf.cast(tf.reduce_prod(tf.shape(features, out_type=tf.int64)[1:]), tf.float32)
     return (1.0 if kind == "l1" else 2.0) / entries
 
 

@@ -61,6 +61,11 @@ class Adam:
         return state
 
     @staticmethod
+    def is_valid(state: AdamState, config: StyleConfig) -> bool:
+        """Returns whether the number of steps is possible."""
+        return bool(0 <= state.steps <= config.iterations + 1)
+
+    @staticmethod
     def propose(
         state: AdamState, parameters: AdamParameters, images: Images, total: PerPicture, gradient: Gradients
     ) -> Proposal:

@@ -59,6 +59,10 @@ class Optimizer(Protocol):
         """Undoes `packed`."""
 
     @staticmethod
+    def is_valid(state: Any, config: StyleConfig) -> bool:
+        """Returns whether the counters of a packed state, read from untrusted bytes, are possible."""
+
+    @staticmethod
     def propose(state: Any, parameters: Any, images: Images, total: PerPicture, gradient: Gradients) -> Proposal:
         """Answers an evaluation.
 

@@ -125,6 +125,18 @@ class Lbfgs:
         return state._replace(steps=_ring(state, state.steps), changes=_ring(state, state.changes))
 
     @staticmethod
+    def is_valid(state: LbfgsState, config: StyleConfig) -> bool:
+        """Returns whether the counters are possible and fit to the pairs."""
+        size = config.history_size
+        return bool(
+            state.history_size == size
+            and len(state.steps) == len(state.changes) == state.kept <= size
+            and 0 <= state.newest < size
+            and 0 <= state.trials < MAX_TRIALS
+            and 0 <= state.finite_trials < 2 * MAX_TRIALS
+        )
+
+    @staticmethod
     def propose(
         state: LbfgsState, parameters: LbfgsParameters, images: Images, total: PerPicture, gradient: Gradients
     ) -> Proposal:

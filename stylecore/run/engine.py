@@ -29,7 +29,8 @@ Returned = TypeVar("Returned")
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "lbfgs": Lbfgs}
 TARGET_CACHE_BYTES = 512 * 2**20
 
-RUNNING, ALL_ITERATIONS, CONVERGED, FAILED, STALLED = range(5)
+STATUSES = range(5)
+RUNNING, ALL_ITERATIONS, CONVERGED, FAILED, STALLED = STATUSES
 
 
 class Limits(NamedTuple):
@@ -144,18 +145,10 @@ class Engine:
             ),
         )
 
+    @_on_device
     def first_state(self, problem: Problem) -> LoopState:
         """Returns the packed state before the first evaluation of a problem whose `initial` is set."""
-        image = np.asarray(problem.initial, np.float32)
-        optimizer = self._optimizer.init(image[np.newaxis], self._optimizer.parameters([problem.config]))
-        return LoopState(
-            image,
-            image,
-            self._optimizer.packed(tf.nest.map_structure(lambda t: np.asarray(t[0]), optimizer)),
-            np.int32(0),
-            np.int32(RUNNING),
-            np.zeros(max(1, problem.config.early_stop_window), np.float32),
-        )
+        return first_state(problem)
 
     @_on_device
     def start(self, problems: Sequence[Problem], states: Sequence[LoopState] | None = None) -> LoopState:
@@ -272,6 +265,21 @@ class Engine:
             window,
         )
         return following, tf.where(accepted, state.iteration, -1), losses
+
+
+def first_state(problem: Problem) -> LoopState:
+    """Returns the packed state before the first evaluation of a problem whose `initial` is set."""
+    optimizer = OPTIMIZERS[problem.config.optimizer]
+    image = np.asarray(problem.initial, np.float32)
+    begun = optimizer.init(image[np.newaxis], optimizer.parameters([problem.config]))
+    return LoopState(
+        image,
+        image,
+        optimizer.packed(tf.nest.map_structure(lambda t: np.asarray(t[0]), begun)),
+        np.int32(0),
+        np.int32(RUNNING),
+        np.zeros(max(1, problem.config.early_stop_window), np.float32),
+    )
 
 
 def _early_stop(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stylecore.errors import one_line
-from stylecore.run.engine import OPTIMIZERS, LoopState
+from stylecore.run.engine import OPTIMIZERS, STATUSES, LoopState, first_state
 from stylecore.run.problem import Problem
 from stylecore.run.result import HistoryEntry
 
@@ -101,9 +101,41 @@ def _state(arrays: dict[str, np.ndarray], problem: Problem) -> LoopState:
 def _check(snapshot: Snapshot, problem: Problem) -> None:
     if not 0 <= snapshot.stage < len(problem.stages):
         raise SnapshotError(f"at stage {snapshot.stage} of {len(problem.stages)}")
-    shape = problem.stages[snapshot.stage].content.shape
+    stage = problem.stages[snapshot.stage]
+    expected = _arrays(first_state(stage.starting_from(stage.content)))
     for name, array in _arrays(snapshot.state).items():
-        if array.ndim >= 3 and array.shape[-3:] != shape:
-            raise SnapshotError(f"{name} has the shape {array.shape}, expected {shape}")
-        if not np.isfinite(array).all() and name != _OPTIMIZER + "total":
-            raise SnapshotError(f"{name} is not finite")
+        _check_array(name, array, expected[name])
+    _check_counters(snapshot, problem, stage)
+
+
+def _check_array(name: str, array: np.ndarray, expected: np.ndarray) -> None:
+    # The first state has no curvature pairs: where its first dimension is 0, any length is legal.
+    fixed = 1 if expected.shape[:1] == (0,) else 0
+    if array.dtype != expected.dtype or array.ndim != expected.ndim or array.shape[fixed:] != expected.shape[fixed:]:
+        raise SnapshotError(
+            f"{name} is {array.dtype} of the shape {array.shape}, expected {expected.dtype} of {expected.shape}"
+        )
+    if not np.isfinite(array).all() and name != _OPTIMIZER + "total":
+        raise SnapshotError(f"{name} is not finite")
+
+
+def _check_counters(snapshot: Snapshot, problem: Problem, stage: Problem) -> None:
+    state = snapshot.state
+    if state.status not in STATUSES:
+        raise SnapshotError(f"status must be one of {', '.join(map(str, STATUSES))}, got {state.status}")
+    before = sum(coarser.iterations for coarser in problem.stages[: snapshot.stage])
+    for name, value, highest in (
+        ("iteration", int(state.iteration), stage.iterations + 1),
+        ("steps_before", snapshot.steps_before, before),
+        (
+            "the history's last iteration",
+            max((entry.iteration for entry in snapshot.history), default=0),
+            before + int(state.iteration),
+        ),
+    ):
+        if not 0 <= value <= highest:
+            raise SnapshotError(f"{name} must lie in 0..{highest}, got {value}")
+    if not 0 <= snapshot.seconds < np.inf:
+        raise SnapshotError(f"seconds must be finite and >= 0, got {snapshot.seconds}")
+    if not OPTIMIZERS[problem.config.optimizer].is_valid(state.optimizer, problem.config):
+        raise SnapshotError("the optimiser's counters are impossible")

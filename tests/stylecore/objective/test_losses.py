@@ -55,6 +55,16 @@ def test_content_loss(size, kind, reduction):
     check(term, lambda x, i: reference.content_loss(x, target[i], kind, reduction), batch(*size, seed=3))
 
 
+def test_the_mean_of_a_picture_beyond_2_to_31_entries():
+    """The shape alone is evaluated: the tensor of 9 GB is never made."""
+
+    @tf.function
+    def factor():
+        return losses.content_mean_factor(tf.zeros([1, 6000, 6000, 64]), "l2")
+
+    assert float(factor()) == pytest.approx(2.0 / (6000 * 6000 * 64))
+
+
 STYLES = {
     "same size": [((5, 7), 1.0)],
     "own size": [((3, 11), 1.0)],

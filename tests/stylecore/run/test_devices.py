@@ -17,13 +17,25 @@ import tensorflow as tf
 from tests.support.small_problems import SHALLOW, problem
 from stylecore.planning.buckets import step_kind
 from stylecore.config.style_config import StyleConfig
+from stylecore.optimizers.adam import Adam
+from stylecore.run.engine import OPTIMIZERS
 from stylecore.run.engine_cache import get_engine
 from stylecore.run.loop import optimize
 from stylecore.networks.weights.sources import random_network
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-kind, found = step_kind(StyleConfig(**SHALLOW), "0"), {}
+kind, found, began_on = step_kind(StyleConfig(**SHALLOW), "0"), {}, set()
+
+
+class Watched(Adam):
+    @staticmethod
+    def init(images, parameters):
+        began_on.add((threading.get_ident(), tf.zeros([]).device))
+        return Adam.init(images, parameters)
+
+
+OPTIMIZERS["adam"] = Watched
 
 
 def compute(device):
@@ -38,6 +50,7 @@ threads = [threading.Thread(target=compute, args=(f"/device:CPU:{number}",)) for
 [thread.join() for thread in threads]
 for device, (used, _) in found.items():
     assert used.endswith(device), (device, used)
+assert len(began_on) == 2, began_on
 first, second = (image for _, image in found.values())
 np.testing.assert_array_equal(first, second)
 """

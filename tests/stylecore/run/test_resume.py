@@ -213,5 +213,44 @@ def test_a_snapshot_of_another_problem_is_refused(engines, other):
         read_snapshot(snapshot.to_bytes(), other)
 
 
+def with_state(**changes):
+    return lambda snapshot: dataclasses.replace(snapshot, state=snapshot.state._replace(**changes))
+
+
+def with_optimizer(**changes):
+    def damaged(snapshot):
+        optimizer = snapshot.state.optimizer
+        return dataclasses.replace(snapshot, state=snapshot.state._replace(optimizer=optimizer._replace(**changes)))
+
+    return damaged
+
+
+IMPOSSIBLE = {
+    "status": (ADAM, with_state(status=np.int32(7)), "status must be one of"),
+    "iteration below 0": (ADAM, with_state(iteration=np.int32(-1)), "iteration must lie in 0..13, got -1"),
+    "iteration too high": (ADAM, with_state(iteration=np.int32(99)), "iteration must lie in 0..13, got 99"),
+    "iteration's dtype": (ADAM, with_state(iteration=np.float32(1)), "iteration is float32"),
+    "picture's dtype": (ADAM, lambda s: with_state(images=s.state.images.astype(np.float64))(s), "images is float64"),
+    "window's length": (ADAM, with_state(window=np.zeros(3, np.float32)), r"window is float32 of the shape \(3,\)"),
+    "steps of Adam": (ADAM, with_optimizer(steps=np.float32(-1)), "counters"),
+    "steps of a stage": (ADAM, lambda s: dataclasses.replace(s, steps_before=4), "steps_before must lie in 0..0"),
+    "seconds": (ADAM, lambda s: dataclasses.replace(s, seconds=-1.0), "seconds must be"),
+    "pairs": (LBFGS, with_optimizer(kept=np.int32(3)), "counters"),
+    "newest pair": (LBFGS, with_optimizer(newest=np.int32(4)), "counters"),
+    "length of the ring": (LBFGS, with_optimizer(history_size=np.int32(0)), "counters"),
+    "trials": (LBFGS, with_optimizer(trials=np.int32(-2)), "counters"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "damage", "message"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_snapshot_with_impossible_numbers_is_refused(engines, settings, damage, message):
+    single = problem(**settings)
+    engine = engines[single.config.optimizer]
+    snapshot = snapshots_when(Optimization(engine, [single]), lambda progress: True)[0]
+    read_snapshot(snapshot.to_bytes(), single)
+    with pytest.raises(SnapshotError, match=message):
+        read_snapshot(damage(snapshot).to_bytes(), single)
+
+
 def test_optimize_yields_results_alone(engines):
     assert [index for index, _ in optimize(engines["adam"], [problem(iterations=1)])] == [0]
