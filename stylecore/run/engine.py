@@ -42,7 +42,7 @@ class Limits(NamedTuple):
 
 
 class BatchConstants(NamedTuple):
-    """What stays constant while a batch is optimised; every tensor's first dimension is the batch's."""
+    """What stays constant while a batch is optimised."""
 
     targets: Targets
     weights: LossWeights
