@@ -263,10 +263,10 @@ def test_stylize_at_a_fixed_batch_size_gives_the_same_bits_in_any_company():
 
 
 def test_stylize_takes_pictures_with_and_without_a_pyramid_in_one_call():
-    images = [picture(40, 32, 0)] * 3
+    images = [gradient(40, 32, 0)] * 3
     pyramids = [((0.5, 0.5), (1.0, 0.5)), (), ((0.75, 0.5), (1.0, 0.5))]
     configs = [StyleConfig(**SHALLOW, pyramid=pyramid) for pyramid in pyramids]
-    results = stylize(images, [picture(32, 40, 1)] * 3, configs)
+    results = stylize(images, [gradient(32, 40, 1)] * 3, configs)
     assert [(result.error, result.image.shape, result.iterations) for result in results] == [
         (None, (40, 32, 3), 12)
     ] * 3
