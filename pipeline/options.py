@@ -7,7 +7,7 @@ from typing import Any
 
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
 from stylecore.errors import UsageError
-from transforms.output.paths import DATASET_MODES
+from transforms.dataset import DATASET_MODES
 
 
 class OptionError(UsageError, ValueError):

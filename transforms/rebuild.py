@@ -3,10 +3,11 @@
 import contextlib
 from collections.abc import Iterator
 
+from transforms.dataset import DATASET_MODES
 from transforms.dataset.shards import write_dataset
 from transforms.gallery.build import write_gallery
 from transforms.output import storage
-from transforms.output.paths import DATASET_MODES, Output
+from transforms.output.paths import Output
 from transforms.output.rows import MetricsRows, RowSource, marker_rows, metrics_are_current, read_job
 
 

@@ -14,6 +14,8 @@ from pipeline.cli.command import ExitStatus
 from pipeline.cli.wording import unknown_option
 from stylecore.errors import UsageError
 
+COMMANDS = (grid, plan, run, status, stylize, weights, gallery, clean)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status (see docs/command_line.md)."""
@@ -39,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks and what libraries log")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (grid, plan, run, status, stylize, weights, gallery, clean):
+    for command in COMMANDS:
         command.declare(commands)
     return parser
 

@@ -8,8 +8,6 @@ PNG, WEBP, JSON = "image/png", "image/webp", "application/json"
 PARQUET, HDF5 = "application/vnd.apache.parquet", "application/x-hdf5"
 NPZ = "application/x-npz"
 MARKDOWN = "text/markdown; charset=utf-8"
-# What dataset/ holds: nothing, rows with the paths of their pictures, or rows with their pictures.
-DATASET_MODES = ("none", "metadata", "full")
 
 
 @dataclasses.dataclass(frozen=True)
