@@ -1,6 +1,7 @@
 """What --setup_file stages: an environment made from it alone can import every module and has the data files."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from apache_beam.runners.portability.stager import Stager
 
 from tests.support.paths import ROOT
 
+# A checkout on PYTHONPATH would be found before what is installed.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 PACKAGES = ("stylecore", "transforms", "pipeline")
 # In the environment itself: every module by name, where it came from, what its package has beside modules.
 SURVEY = """
@@ -40,12 +43,12 @@ def environment(tmp_path_factory):
     shutil.rmtree(checkout)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "environment"], check=True)
     python = folder / "environment" / "bin" / "python"
-    here, there = (json.loads(subprocess.check_output([p, "-c", _PATHS])) for p in (sys.executable, python))
+    here, there = (json.loads(subprocess.check_output([p, "-c", _PATHS], env=CLEAN)) for p in (sys.executable, python))
     assert here["purelib"] == sysconfig.get_path("purelib")
     # A path in a .pth file is searched, but its own .pth files, such as that of the editable checkout, are not read.
     (Path(there["purelib"]) / "dependencies.pth").write_text(here["purelib"] + "\n")
     install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*install, "--no-build-isolation", sdist], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([*install, "--no-build-isolation", sdist], check=True, env=CLEAN, stderr=subprocess.DEVNULL)
     return python, Path(there["purelib"])
 
 
@@ -54,7 +57,7 @@ _PATHS = "import json, sysconfig; print(json.dumps(sysconfig.get_paths()))"
 
 def test_every_module_can_be_imported(environment, tmp_path):
     python, site = environment
-    output = subprocess.check_output([python, "-c", SURVEY, *PACKAGES], cwd=tmp_path, text=True)
+    output = subprocess.check_output([python, "-c", SURVEY, *PACKAGES], cwd=tmp_path, env=CLEAN, text=True)
     found = json.loads(output.splitlines()[-1])
     assert all(Path(file).is_relative_to(site) for file in found.values())
     expected = {
@@ -76,5 +79,5 @@ def test_data_files_are_in_it(environment):
 
 def test_the_command_runs(environment, tmp_path):
     python, _ = environment
-    shown = subprocess.check_output([python.parent / "stylebeam", "--help"], cwd=tmp_path, text=True)
+    shown = subprocess.check_output([python.parent / "stylebeam", "--help"], cwd=tmp_path, env=CLEAN, text=True)
     assert "run" in shown and "plan" in shown
