@@ -1,20 +1,30 @@
-# Everything runs in .venv, with the versions of deploy/constraints.txt. Needs Python 3.11, make and a package index.
+# Everything runs in .venv, with the versions of deploy/constraints.txt. Needs Python 3.11 or 3.12, make and a package
+# index.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo/output
 
-.PHONY: install demo reproduce bench bench-peers test faults check lint clean
+.PHONY: install demo reproduce bench bench-peers test test-fast faults check format lint clean
 
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --constraint deploy/constraints.txt --editable
+
+# The whole environment, with what tests, checks and reports need.
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml setup.py deploy/constraints.txt
+$(VENV)/.installed: $(VENV)/.runs
+	$(PIP_INSTALL) ".[dev,demo,reproduce]"
+	touch $@
+
+# What StyleBeam and its demo need, and no development tools. Both stamps live in the environment, which is made anew
+# when the dependencies change.
+$(VENV)/.runs: pyproject.toml setup.py deploy/constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint deploy/constraints.txt --editable ".[dev,demo,reproduce]"
+	$(PIP_INSTALL) ".[demo]"
 	touch $@
 
 # 2 photographs x 2 styles x 3 configurations; a second `make demo` computes nothing again.
-demo: install
+demo: $(VENV)/.runs
 	$(BIN)/python -m demo.inputs $(DEMO)
 	$(BIN)/stylebeam grid demo/grid.yaml --output $(DEMO)/manifest.parquet
 	$(BIN)/stylebeam run --manifest $(DEMO)/manifest.parquet --output $(DEMO)/gallery
@@ -37,9 +47,20 @@ bench-peers: install
 test: install
 	$(BIN)/python -m pytest
 
+# The quick part of the tests, without network: while you work. `make test` before you propose a change.
+FAST := stylecore transforms/manifest transforms/output transforms/test_batch.py transforms/test_records.py \
+	transforms/gallery/test_page.py pipeline/test_grid.py pipeline/dataflow pipeline/plan/test_rows.py docs experiments
+test-fast: install
+	$(BIN)/python -m pytest -m "not slow and not imagenet" $(addprefix tests/,$(FAST))
+
 # What takes minutes to show: kills, two jobs at once, full disks, five hundred runs. See tests/faults/README.md.
 faults: install
 	for fault in kills two_jobs full_disk long_haul; do $(BIN)/python -m tests.faults.$$fault || exit 1; done
+
+# Puts the source in the form that `make lint` asks for.
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 lint: install
 	$(BIN)/ruff format --check .
