@@ -48,8 +48,10 @@ test: install
 	$(BIN)/python -m pytest
 
 # The quick part of the tests, without network: while you work. `make test` before you propose a change.
-FAST := stylecore transforms/manifest transforms/output transforms/test_batch.py transforms/test_records.py \
-	transforms/gallery/test_page.py pipeline/test_grid.py pipeline/dataflow pipeline/plan/test_rows.py docs experiments
+FAST := stylecore/config stylecore/images stylecore/planning stylecore/objective stylecore/optimizers \
+	stylecore/networks/test_features.py stylecore/networks/weights stylecore/test_errors.py \
+	transforms/manifest transforms/output transforms/test_records.py transforms/gallery/test_page.py \
+	pipeline/test_grid.py pipeline/dataflow pipeline/plan/test_rows.py docs experiments/test_claims.py
 test-fast: install
 	$(BIN)/python -m pytest -m "not slow and not imagenet" $(addprefix tests/,$(FAST))
 

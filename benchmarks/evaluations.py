@@ -20,7 +20,7 @@ import numpy as np
 from demo.paintings import PAINTINGS
 from demo.photographs import PHOTOGRAPHS, read_from_wheel
 from stylecore import StyleConfig
-from stylecore.images.codec import resize
+from stylecore.images.resize import resize
 from stylecore.networks.weights.sources import load_weights
 from stylecore.optimizers.lbfgs import LbfgsParameters
 from stylecore.planning.buckets import step_kind
@@ -50,7 +50,7 @@ _KEPT_ASIDE = ("astronaut",)
 def problems(confirm: bool) -> list[tuple[str, str, dict[str, Any]]]:
     """Returns (content, painting, settings): from the photograph and from noise, at two content weights."""
     contents = [name for name in _CONTENTS if (name in _KEPT_ASIDE) == confirm]
-    kinds = ({"content_weight": 1.0}, {"content_weight": 20.0, "init": "noise"})
+    kinds: tuple[dict[str, Any], ...] = ({"content_weight": 1.0}, {"content_weight": 20.0, "init": "noise"})
     if confirm:
         kinds = (*kinds, {"content_weight": 5.0}, {"content_weight": 1.0, "init": "noise"})
     pairs = [(content, style) for content in contents for style in PAINTINGS]
@@ -89,7 +89,7 @@ class Problems:
             ]
             if pictures is not None:
                 at_size = [p.starting_from(resize(x, side, side)) for p, x in zip(at_size, pictures, strict=True)]
-            constants = self._engine.batch(at_size)
+            constants = self._engine.constants(at_size)
             count = len(at_size)
             parameters = LbfgsParameters(
                 np.full(count, 20, np.int32),

@@ -77,11 +77,13 @@ class Bench:
         batch = engine.constants([problem])
         evaluate = tf.function(lambda images: engine.losses_and_gradient(images, batch))
         totals: list[float] = []
+        assert problem.initial is not None
+        shape = problem.initial.shape
 
         def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
             if len(totals) == self.evaluations:
                 raise _EnoughError
-            losses, gradient = evaluate(tf.constant(flat.reshape(1, *problem.initial.shape), tf.float32))
+            losses, gradient = evaluate(tf.constant(flat.reshape(1, *shape), tf.float32))
             totals.append(float(losses.total[0]))
             return totals[-1], gradient.numpy().ravel().astype(np.float64)
 

@@ -108,7 +108,7 @@ def finished(output):
 def picture_record(output, run_id):
     """The metrics row that a picture carries."""
     with Image.open(output / "images" / f"{run_id}.png") as image:
-        return json.loads(image.text["stylebeam"])
+        return json.loads(image.text["stylebeam"])  # type: ignore[attr-defined]
 
 
 def keeps_the_contract(output):

@@ -44,7 +44,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_specifications_are_refused_in_one_line(tmp_path, name):
     spec = HOSTILE[name]
-    (tmp_path / "grid.yaml").write_bytes(spec if isinstance(spec, bytes) else spec.encode())
+    (tmp_path / "grid.yaml").write_bytes(spec if isinstance(spec, bytes) else spec.encode())  # type: ignore[attr-defined]
     with pytest.raises(SpecError) as error:
         write_grid(str(tmp_path / "grid.yaml"), str(tmp_path / "m.parquet"))
     message = str(error.value)

@@ -55,7 +55,7 @@ def seed_files():
 
 def load_case(seed, index):
     """Loads one case; see isolation.run_isolated."""
-    weights.build_backbone = tiny_network
+    weights.build_backbone = tiny_network  # type: ignore[attr-defined]
     files = seed_files()
     name = sorted(files)[index % len(files)]
     generator = random.Random(f"{seed}/{index}")

@@ -16,7 +16,7 @@ from stylecore.images.resize import resize, scaled_size, target_size
     ],
 )  # fmt: skip
 def test_target_size_rounds_to_the_nearest_pixel_and_never_enlarges(size, longest, expected):
-    assert target_size(*size, longest) == expected
+    assert target_size(*size, longest) == expected  # type: ignore[call-arg]
 
 
 def test_scaled_size_enlarges():

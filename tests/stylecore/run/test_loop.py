@@ -238,7 +238,7 @@ def test_xla_computes_the_same():
 def test_progress_counts_up_to_the_limits(engine):
     seen = []
     run(engine, mixed_problems(), batch_size=5, on_progress=lambda progress: seen.append(progress.iterations.tolist()))
-    assert seen[-1] == [settings.get("iterations", 12) for settings in MIXED]
+    assert seen[-1] == [settings.get("iterations", 12) for settings in MIXED]  # type: ignore[attr-defined]
     assert all(np.all(np.subtract(after, before) >= 0) for before, after in pairwise(seen))
 
 

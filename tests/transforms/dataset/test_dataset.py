@@ -175,7 +175,7 @@ def test_metadata_mode_has_the_path_of_the_picture(small_output, tmp_path):
     loaded = load(small_output / "dataset", tmp_path)["test"]
     assert "image" not in loaded.column_names
     for row in loaded:
-        assert json.loads(Image.open(small_output / row["image_path"]).text["stylebeam"])["run_id"] == row["run_id"]
+        assert json.loads(Image.open(small_output / row["image_path"]).text["stylebeam"])["run_id"] == row["run_id"]  # type: ignore[attr-defined]
 
 
 def test_the_default_leaves_many_pictures_where_they_are(small_output, monkeypatch):

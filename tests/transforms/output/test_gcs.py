@@ -84,7 +84,7 @@ def test_transient_errors_are_waited_out_in_every_operation(emulator, uri, folde
 
 
 def test_patience_ends(emulator, uri, quick_retries, monkeypatch):
-    for policy in (cloud_storage.DEFAULT_RETRY, cloud_storage.RETRY):
+    for policy in (cloud_storage.DEFAULT_RETRY, cloud_storage.RETRY):  # type: ignore[attr-defined]
         monkeypatch.setattr(policy, "_timeout", 0.2)
     with (
         emulator.failing(503),

@@ -60,7 +60,7 @@ def runs(inputs, output):
         config = StyleConfig(**{**TINY, **settings})
         (fingerprint,) = publish_weights(output, [("vgg19", "random:1")], None).values()
         data, painting = (inputs / content).read_bytes(), sha256_hex((inputs / style).read_bytes())
-        size = target_size(*decode_image(data).shape[:2], config.image_size)
+        size = target_size(*decode_image(data).shape[:2], config.image_size)  # type: ignore[call-arg]
         styles = (WeightedUri(style, str(inputs / style), 1.0),)
         row = ManifestRow(0, "m.parquet, row 0", "row-0", content, str(inputs / content), styles, config, None)
         run_id = identify_run(sha256_hex(data), [(painting, 1.0)], config, fingerprint)
@@ -396,7 +396,7 @@ def test_a_bundle_that_is_retried_computes_nothing_again(runs, output, caplog):
 def test_seconds_are_in_the_marker_and_not_in_a_picture_that_must_have_the_same_bytes(runs, output, deterministic):
     one = runs()
     (record,) = stylize(output, [one], deterministic=deterministic).values()
-    carried = json.loads(Image.open(io.BytesIO(picture_bytes(output, one))).text["stylebeam"])
+    carried = json.loads(Image.open(io.BytesIO(picture_bytes(output, one))).text["stylebeam"])  # type: ignore[attr-defined]
     assert marker(output, one) == record and record["seconds"] > 0
     assert carried["seconds"] == (None if deterministic else record["seconds"])
 
@@ -412,7 +412,7 @@ def full_disk(monkeypatch, folder, after=0):
     def counting(path, data):
         if path.parent.name == folder:
             count[0] += 1
-            monkeypatch.setattr(storage.os, "fsync", no_space if count[0] > after else real)
+            monkeypatch.setattr(storage.os, "fsync", no_space if count[0] > after else real)  # type: ignore[attr-defined]
         with synced(path, data) as part:
             yield part
 

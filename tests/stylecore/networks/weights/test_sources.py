@@ -56,7 +56,7 @@ def nowhere(monkeypatch, tmp_path):
     def refuse(*arguments, **options):
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr(weights.subprocess, "run", refuse)
+    monkeypatch.setattr(weights.subprocess, "run", refuse)  # type: ignore[attr-defined]
     monkeypatch.setattr(weights, "_from_keras", refuse)
 
 
