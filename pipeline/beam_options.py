@@ -3,10 +3,12 @@
 import argparse
 from collections.abc import Sequence
 
-from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, _BeamArgumentParser
 
 from pipeline.cli.wording import unknown_option
 from pipeline.options import OptionError, add_run_options
+
+_LOCAL_RUNNERS = ("", "direct", "switchingdirect", "bundlebaseddirect", "fnapi", "prism", "interactive")
 
 
 class StyleBeamOptions(PipelineOptions):
@@ -31,6 +33,17 @@ def parse_options(arguments: Sequence[str]) -> PipelineOptions:
     if unknown:
         raise OptionError(unknown_option(unknown[0], parser))
     return PipelineOptions(list(arguments))
+
+
+def runner_name(options: PipelineOptions) -> str:
+    """Returns the runner in one spelling, such as "direct" or "dataflow"; empty if none was asked for."""
+    runner = str(options.view_as(StandardOptions).runner or "")
+    return runner.rpartition(".")[2].lower().removesuffix("runner")
+
+
+def runs_here(options: PipelineOptions) -> bool:
+    """Returns whether the job runs on this machine and ends with this process."""
+    return runner_name(options) in _LOCAL_RUNNERS
 
 
 def flags() -> set[str]:

@@ -4,9 +4,9 @@ import contextlib
 import os
 from pathlib import Path
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
-from pipeline.beam_options import StyleBeamOptions
+from pipeline.beam_options import StyleBeamOptions, runs_here
 from pipeline.dataflow.estimates import Device
 from pipeline.dataflow.gpus import Gpu, parse_gpu
 from stylecore.config.style_config import StyleConfig
@@ -43,7 +43,7 @@ def arithmetic(options: PipelineOptions) -> Arithmetic:
     """Returns what the device that computes is good at."""
     if name := options.view_as(StyleBeamOptions).gpu:
         return gpu_arithmetic(parse_gpu(name)[0])
-    return device_arithmetic() if _is_local(options) else Arithmetic("these workers")
+    return device_arithmetic() if runs_here(options) else Arithmetic("these workers")
 
 
 def gpu_arithmetic(gpu: Gpu) -> Arithmetic:
@@ -71,7 +71,7 @@ def device_memory_bytes(options: PipelineOptions) -> int | None:
         return int(own.device_memory_gb * 1e9)
     if own.gpu:
         return parse_gpu(own.gpu)[0].memory_bytes
-    if not _is_local(options):
+    if not runs_here(options):
         return None
     direct = options.view_as(DirectOptions)
     processes = direct.direct_num_workers if direct.direct_running_mode == "multi_processing" else 1
@@ -85,10 +85,6 @@ def machine_memory_bytes() -> int:
         with contextlib.suppress(OSError, ValueError):  # Not there, or "max".
             limits.append(int(Path(path).read_text()))
     return min(limits)
-
-
-def _is_local(options: PipelineOptions) -> bool:
-    return options.view_as(StandardOptions).runner in (None, "DirectRunner")
 
 
 def _secs_per_pixel_and_iteration(gpu: Gpu | None) -> float:

@@ -66,7 +66,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="ask for GPUs in a region that had none of the type when the list was made",
     )
     add_dataset_option(parser)
-    parser.add_argument("--no_wait", action="store_true", help="return once the job is submitted")
+    parser.add_argument(
+        "--no_wait",
+        action="store_true",
+        help="return once the job is submitted; a job of this machine is waited for all the same",
+    )
     add_weights_options(parser)
 
 

@@ -13,17 +13,17 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline.beam_options import StyleBeamOptions, parse_options
+from pipeline.beam_options import StyleBeamOptions, parse_options, runs_here
 from pipeline.build import Job, define_pipeline
-from pipeline.cli.progress_bar import run_bar
+from pipeline.cli.progress import job_progress
 from pipeline.computing import arithmetic, batch_limits, stylize_options
 from pipeline.dataflow.options import GpuWorkers, gpu_workers, only_submits
 from pipeline.options import OptionError
 from pipeline.status.process import this_process
-from stylecore.networks.weights.sources import WeightsError
+from stylecore.errors import UsageError
 from stylecore.run.devices import MissingGpuError, check_gpu
 from stylecore.version import __version__
-from transforms.manifest.read import ManifestError, distinct_backbones, open_manifest
+from transforms.manifest.read import distinct_backbones, open_manifest
 from transforms.metrics import job_json, summary
 from transforms.output import storage
 from transforms.output.paths import JSON, Output
@@ -31,7 +31,7 @@ from transforms.output.published_weights import publish_weights
 
 
 class JobError(RuntimeError):
-    """A job that ended before it was finished; what is finished is kept."""
+    """A job that broke off in the middle of its work; the runs that are done stay done."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,20 +45,26 @@ class Summary:
 
 
 def run(arguments: Sequence[str]) -> Summary | None:
-    """Runs a job; returns None if it was only submitted.
+    """Runs a job.
+
+    Args:
+      arguments: of the command line, StyleBeam's options and Beam's.
+
+    Returns:
+      How the job ended; None if it was only submitted.
 
     Raises:
       OptionError, ManifestError, WeightsError, StorageError: before any work.
-      JobError: in the middle of it.
+      JobError: a manifest, weights or storage that failed in the middle of the work.
     """
     options = parse_options(arguments)
-    # What is looked at before there is a pipeline is read and written under its identity too.
+    # Files are read and written under the pipeline's identity before there is a pipeline, too.
     FileSystems.set_options(options)
     workers = gpu_workers(options)
     if workers.required and _computes_here(options):
         _check_gpu_here()
     job = prepare_job(options.view_as(StyleBeamOptions), workers)
-    with run_bar(job.output, _computes_here(options)):
+    with job_progress(job.output, _computes_here(options)):
         pipeline = beam.Pipeline(runner=_runner(options), options=options)
         define_pipeline(pipeline, job)
         with _job_errors():
@@ -71,7 +77,7 @@ def run(arguments: Sequence[str]) -> Summary | None:
 
 
 def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
-    """Looks at everything that a job needs before any work; see `run` for what is raised."""
+    """Checks and prepares what a job needs: manifest, output directory, weights. Raises what `run` raises."""
     for name in ("manifest", "output"):
         if not getattr(options, name):
             raise OptionError(f"--{name} is required")
@@ -91,7 +97,7 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
         "tensorflow_version": tf.__version__,
         "beam_version": beam.__version__,
         "python_version": platform.python_version(),
-        "process": this_process() if _runs_here(options) else None,
+        "process": this_process() if runs_here(options) and not only_submits(options) else None,
     }
     storage.write(output.job, job_json(description), JSON)
     _check_output(output)
@@ -111,26 +117,21 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
 
 @contextlib.contextmanager
 def _job_errors() -> Iterator[None]:
-    """Tells what cannot be read or written in the middle of the work from the same before it."""
+    """Turns errors of use into JobErrors: in the middle of the work they end the command with status 1, not 2."""
     try:
         yield
-    except (ManifestError, WeightsError, storage.StorageError) as error:
+    except UsageError as error:
         raise JobError(f"{error}; what is finished is kept, the same command goes on from there") from error
 
 
 def _check_output(output: Output) -> None:
-    """What could be written can be read and listed? Better refused now than on a worker."""
+    """Raises StorageError if the directory, which was just written, cannot be read and listed too."""
     storage.read_bytes(output.job)
     list(storage.list_names(storage.join(output.root, "weights")))
 
 
-def _runs_here(options: PipelineOptions) -> bool:
-    """Whether the job ends with this process."""
-    return options.view_as(StandardOptions).runner in (None, "DirectRunner") and not only_submits(options)
-
-
 def _runner(options: PipelineOptions) -> Any:
-    """Without --runner everything runs in this process; DirectRunner may fetch another engine where there is a net."""
+    """Returns the runner: FnApiRunner by default, because DirectRunner may download another engine."""
     return options.view_as(StandardOptions).runner or FnApiRunner()
 
 

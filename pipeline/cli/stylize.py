@@ -25,7 +25,7 @@ def _make_picture(known: argparse.Namespace) -> int:
     preset = {"preset": known.preset} if known.preset else {}
     config = StyleConfig.from_dict(parse_settings(known.settings) | preset)
     import_tensorflow()
-    from pipeline.cli.progress_bar import IterationBar
+    from pipeline.cli.progress import IterationBar
     from stylecore.api import stylize
     from stylecore.images.codec import decode_image, encode_png
     from transforms.input_images import MAX_FILE_BYTES

@@ -20,7 +20,7 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from pipeline.beam_options import StyleBeamOptions
+from pipeline.beam_options import StyleBeamOptions, runner_name, runs_here
 from pipeline.dataflow.gpus import REGIONS_AS_OF, Gpu, GpuError, parse_gpu
 from pipeline.options import OptionError
 
@@ -70,13 +70,13 @@ def gpu_workers(options: PipelineOptions) -> GpuWorkers:
 
 def on_dataflow(options: PipelineOptions) -> bool:
     """Returns whether the job goes to Dataflow, by any of the spellings that Beam accepts."""
-    runner = str(options.view_as(StandardOptions).runner or "")
-    return runner.rpartition(".")[2].lower() in ("dataflow", "dataflowrunner")
+    return runner_name(options) == "dataflow"
 
 
 def only_submits(options: PipelineOptions) -> bool:
-    """Returns whether there is nothing to wait for: --no_wait, or a template is written instead of a job started."""
-    return bool(options.view_as(StyleBeamOptions).no_wait or options.view_as(GoogleCloudOptions).template_location)
+    """Returns whether there is nothing to wait for: a template is written, or a job elsewhere goes on without us."""
+    goes_on = options.view_as(StyleBeamOptions).no_wait and not runs_here(options)
+    return bool(goes_on or options.view_as(GoogleCloudOptions).template_location)
 
 
 def _set_worker_options(options: PipelineOptions, count: int) -> None:

@@ -70,6 +70,15 @@ def test_same_pictures_as_the_direct_call(inputs, runner):
         assert [entry["total"] for entry in row["history"]] == [np.float32(entry.total) for entry in result.history]
 
 
+@pytest.mark.parametrize("runner", [[], ["--runner=DirectRunner"]])
+def test_a_job_of_this_machine_is_waited_for_and_tells_of_failed_rows(inputs, capsys, runner):
+    good = {"content": "content.png", "style": "style_a.png", "config": TINY}
+    manifest = write_manifest(inputs / "m.parquet", [good, {**good, "content": "missing.png"}])
+    assert main(["run", "--manifest", manifest, "--output", str(inputs / "out"), "--no_wait", *runner]) == 3
+    said = capsys.readouterr().out
+    assert "1 of 2 rows done, 1 runs computed by this job" in said and "submitted" not in said
+
+
 def test_a_second_run_computes_nothing_and_changes_no_byte(inputs):
     arguments = ["--manifest", write_manifest(inputs / "m.parquet", rows_of_a_grid()), "--output", str(inputs / "out")]
     first = run(arguments)

@@ -120,9 +120,17 @@ def test_dataflow_in_every_spelling(runner, expected):
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [([], False), (["--no_wait"], True), (["--template_location=gs://bucket/job"], True)],
+    [
+        ([], False),
+        (["--no_wait", "--runner=DataflowRunner"], True),
+        (["--no_wait", "--runner=FlinkRunner"], True),
+        (["--no_wait"], False),
+        (["--no_wait", "--runner=DirectRunner"], False),
+        (["--no_wait", "--runner=apache_beam.runners.direct.DirectRunner"], False),
+        (["--template_location=gs://bucket/job"], True),
+    ],
 )
-def test_a_template_is_nothing_to_wait_for(arguments, expected):
+def test_only_a_template_or_a_job_elsewhere_is_not_waited_for(arguments, expected):
     assert only_submits(parse_options(arguments)) is expected
 
 

@@ -1,6 +1,7 @@
-"""The progress bar: runs, iterations and losses on a terminal, not one byte anywhere else."""
+"""Progress: a bar of runs, iterations and losses on a terminal; elsewhere a line a minute."""
 
 import contextlib
+import datetime
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import types
 
 import pytest
 
-from pipeline.cli.progress_bar import IterationBar, RunBar, run_bar
+from pipeline.cli.progress import IterationBar, RunBar, job_progress
 from transforms.output.paths import Output
 from transforms.stylize import progress
 
@@ -42,7 +43,7 @@ class Terminal:
 
 def replace_stderr(monkeypatch, file):
     # In the module alone: pytest sets sys.stderr anew between a fixture and its test.
-    monkeypatch.setattr("pipeline.cli.progress_bar.sys", types.SimpleNamespace(stderr=file))
+    monkeypatch.setattr("pipeline.cli.progress.sys", types.SimpleNamespace(stderr=file))
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def last_line(text):
 
 
 def test_a_terminal_sees_runs_iterations_and_losses(terminal, tmp_path):
-    with run_bar(Output(str(tmp_path)), in_this_process=True):
+    with job_progress(Output(str(tmp_path)), in_this_process=True):
         drive()
     text = terminal.text()
     assert "iteration 40, loss 1.235e+05 (content 1, style 22, tv 333)" in text
@@ -85,8 +86,8 @@ def test_a_terminal_sees_runs_iterations_and_losses(terminal, tmp_path):
 
 
 @pytest.mark.parametrize("in_this_process", [True, False])
-def test_without_a_terminal_there_is_not_one_byte(no_terminal, tmp_path, in_this_process):
-    with run_bar(Output(str(tmp_path)), in_this_process):
+def test_without_a_terminal_a_job_of_less_than_a_minute_says_nothing(no_terminal, tmp_path, in_this_process):
+    with job_progress(Output(str(tmp_path)), in_this_process):
         drive()
     bar = IterationBar(10)
     bar.show(10, LOSSES)
@@ -94,21 +95,43 @@ def test_without_a_terminal_there_is_not_one_byte(no_terminal, tmp_path, in_this
     assert no_terminal.getvalue() == ""
 
 
-def test_without_a_terminal_the_directory_is_not_polled(no_terminal, tmp_path, monkeypatch):
-    def refuse(*_):
-        raise AssertionError("listed")
+@pytest.mark.parametrize("in_this_process", [True, False])
+def test_without_a_terminal_a_line_a_minute_says_how_far_the_job_is(no_terminal, tmp_path, in_this_process):
+    started = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=1000)
+    (tmp_path / "job.json").write_text(json.dumps({"runs": 7, "started": started.isoformat()}))
+    for folder, names in (("runs", "ab"), ("failures", "c")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{name * 16}.json").write_text("{}")
+    with job_progress(Output(str(tmp_path)), in_this_process, line_secs=0.01):
+        wait_until(lambda: no_terminal.getvalue().count("\n") >= 2)
+    lines = no_terminal.getvalue().splitlines()
+    assert lines[0] == "2 runs done, 1 failed, 12.0 runs an hour, about 20 min left"
 
-    monkeypatch.setattr(Output, "ids", refuse)
-    before = threading.active_count()
-    with run_bar(Output(str(tmp_path)), in_this_process=False):
-        assert threading.active_count() == before
+
+def test_lines_go_on_after_a_directory_that_cannot_be_listed(no_terminal, tmp_path):
+    output = tmp_path / "out"
+    with job_progress(Output(str(output)), True, line_secs=0.01):
+        time.sleep(0.1)
+        assert no_terminal.getvalue() == ""
+        output.mkdir()
+        (output / "job.json").write_text(json.dumps({"rows": 7}))
+        wait_until(no_terminal.getvalue)
+    assert no_terminal.getvalue().startswith("0 runs done, 0 failed\n")
+
+
+def wait_until(happened):
+    deadline = time.monotonic() + 10
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert happened()
 
 
 def test_other_processes_are_followed_by_their_markers(terminal, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.cli.progress_bar._POLL_SECS", 0.01)
+    monkeypatch.setattr("pipeline.cli.progress._POLL_SECS", 0.01)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "before.json").touch()
-    with run_bar(Output(str(tmp_path)), in_this_process=False):
+    with job_progress(Output(str(tmp_path)), in_this_process=False):
         time.sleep(0.2)
         (tmp_path / "job.json").write_text(json.dumps({"runs": 4}))
         for name in "abc":
@@ -119,13 +142,13 @@ def test_other_processes_are_followed_by_their_markers(terminal, tmp_path, monke
 def test_a_directory_that_cannot_be_listed_is_the_jobs_business(terminal, tmp_path, monkeypatch):
     (tmp_path / "runs").touch()
     (tmp_path / "job.json").write_text("[]")
-    with run_bar(Output(str(tmp_path)), in_this_process=False):
+    with job_progress(Output(str(tmp_path)), in_this_process=False):
         pass
     assert "Error" not in terminal.text()
 
 
 def test_nothing_is_heard_once_the_bar_is_closed(terminal, tmp_path):
-    with contextlib.suppress(KeyError), run_bar(Output(str(tmp_path)), in_this_process=True):
+    with contextlib.suppress(KeyError), job_progress(Output(str(tmp_path)), in_this_process=True):
         raise KeyError
     progress.planned(7)
     assert "7" not in last_line(terminal.text()).split("[")[0]
