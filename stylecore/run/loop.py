@@ -1,8 +1,9 @@
 """The loop around the compiled steps: problems of one bucket -> results, each as soon as it is done.
 
 Problems go through their stages together: those at the coarsest stage come next. A batch that exceeds the device's
-memory goes on in halves from where it was. A problem that is done, out of time or not finite leaves its batch; the
-others go on.
+memory goes on in halves from where it was; after any other failure of the device each of its problems goes on alone,
+and one that fails again is given up. A problem that is done, out of time or not finite leaves its batch; the others go
+on.
 """
 
 import logging
@@ -14,10 +15,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from stylecore.errors import one_line
 from stylecore.images.resize import resize
 from stylecore.run.engine import ALL_ITERATIONS, CONVERGED, FAILED, RUNNING, STALLED, Engine
 from stylecore.run.problem import Problem
-from stylecore.run.result import DeadlineError, History, NotFiniteError, OutOfMemoryError, Progress, Result
+from stylecore.run.result import (
+    DeadlineError,
+    DeviceError,
+    History,
+    NotFiniteError,
+    OutOfMemoryError,
+    Progress,
+    Result,
+)
 from stylecore.run.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -26,6 +36,8 @@ Done = tuple[int, Result]
 
 _SECS_PER_CALL = 2.0
 _MAX_EVALUATIONS_PER_CALL = 500
+# How cuDNN, cuBLAS and XLA fail on GPUs, apart from memory.
+_DEVICE_ERRORS = (tf.errors.InternalError, tf.errors.UnknownError, tf.errors.NotFoundError)
 _STOP_REASONS = {ALL_ITERATIONS: "iterations", CONVERGED: "converged", STALLED: "stalled"}
 
 
@@ -101,24 +113,51 @@ class Optimization:
 
     def _advance_some(self, courses: list["_Course"]) -> Iterator[Progress | Done]:
         """Takes as many courses as fit into memory, all of one stage, to that stage's end."""
-        height, width = courses[0].problem.content.shape[:2]
-        size = min(self._batch_size or len(courses), self._engine.fitting_size(height, width))
-        members = courses[:size]
+        members, size = self._next_batch(courses)
         try:
             yield from self._advance_batch(members, size)
         except tf.errors.ResourceExhaustedError:
-            logger.warning("%d pictures of %dx%d pixels exceed the device's memory", size, width, height)
-            for course in members:
-                if self._batch:
-                    self._batch.save(course)
-            if size > 1:
-                self._engine.remember_fitting_size(height, width, size // 2)
-            else:
-                yield members[0].fail(
-                    OutOfMemoryError(f"{width}x{height} pixels exceed the device's memory, even in a batch of one")
-                )
+            yield from self._without_memory(self._saved(members), size)
+        except _DEVICE_ERRORS as error:
+            yield from self._after_failure(self._saved(members), error)
         finally:
             self._batch = None
+
+    def _next_batch(self, courses: list["_Course"]) -> tuple[list["_Course"], int]:
+        """Returns the courses to advance next and the size of their batch; suspects go alone and before the others."""
+        suspects = [course for course in courses if course.is_suspect]
+        members = suspects[:1] or courses
+        height, width = members[0].problem.content.shape[:2]
+        size = min(self._batch_size or len(members), self._engine.fitting_size(height, width))
+        return members[:size], size
+
+    def _saved(self, members: list["_Course"]) -> list["_Course"]:
+        """Returns the members that the current batch has left to advance, with their states up to date."""
+        if not self._batch:
+            return members  # It failed before its first evaluation.
+        remaining = list(self._batch.active.values())
+        for course in remaining:
+            self._batch.save(course)
+        return remaining
+
+    def _without_memory(self, remaining: list["_Course"], size: int) -> Iterator[Done]:
+        height, width = remaining[0].problem.content.shape[:2]
+        logger.warning("%d pictures of %dx%d pixels exceed the device's memory", size, width, height)
+        if size > 1:
+            self._engine.remember_fitting_size(height, width, size // 2)
+        else:
+            yield remaining[0].fail(
+                OutOfMemoryError(f"{width}x{height} pixels exceed the device's memory, even in a batch of one")
+            )
+
+    def _after_failure(self, remaining: list["_Course"], error: Exception) -> Iterator[Done]:
+        reason = one_line(getattr(error, "message", error), 300)
+        if remaining[0].is_suspect:
+            yield remaining[0].fail(DeviceError(f"the device failed on this picture, even alone: {reason}"))
+            return
+        logger.warning("the device failed on %d pictures, each goes on alone: %s", len(remaining), reason)
+        for course in remaining:
+            course.is_suspect = True
 
     def _advance_batch(self, members: list["_Course"], size: int) -> Iterator[Progress | Done]:
         batch = self._batch = _ActiveBatch(self._engine, members, size)
@@ -139,6 +178,7 @@ class _Course:
       state: packed, where the problem stands between batches; None at the beginning of a stage.
       seconds: its share of the time of every batch that it was in, those before a restart included.
       elapsed_secs: the whole time, since the restart, of the batches that it was in.
+      is_suspect: the device has failed on its batch in this stage.
     """
 
     def __init__(self, index: int, problem: Problem, snapshot: Snapshot | None) -> None:
@@ -151,6 +191,7 @@ class _Course:
         self.history = History(self.iterations, snapshot.history if snapshot else ())
         self.seconds = snapshot.seconds if snapshot else 0.0
         self.elapsed_secs = 0.0
+        self.is_suspect = False
         self.is_over = False
         self._stages = problem.stages
 
@@ -167,6 +208,7 @@ class _Course:
         self.stage += 1
         self.steps_before += steps
         self.state = None
+        self.is_suspect = False
         following = self._stages[self.stage]
         self.problem = following.starting_from(resize(picture, *following.content.shape[:2]))
 

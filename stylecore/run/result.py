@@ -22,6 +22,10 @@ class OutOfMemoryError(MemoryError):
     """A picture exceeds the device's memory even alone."""
 
 
+class DeviceError(RuntimeError):
+    """The device failed to compute a picture, even alone."""
+
+
 class HistoryEntry(NamedTuple):
     """The losses after `iteration` steps: the weighted `total` and the unweighted terms."""
 

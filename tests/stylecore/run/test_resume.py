@@ -13,7 +13,7 @@ from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
 from stylecore.run.loop import Optimization, optimize
 from stylecore.run.problem import prepare
-from stylecore.run.result import DeadlineError, OutOfMemoryError, Progress
+from stylecore.run.result import DeadlineError, DeviceError, OutOfMemoryError, Progress
 from stylecore.run.snapshot import SnapshotError, read_snapshot
 from tests.support.pictures import gradient
 from tests.support.small_problems import SHALLOW, bits, problem, relative, run
@@ -182,6 +182,51 @@ def test_only_the_picture_that_never_fits_fails():
     results = run(SmallMemory(engine, 4, culprit=2), [problem(seed, seed=seed) for seed in range(4)])
     assert [type(result.error) for result in results] == [type(None), type(None), OutOfMemoryError, type(None)]
     assert "32x40 pixels" in str(results[2].error)
+
+
+class FailingDevice:
+    """An engine whose step fails whenever a batch holds the culprit, once it has made a few iterations."""
+
+    def __init__(self, engine, error, culprit=None, failures=10**9):
+        self._engine, self._error, self._culprit, self._left = engine, error, culprit, failures
+        self.sizes = []
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def constants(self, problems):
+        self._seeds = [single.config.seed for single in problems]
+        return self._engine.constants(problems)
+
+    def advance(self, state, constants, evaluations):
+        self.sizes.append(len(state.status))
+        if self._culprit in self._seeds and int(tf.reduce_max(state.iteration)) >= 3 and self._left:
+            self._left -= 1
+            raise self._error(None, None, "cuDNN launch failure:\n input shape")
+        return self._engine.advance(state, constants, evaluations)
+
+
+@pytest.mark.parametrize("error", [tf.errors.InternalError, tf.errors.UnknownError, tf.errors.NotFoundError])
+def test_a_picture_on_which_the_device_fails_fails_alone(engines, error):
+    problems = [problem(seed, seed=seed) for seed in range(4)]
+    device = FailingDevice(engines["adam"], error, culprit=2)
+    results = run(device, problems)
+    assert [type(result.error) for result in results] == [type(None), type(None), DeviceError, type(None)]
+    assert str(results[2].error) == ("the device failed on this picture, even alone: cuDNN launch failure: input shape")
+    assert [result.iterations for index, result in enumerate(results) if index != 2] == [12] * 3
+    for index in (0, 1, 3):
+        (alone,) = run(engines["adam"], [problems[index]])
+        np.testing.assert_allclose(results[index].history[:11], alone.history[:11], rtol=1e-4)
+    assert device.sizes.count(4) <= 4 and set(device.sizes) == {1, 4}
+
+
+def test_a_device_that_fails_once_fails_no_picture(engines):
+    problems = [problem(seed, seed=seed) for seed in range(3)]
+    device = FailingDevice(engines["adam"], tf.errors.InternalError, culprit=0, failures=1)
+    results = run(device, problems, batch_size=4)
+    assert [(result.error, result.iterations) for result in results] == [(None, 12)] * 3
+    # At the fixed batch size nobody can tell.
+    assert [bits(result) for result in results] == [bits(one) for one in run(engines["adam"], problems, batch_size=4)]
 
 
 DAMAGES = {
