@@ -6,7 +6,9 @@ batch size an image's result does not depend, to the bit, on its neighbours.
 
 import functools
 import hashlib
+import math
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,6 +30,11 @@ Returned = TypeVar("Returned")
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "lbfgs": Lbfgs}
 TARGET_CACHE_BYTES = 512 * 2**20
+# What a lack of memory has taught is forgotten after so long: other processes come and go on a device.
+FORGET_MEMORY_SECS = 600.0
+
+# What decides beside its size whether a batch fits: height, width, curvature pairs, pixels of the largest style.
+MemoryKey = tuple[int, int, int, int]
 
 STATUSES = range(5)
 RUNNING, ALL_ITERATIONS, CONVERGED, FAILED, STALLED = STATUSES
@@ -87,9 +94,17 @@ class Engine:
       network: the whole backbone with the weights that `kind` names, on the same device.
       device: TensorFlow's name of the device; empty leaves the choice to TensorFlow.
       xla: compiles the objective with XLA, anew for each size of batch and images; for GPUs.
+      clock: the time in seconds, by which lessons about memory are forgotten.
     """
 
-    def __init__(self, kind: StepKind, network: keras.Model, device: str = "", xla: bool = False) -> None:
+    def __init__(
+        self,
+        kind: StepKind,
+        network: keras.Model,
+        device: str = "",
+        xla: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.kind = kind
         self._device = device
         layers = sorted({*kind.content_layers, *kind.style_layers})
@@ -107,7 +122,9 @@ class Engine:
         self._value_and_gradient = tf.function(self._objective.value_and_gradient, autograph=False, **how)
         self._measure: Any = None
         self._advance: Any = None
-        self._fitting: dict[tuple[int, int], int] = {}
+        self._clock = clock
+        self._fitting = cachetools.TTLCache[MemoryKey, int](1024, FORGET_MEMORY_SECS, timer=clock)
+        self._keeps_targets_from = -math.inf
 
     @property
     def traces(self) -> int:
@@ -120,13 +137,20 @@ class Engine:
             for image in (stage.content, *(style for style, _ in stage.styles)):
                 self._features.check_size(*image.shape[:2])
 
-    def fitting_size(self, height: int, width: int) -> int:
-        """Returns the largest batch of height x width pixels that is not known to exceed the device's memory."""
-        return self._fitting.get((height, width), sys.maxsize)
+    def fitting_size(self, problems: Sequence[Problem]) -> int:
+        """Returns the size up to which a batch like that of `problems` is not known to exceed the device's memory."""
+        return self._fitting.get(_memory_key(problems), sys.maxsize)
 
-    def remember_fitting_size(self, height: int, width: int, size: int) -> None:
-        """Remembers that batches above `size` of height x width pixels exceed the device's memory."""
-        self._fitting[height, width] = min(size, self.fitting_size(height, width))
+    def remember_fitting_size(self, problems: Sequence[Problem], size: int) -> None:
+        """Remembers for ten minutes that batches like that of `problems` exceed the device's memory above `size`."""
+        self._fitting[_memory_key(problems)] = min(size, self.fitting_size(problems))
+
+    def release_targets(self) -> bool:
+        """Drops the cached targets, and caches none for ten minutes; returns whether there were any."""
+        held = self._targets.currsize > 0
+        self._targets.clear()
+        self._keeps_targets_from = self._clock() + FORGET_MEMORY_SECS
+        return held
 
     @_on_device
     def constants(self, problems: Sequence[Problem]) -> BatchConstants:
@@ -212,7 +236,7 @@ class Engine:
             return found
         # Computed one image at a time, targets have the same bits in every batch.
         targets = compute(tf.constant(image[np.newaxis]))
-        if _bytes_of(targets) <= TARGET_CACHE_BYTES:
+        if _bytes_of(targets) <= TARGET_CACHE_BYTES and self._clock() >= self._keeps_targets_from:
             self._targets[key] = targets
         return targets
 
@@ -265,6 +289,12 @@ class Engine:
             window,
         )
         return following, tf.where(accepted, state.iteration, -1), losses
+
+
+def _memory_key(problems: Sequence[Problem]) -> MemoryKey:
+    height, width = problems[0].content.shape[:2]
+    pairs = max(problem.config.history_size if problem.config.optimizer == "lbfgs" else 0 for problem in problems)
+    return height, width, pairs, max(style.shape[0] * style.shape[1] for p in problems for style, _ in p.styles)
 
 
 def first_state(problem: Problem) -> LoopState:

@@ -1,9 +1,9 @@
 """The loop around the compiled steps: problems of one bucket -> results, each as soon as it is done.
 
 Problems go through their stages together: those at the coarsest stage come next. A batch that exceeds the device's
-memory goes on in halves from where it was; after any other failure of the device each of its problems goes on alone,
-and one that fails again is given up. A problem that is done, out of time or not finite leaves its batch; the others go
-on.
+memory goes on from where it was, first without the engine's cached targets, then in halves; after any other failure of
+the device each of its problems goes on alone, and one that fails again is given up. A problem that is done, out of time
+or not finite leaves its batch; the others go on.
 """
 
 import logging
@@ -127,8 +127,10 @@ class Optimization:
         """Returns the courses to advance next and the size of their batch; suspects go alone and before the others."""
         suspects = [course for course in courses if course.is_suspect]
         members = suspects[:1] or courses
-        height, width = members[0].problem.content.shape[:2]
-        size = min(self._batch_size or len(members), self._engine.fitting_size(height, width))
+        size = self._batch_size or len(members)
+        # A smaller batch may be of another kind, without the largest style, and have a limit of its own.
+        while (fitting := self._engine.fitting_size([course.problem for course in members[:size]])) < size:
+            size = fitting
         return members[:size], size
 
     def _saved(self, members: list["_Course"]) -> list["_Course"]:
@@ -143,8 +145,10 @@ class Optimization:
     def _without_memory(self, remaining: list["_Course"], size: int) -> Iterator[Done]:
         height, width = remaining[0].problem.content.shape[:2]
         logger.warning("%d pictures of %dx%d pixels exceed the device's memory", size, width, height)
+        if self._engine.release_targets():
+            return
         if size > 1:
-            self._engine.remember_fitting_size(height, width, size // 2)
+            self._engine.remember_fitting_size([course.problem for course in remaining], size // 2)
         else:
             yield remaining[0].fail(
                 OutOfMemoryError(f"{width}x{height} pixels exceed the device's memory, even in a batch of one")

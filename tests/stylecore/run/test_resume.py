@@ -167,7 +167,7 @@ def test_a_batch_without_memory_goes_on_in_halves_and_the_size_is_remembered():
     problems = [problem(seed, seed=seed) for seed in range(5)]
     small = SmallMemory(engine, 2)
     results = run(small, problems)
-    assert small.sizes[0] == 5 and small.sizes[1:] == [2, 2, 1]
+    assert small.sizes == [5, 5, 2, 2, 1]  # The second time without cached targets.
     assert [result.error for result in results] == [None] * 5
     for result, single in zip(results, problems, strict=True):
         (alone,) = run(engine, [single])
@@ -175,6 +175,43 @@ def test_a_batch_without_memory_goes_on_in_halves_and_the_size_is_remembered():
     small.sizes.clear()
     run(small, problems[:3])
     assert small.sizes == [2, 1]
+
+
+def test_what_a_lack_of_memory_taught_is_of_its_kind_and_forgotten_in_time():
+    now = [0.0]
+    engine = Engine(step_kind(StyleConfig(**SHALLOW), "0"), random_network("vgg19", 0), clock=lambda: now[0])
+    large = problem(9, style_fit="keep", style_scale=4.0)
+    small = SmallMemory(engine, 2)
+    run(small, [*(problem(seed) for seed in range(3)), large])
+    assert small.sizes == [4, 4, 2, 2]
+    run(small, [problem(seed) for seed in range(2)])
+    others = SmallMemory(engine, 4)
+    run(others, [problem(seed) for seed in range(4)])
+    assert others.sizes == [4]
+    for passed, expected in ((0.0, [2, 2]), (599.0, [2, 2]), (601.0, [4])):
+        now[0], others.sizes[:] = passed, []
+        run(others, [*(problem(seed) for seed in range(3)), large])
+        assert others.sizes == expected
+
+
+def test_target_caches_give_way_before_batches():
+    """There is memory for one more tensor only once the cached targets of other pictures are gone."""
+    engine = fresh_engine()
+    run(engine, [problem(50)])
+    calls, advance = [], engine.advance
+
+    class Tight(SmallMemory):
+        def advance(self, state, constants, evaluations):
+            calls.append(engine.release_targets() if len(calls) else True)
+            if len(calls) == 1:
+                raise tf.errors.ResourceExhaustedError(None, None, "no memory beside the caches")
+            return advance(state, constants, evaluations)
+
+    tight = Tight(engine, 9)
+    results = run(tight, [problem(seed) for seed in range(3)])
+    assert [result.error for result in results] == [None] * 3
+    assert tight.sizes == [3, 3]
+    assert calls[1:] == [False] * (len(calls) - 1)  # Nor are targets cached again at once.
 
 
 def test_only_the_picture_that_never_fits_fails():
