@@ -89,6 +89,10 @@ def _on_device(method: Callable[..., Returned]) -> Callable[..., Returned]:
 class Engine:
     """The compiled steps of one StepKind, with caches of content and style targets.
 
+    Attributes:
+      kind: what the compiled step fixes.
+      compiles_each_size: whether a batch of another size costs a compilation.
+
     Args:
       kind: what the compiled step fixes.
       network: the whole backbone with the weights that `kind` names, on the same device.
@@ -106,6 +110,7 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.kind = kind
+        self.compiles_each_size = xla
         self._device = device
         layers = sorted({*kind.content_layers, *kind.style_layers})
         with tf.device(device):
@@ -187,8 +192,14 @@ class Engine:
         return tf.nest.map_structure(lambda *arrays: tf.constant(_stack_padded(arrays)), *ready)
 
     def packed_state(self, state: LoopState, index: int, problem: Problem) -> LoopState:
-        """Returns the packed state of image `index` of a batch, for `start` in any other batch."""
-        single = tf.nest.map_structure(lambda t: t[index].numpy(), state)
+        """Returns the packed state of image `index` of a batch, for `start` in any other batch.
+
+        Args:
+          state: the batch's state, as NumPy arrays.
+          index: the image's position in the batch.
+          problem: the image's problem.
+        """
+        single = tf.nest.map_structure(lambda array: np.array(array[index]), state)
         window = single.window[: max(1, problem.config.early_stop_window)]
         return single._replace(optimizer=self._optimizer.packed(single.optimizer), window=window)
 

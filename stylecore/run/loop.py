@@ -3,7 +3,7 @@
 Problems go through their stages together: those at the coarsest stage come next. A batch that exceeds the device's
 memory goes on from where it was, first without the engine's cached targets, then in halves; after any other failure of
 the device each of its problems goes on alone, and one that fails again is given up. A problem that is done, out of time
-or not finite leaves its batch; the others go on.
+or not finite leaves its batch; the others go on, in a smaller batch once half have left, unless its size is fixed.
 """
 
 import logging
@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from stylecore.errors import one_line
 from stylecore.images.resize import resize
-from stylecore.run.engine import ALL_ITERATIONS, CONVERGED, FAILED, RUNNING, STALLED, Engine
+from stylecore.run.engine import ALL_ITERATIONS, CONVERGED, FAILED, RUNNING, STALLED, Engine, LoopState
 from stylecore.run.problem import Problem
 from stylecore.run.result import (
     DeadlineError,
@@ -36,6 +36,8 @@ Done = tuple[int, Result]
 
 _SECS_PER_CALL = 2.0
 _MAX_EVALUATIONS_PER_CALL = 500
+# With fewer left, a smaller batch does not repay its start.
+_MIN_ITERATIONS_TO_REBATCH = 20
 # How cuDNN, cuBLAS and XLA fail on GPUs, apart from memory.
 _DEVICE_ERRORS = (tf.errors.InternalError, tf.errors.UnknownError, tf.errors.NotFoundError)
 _STOP_REASONS = {ALL_ITERATIONS: "iterations", CONVERGED: "converged", STALLED: "stalled"}
@@ -173,6 +175,9 @@ class Optimization:
             # A caller that receives Progress may take snapshots of the other problems and stop; results come first.
             yield from batch.settle(self._timeout_secs)
             yield Progress(running, self._iterations.copy(), self._losses.copy())
+            if self._batch_size is None and not self._engine.compiles_each_size and batch.is_half_empty:
+                self._saved(members)
+                return
 
 
 class _Course:
@@ -241,16 +246,23 @@ class _ActiveBatch:
         problems = [course.problem for course in padded]
         states = [engine.first_state(course.problem) if course.state is None else course.state for course in padded]
         self._constants = engine.constants(problems)
-        self._state = engine.start(problems, states)
         self._evaluations = 1
         self.active = dict(enumerate(courses))
+        self._take(engine.start(problems, states))
+
+    @property
+    def is_half_empty(self) -> bool:
+        """Whether half of the courses have left and the others have enough to do for a batch of their own."""
+        left = [course.problem.iterations - self._steps(position) for position, course in self.active.items()]
+        return 0 < 2 * len(left) <= self._count and max(left) >= _MIN_ITERATIONS_TO_REBATCH
 
     def advance(self) -> Iterator[tuple[_Course, int, np.ndarray]]:
         """Makes some evaluations; yields each active course, its iterations so far and its latest losses, [4]."""
-        if RUNNING not in self._state.status.numpy():
+        if RUNNING not in self._status:
             return  # All ended in an earlier batch, which then had no memory to measure their pictures.
         began = time.monotonic()
-        self._state, numbers, losses = self._engine.advance(self._state, self._constants, self._evaluations)
+        state, numbers, losses = self._engine.advance(self._state, self._constants, self._evaluations)
+        self._take(state)
         numbers, terms = numbers.numpy(), np.stack([term.numpy() for term in losses], axis=1)
         self._evaluations = _next_call(self._evaluations, time.monotonic() - began)
         self._account()
@@ -262,7 +274,7 @@ class _ActiveBatch:
     def settle(self, timeout_secs: float | None) -> Iterator[Done]:
         """Removes the courses that are at the end of the stage or out of time; yields their results."""
         for position, course in list(self.active.items()):
-            status = int(self._state.status[position])
+            status = int(self._status[position])
             if status != RUNNING:
                 result = self._end(position, course, status)
                 del self.active[position]
@@ -277,16 +289,29 @@ class _ActiveBatch:
         """Copies the batch's state of a course into the course, if it is active here."""
         for position, active in self.active.items():
             if active is course:
-                course.state = self._engine.packed_state(self._state, position, course.problem)
+                course.state = self._engine.packed_state(self._fetched(), position, course.problem)
+
+    def _take(self, state: LoopState) -> None:
+        """Makes `state` the batch's, and fetches at once what every call asks of every picture."""
+        self._state = state
+        self._status, self._iteration = state.status.numpy(), state.iteration.numpy()
+        self._delivered: np.ndarray | None = None
+        self._fetched_state: LoopState | None = None
+
+    def _fetched(self) -> LoopState:
+        """Returns the whole state as NumPy arrays, fetched once for all courses."""
+        if self._fetched_state is None:
+            self._fetched_state = tf.nest.map_structure(lambda tensor: tensor.numpy(), self._state)
+        return self._fetched_state
 
     def _end(self, position: int, course: _Course, status: int) -> Done | None:
         steps = self._steps(position)
         if status == FAILED:
-            number = course.steps_before + int(self._state.iteration[position])
+            number = course.steps_before + int(self._iteration[position])
             error = NotFiniteError(f"the loss or its gradient is not finite at iteration {number}")
             return course.fail(error, self._picture(position) if number else None, steps)
         if not course.is_at_last_stage:
-            course.carry_up(self._state.delivered[position].numpy(), steps)
+            course.carry_up(self._last_iterate(position), steps)
             return None
         return self._finish(position, course, _STOP_REASONS[status], steps)
 
@@ -314,10 +339,15 @@ class _ActiveBatch:
         )
 
     def _steps(self, position: int) -> int:
-        return max(0, int(self._state.iteration[position]) - 1)
+        return max(0, int(self._iteration[position]) - 1)
 
     def _picture(self, position: int) -> np.ndarray:
-        return np.rint(self._state.delivered[position].numpy()).astype(np.uint8)
+        return np.rint(self._last_iterate(position)).astype(np.uint8)
+
+    def _last_iterate(self, position: int) -> np.ndarray:
+        if self._delivered is None:
+            self._delivered = self._state.delivered.numpy()
+        return self._delivered[position]
 
     def _account(self) -> None:
         """Adds the time since the last call to the courses that are still active."""

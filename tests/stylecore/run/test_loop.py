@@ -12,7 +12,7 @@ from stylecore.api import stylize
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.weights.sources import random_network
 from stylecore.planning.buckets import step_kind
-from stylecore.run.engine import Engine
+from stylecore.run.engine import Engine, LoopState
 from stylecore.run.result import NotFiniteError, history_stride
 from tests.support import reference
 from tests.support.paths import ROOT
@@ -68,12 +68,12 @@ def test_first_iterations_are_those_of_the_problem_alone(engine):
 
 def test_neighbours_and_position_change_no_bit(engine):
     problems = mixed_problems()
-    first = [bits(result) for result in run(engine, problems)]
+    first = [bits(result) for result in run(engine, problems, batch_size=4)]
     for order in ([3, 2, 1, 0], [2, 0, 3, 1]):
-        again = run(engine, [problems[index] for index in order])
+        again = run(engine, [problems[index] for index in order], batch_size=4)
         assert [bits(result) for result in again] == [first[index] for index in order]
     others = [problem(50 + n, seed=n, iterations=5) for n in range(3)]
-    assert bits(run(engine, [*others, problems[0]])[3]) == first[0]
+    assert bits(run(engine, [*others, problems[0]], batch_size=4)[3]) == first[0]
     assert [bits(result) for result in run(engine, problems[:2], batch_size=4)] == first[:2]
 
 
@@ -219,7 +219,7 @@ import numpy as np
 from tests.support.small_problems import SHALLOW, problem, run
 from stylecore.planning.buckets import step_kind
 from stylecore.config.style_config import StyleConfig
-from stylecore.run.engine import Engine
+from stylecore.run.engine import Engine, LoopState
 from stylecore.networks.weights.sources import random_network
 
 kind, network = step_kind(StyleConfig(**SHALLOW), "0"), random_network("vgg19", 0)
@@ -240,6 +240,63 @@ def test_progress_counts_up_to_the_limits(engine):
     run(engine, mixed_problems(), batch_size=5, on_progress=lambda progress: seen.append(progress.iterations.tolist()))
     assert seen[-1] == [settings.get("iterations", 12) for settings in MIXED]  # type: ignore[attr-defined]
     assert all(np.all(np.subtract(after, before) >= 0) for before, after in pairwise(seen))
+
+
+class Counting:
+    """An engine that counts the sizes of its calls and how often their status, iteration and picture are fetched."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self.sizes, self.fetched = [], 0
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def start(self, problems, states):
+        return self._counted(self._engine.start(problems, states))
+
+    def advance(self, state, constants, evaluations):
+        self.sizes.append(len(constants.limits.iterations))
+        plain = LoopState(*(part.tensor if isinstance(part, Counted) else part for part in state))
+        following, numbers, losses = self._engine.advance(plain, constants, evaluations)
+        return self._counted(following), numbers, losses
+
+    def _counted(self, state):
+        parts = {name: Counted(self, getattr(state, name)) for name in ("status", "iteration", "delivered")}
+        return state._replace(**parts)
+
+
+class Counted:
+    def __init__(self, engine, tensor):
+        self.engine, self.tensor = engine, tensor
+
+    def __getitem__(self, index):
+        self.engine.fetched += 1
+        return self.tensor[index]
+
+    def numpy(self):
+        self.engine.fetched += 1
+        return self.tensor.numpy()
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(None, {4, 2, 1}), (4, {4})])
+def test_who_stopped_is_computed_on_only_in_batches_of_a_fixed_size(engine, monkeypatch, batch_size, sizes):
+    monkeypatch.setattr("stylecore.run.loop._MAX_EVALUATIONS_PER_CALL", 4)
+    problems = [problem(image, iterations=count) for image, count in enumerate((4, 40, 4, 70))]
+    counting = Counting(engine)
+    results = run(counting, problems, batch_size=batch_size)
+    assert [(result.iterations, result.error) for result in results] == [(count, None) for count in (4, 40, 4, 70)]
+    assert [entry.iteration for entry in results[3].history] == list(range(71))
+    assert counting.sizes == sorted(counting.sizes, reverse=True)
+    assert set(counting.sizes) == sizes
+
+
+def test_what_a_call_says_of_its_pictures_is_fetched_once(engine, monkeypatch):
+    monkeypatch.setattr("stylecore.run.loop._MAX_EVALUATIONS_PER_CALL", 4)
+    counting = Counting(engine)
+    run(counting, [problem(image, iterations=24) for image in range(6)])
+    # Status and iteration at the start and after each call; the pictures, which end together, once.
+    assert counting.fetched == 2 * (1 + len(counting.sizes)) + 1
 
 
 def test_stylize_returns_results_in_order_and_fails_one_by_one():
@@ -275,8 +332,8 @@ def test_stylize_takes_pictures_with_and_without_a_pyramid_in_one_call():
 @pytest.mark.parametrize(
     ("counts", "batch_size", "message"),
     [
-        ((2, 1, 1), None, "got 2, 1, 1"),
-        ((1, 1, 0), None, "got 1, 1, 0"),
+        ((2, 1, 1), None, "got 2, 1 and 1"),
+        ((1, 1, 0), None, "got 1, 1 and 0"),
         ((0, 0, 0), 0, "batch_size must be >= 1, got 0"),
     ],
 )
