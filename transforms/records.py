@@ -11,7 +11,7 @@ from stylecore.errors import one_line
 from stylecore.planning.buckets import Bucket, bucket_of
 
 # Part of every run_id: raised when the same input gives another picture.
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 _ID_HEX_DIGITS = 16
 
 

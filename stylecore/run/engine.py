@@ -4,6 +4,7 @@ Every image of a batch carries its own weights, limits and state, and stands sti
 batch size an image's result does not depend, to the bit, on its neighbours.
 """
 
+import dataclasses
 import functools
 import hashlib
 import math
@@ -111,6 +112,7 @@ class Engine:
     ) -> None:
         self.kind = kind
         self.compiles_each_size = xla
+        self._network = network
         self._device = device
         layers = sorted({*kind.content_layers, *kind.style_layers})
         with tf.device(device):
@@ -152,6 +154,8 @@ class Engine:
 
     def release_targets(self) -> bool:
         """Drops the cached targets, and caches none for ten minutes; returns whether there were any."""
+        if "_in_float32" in vars(self):
+            self._in_float32.release_targets()
         held = self._targets.currsize > 0
         self._targets.clear()
         self._keeps_targets_from = self._clock() + FORGET_MEMORY_SECS
@@ -221,14 +225,23 @@ class Engine:
         return self._advance(state, constants, evaluations)
 
     @_on_device
-    def measure(self, image: np.ndarray, constants: BatchConstants, index: int) -> Losses:
-        """Returns the losses, as floats, of an 8-bit picture [height, width, 3] for problem `index` of a batch."""
-        single = tf.nest.map_structure(lambda t: t[index : index + 1], (constants.targets, constants.weights))
-        arguments = (tf.constant(image[np.newaxis], tf.float32), *single)
+    def measure(self, image: np.ndarray, problem: Problem) -> Losses:
+        """Returns the losses, as floats, of an 8-bit picture [height, width, 3] as a result of `problem`.
+
+        They are measured in float32 whatever the step's precision, so that precisions can be compared.
+        """
+        if self.kind.precision != "float32":
+            return self._in_float32.measure(image, problem)
+        constants = self.constants([problem])
+        arguments = (tf.constant(image[np.newaxis], tf.float32), constants.targets, constants.weights)
         if self._measure is None:
             specs = tf.nest.map_structure(_loose_spec, arguments)
             self._measure = tf.function(self._objective, input_signature=specs)
         return Losses(*(float(term[0]) for term in self._measure(*arguments)))
+
+    @functools.cached_property
+    def _in_float32(self) -> "Engine":
+        return Engine(dataclasses.replace(self.kind, precision="float32"), self._network, self._device)
 
     @_on_device
     def losses_and_gradient(self, images: Images, constants: BatchConstants) -> tuple[Losses, Gradients]:

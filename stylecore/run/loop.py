@@ -317,7 +317,7 @@ class _ActiveBatch:
 
     def _finish(self, position: int, course: _Course, stop_reason: str, steps: int) -> Done:
         picture = self._picture(position)
-        losses = self._engine.measure(picture, self._constants, position)
+        losses = self._engine.measure(picture, course.problem)
         self._account()
         if not np.isfinite(losses.total):
             return course.fail(NotFiniteError("the loss of the delivered picture is not finite"), picture, steps)

@@ -42,7 +42,7 @@ class Result:
 
     Attributes:
       image: the delivered picture, uint8 [height, width, 3]; if the problem failed, its last good picture or None.
-      loss_total: weighted sum of the terms, measured, like them, on the delivered 8-bit picture.
+      loss_total: weighted sum of the terms, measured, like them, on the delivered 8-bit picture and in float32.
       loss_content: content loss, unweighted but for its layers' weights.
       loss_style: style loss, likewise.
       loss_tv: total variation.

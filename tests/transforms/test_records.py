@@ -9,18 +9,18 @@ BASE = ("c" * 64, [("s" * 64, 1.0)], StyleConfig(), "w" * 64)
 
 
 PINNED = {
-    "a4f86ff14e84ace3": {},
-    "78630125c801f459": {"preset": "gatys"},
-    "12fc11d239fc47c9": {"preset": "fast", "precision": "float32"},
-    "eff1d7f62c191471": {"preset": "fast", "precision": "bfloat16"},
-    "4c9dd06e4f8b3de8": {"preset": "two_content_layers"},
-    "7d96353e7ea9dddb": {"preset": "resnet50"},
-    "63ee9ceb58ef2e15": {"content_weight": 1e4, "tv_weight": 0, "image_size": 384, "iterations": 500},
-    "8c658feab64bbe09": {"init": "content", "learning_rate": 5.5, "early_stop_window": 20},
-    "ad7ec426f48b9188": {"init": "style", "seed": 7, "pooling": "avg"},
-    "13dfb9fb2756243a": {"optimizer": "lbfgs", "history_size": 8, "style_fit": "keep", "style_scale": 0.5},
-    "41ac1ab61c1dc6d9": {"content_loss": "l1", "reduction": "sum", "style_layers": {"conv1_1": 0.9, "conv4_1": 0.1}},
-    "779409a7d1dac8f8": {"backbone": "vgg16", "weights": "random:3", "seed": 31},
+    "0a4719d302b82d95": {},
+    "6fe49afaaf865856": {"preset": "gatys"},
+    "ee42b568b07478e5": {"preset": "fast", "precision": "float32"},
+    "8d09e058f3c3b634": {"preset": "fast", "precision": "bfloat16"},
+    "34404d1cd6562cbe": {"preset": "two_content_layers"},
+    "bf3a6b2e6f086300": {"preset": "resnet50"},
+    "ec74440f266339d2": {"content_weight": 1e4, "tv_weight": 0, "image_size": 384, "iterations": 500},
+    "2135f3cbacabc79a": {"init": "content", "learning_rate": 5.5, "early_stop_window": 20},
+    "e4b6a4764d0a4a26": {"init": "style", "seed": 7, "pooling": "avg"},
+    "aa6e5860f3f20a0e": {"optimizer": "lbfgs", "history_size": 8, "style_fit": "keep", "style_scale": 0.5},
+    "cc05fad65c89f673": {"content_loss": "l1", "reduction": "sum", "style_layers": {"conv1_1": 0.9, "conv4_1": 0.1}},
+    "0fd771d8d9cbc7eb": {"backbone": "vgg16", "weights": "random:3", "seed": 31},
 }
 
 

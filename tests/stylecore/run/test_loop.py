@@ -191,6 +191,17 @@ def test_losses_are_those_of_the_delivered_picture(engine, network):
         assert found == pytest.approx(expected, rel=1e-4)
 
 
+def test_losses_in_bfloat16_are_measured_in_float32(engine, network):
+    """Of both precisions' pictures, the losses are the same functions, to the bit."""
+    half = Engine(step_kind(StyleConfig(**SHALLOW, precision="bfloat16"), "0"), network)
+    single = problem(precision="bfloat16", iterations=3)
+    (result,) = run(half, [single])
+    measured = engine.measure(result.image, single)
+    assert [getattr(result, f"loss_{term}") for term in TERMS] == list(measured)
+    in_half, _ = half.losses_and_gradient(result.image[np.newaxis].astype(np.float32), half.constants([single]))
+    assert [float(term[0]) for term in in_half[1:3]] != list(measured[1:3])
+
+
 def test_total_is_the_weighted_sum_of_the_terms(engine):
     problems = mixed_problems()
     for single, result in zip(problems, run(engine, problems), strict=True):
