@@ -1,4 +1,4 @@
-"""TensorFlow without its greetings, which it writes past Python's logging."""
+"""TensorFlow without the greetings that it writes to standard error, past Python's logging."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and looks for devices with the process's standard error closed to both."""
+    """Imports TensorFlow and lets it look for devices while the process's standard error goes nowhere."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _silent_stderr():
         import tensorflow as tf

@@ -1,7 +1,7 @@
 """SIGINT and SIGTERM during a job: commits in flight are finished, running pictures saved, and the process ends.
 
-Not as exceptions: Beam would take them for errors of the step that they happen to interrupt, and its worker threads
-would keep a normal exit waiting. A second signal ends the process at once; everything written is whole at any moment.
+The signals do not become exceptions: Beam would report them as errors of the step that they happen to interrupt, and
+its worker threads would delay a normal exit. A second signal ends the process at once; files are whole at any moment.
 """
 
 import contextlib
@@ -13,17 +13,18 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.cli.command import ExitStatus
 from transforms.stylize import stopping
 
-# Those who send SIGTERM send SIGKILL later: spot machines after 30 seconds.
+# After SIGTERM comes SIGKILL: on a spot machine 30 seconds later.
 GRACE_SECS = 25.0
 _STANDARD_ERROR = 2
-_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+_STATUS = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TERMINATED}
 
 
 @contextlib.contextmanager
 def stop_well() -> Iterator[None]:
-    """Handles the signals in this way."""
+    """Ends the process in this way if SIGINT or SIGTERM arrives before the context ends."""
     before = {number: signal.signal(number, _handle) for number in _STATUS}
     try:
         yield
@@ -31,7 +32,8 @@ def stop_well() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         if stopping.is_requested():
-            threading.Event().wait()  # The process is about to end: nobody shall report the interrupted step.
+            # The process is about to end: an error of the interrupted step must not be reported.
+            threading.Event().wait()
 
 
 def _handle(number: int, frame: Any) -> None:
@@ -39,13 +41,14 @@ def _handle(number: int, frame: Any) -> None:
     if stopping.is_requested():
         _end(status, "stopped at once; what is finished is kept, the same command goes on from there")
     stopping.request()
-    logging.disable()  # What breaks from here on breaks because of us.
-    # In a thread: a handler interrupts the main thread wherever it is, and what we wait for may need what it holds.
+    logging.disable()  # Errors from here on follow from the stop itself.
+    # In a thread: a handler interrupts the main thread, which may hold a lock that the work we wait for needs.
     threading.Thread(target=_end_when_idle, args=(status,), daemon=True).start()
 
 
 def _end_when_idle(status: int) -> None:
-    # Most steps are simply done again. And where other processes compute, they are on their own.
+    # Only commits and running pictures are waited for: other steps are simply done again. Where other processes
+    # compute, they handle their own signals.
     is_busy = not stopping.wait_until_idle(0)
     if is_busy and not stopping.wait_until_idle(0.2):
         _say("stopping: saving what is under way; once more to stop at once")
@@ -62,6 +65,6 @@ def _end(status: int, text: str) -> None:
 
 
 def _say(text: str) -> None:
-    # Not by print: the signal may have interrupted one. And Ctrl-C may have ended who was to read it, a `| tee` say.
+    # os.write, because the signal may have interrupted a print. Its reader, `| tee` say, may have ended by Ctrl-C too.
     with contextlib.suppress(OSError):
         os.write(_STANDARD_ERROR, f"{text}\n".encode())

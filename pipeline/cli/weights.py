@@ -13,7 +13,9 @@ def declare(commands: Commands) -> None:
     """Adds the command's parser."""
     parser = commands.add_parser("weights", help="fetch backbone weights ahead of time")
     parser.add_argument("--backbone", default="vgg19", help="vgg19 (default), vgg16 or resnet50")
-    parser.add_argument("--source", default="auto", choices=WEIGHTS_SOURCES, help="where from")
+    parser.add_argument(
+        "--source", default="auto", choices=WEIGHTS_SOURCES, help="take them from there alone; auto tries both"
+    )
     parser.add_argument("--to", metavar="DIR", help="put a copy there, local or gs://, for --weights_dir")
     parser.set_defaults(parser=parser, handler=_fetch)
 
