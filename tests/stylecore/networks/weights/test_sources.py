@@ -70,7 +70,7 @@ def ways(monkeypatch):
             offers["asked"].append(name)
             if offers[name] is None:
                 raise WeightsError(f"{name} is out of reach")
-            return weights._described(filled(offers[name], backbone), name)
+            return weights.Weights.of(filled(offers[name], backbone), name)
 
         return get
 
