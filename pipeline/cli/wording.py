@@ -34,11 +34,12 @@ def rate(per_min: float, thing: str) -> str:
 
 
 def size(size_bytes: int) -> str:
-    """Returns an amount of data: `512 bytes`, `12.3 MB`."""
+    """Returns an amount of data: `512 bytes`, `12.3 MB`; units are powers of 1,000."""
     for name, unit in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size_bytes >= unit:
+        # Rounded as it is printed, so that 999,999 bytes are 1.0 MB and not 1000.0 kB.
+        if round(size_bytes / unit, 4) >= 1:
             return f"{size_bytes / unit:.1f} {name}"
-    return f"{size_bytes} bytes"
+    return plural(size_bytes, "byte")
 
 
 def plural(count: int, thing: str) -> str:
