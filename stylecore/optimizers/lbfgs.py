@@ -247,7 +247,8 @@ def _newton(
     size, places = state.history_size[:, tf.newaxis], tf.range(pairs)[tf.newaxis]
     # From ages to places in the ring and back again: the permutation is its own inverse.
     ages = tf.where(places < size, (state.newest[:, tf.newaxis] - places) % size, places)
-    s, y = _rows(state.steps, free), _rows(state.changes, free)
+    # Of S M Y^T one mask is enough, and the vectors are masked: S itself needs none.
+    s, y = _rows(state.steps), _rows(state.changes * free[:, tf.newaxis])
     v = tf.reshape(downhill, [tf.shape(downhill)[0], -1, 1])
     sy = _by_age(tf.matmul(s, y, transpose_b=True), ages)
     curvature = tf.linalg.diag_part(sy)
@@ -267,8 +268,10 @@ def _newton(
         )
 
     def combined(rows: Tensor, weights: Tensor) -> Tensor:
+        # Not a matrix product: where TensorFloat-32 is on, that would round every pixel of the direction to 11 bits.
+        # The other products sum over all pixels, and what is rounded there averages out.
         weights = tf.cast(tf.gather(weights, ages, batch_dims=1), rows.dtype)
-        return tf.reshape(tf.matmul(rows, weights[..., tf.newaxis], transpose_a=True), tf.shape(downhill))
+        return free * tf.reshape(tf.reduce_sum(rows * weights[..., tf.newaxis], axis=1), tf.shape(downhill))
 
     a = _solved(triangle, products(s, v))
     w = per_image(gamma) * _first_hessian(downhill - combined(y, a), free, parameters)
@@ -276,10 +279,9 @@ def _newton(
     return w + combined(s, c), tf.reduce_any(counts, axis=1)
 
 
-def _rows(history: Histories, free: Tensor) -> Tensor:
-    """Returns each image's history as a matrix, [batch, history, pixels], zero where a pixel is held."""
-    masked = history * free[:, tf.newaxis]
-    return tf.reshape(masked, tf.concat([tf.shape(masked)[:2], [-1]], axis=0))
+def _rows(history: Histories) -> Tensor:
+    """Returns each image's history as a matrix, [batch, history, pixels]."""
+    return tf.reshape(history, tf.concat([tf.shape(history)[:2], [-1]], axis=0))
 
 
 def _by_age(products: Tensor, ages: Tensor) -> Tensor:
