@@ -13,8 +13,6 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from transforms.dataset.card import CardFacts, dataset_card
 from transforms.dataset.schema import DEFAULT_SPLIT, MAX_SPLITS, METRICS_COLUMNS, LabelKinds, Layout, parse_extra
@@ -192,10 +190,8 @@ def _rows_digest(source: RowSource, shard: Shard) -> str:
 
 def _recorded_digest(uri: str) -> str | None:
     """The digest in a file's footer, all that is read of it; None if there is no such file or it is damaged."""
-    with contextlib.suppress(OSError, BeamIOError, pa.ArrowException):
-        if FileSystems.exists(uri):
-            with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                return (pq.read_metadata(file).metadata or {}).get(_DIGEST, b"").decode()
+    with contextlib.suppress(OSError, pa.ArrowException), storage.open_binary(uri) as file:
+        return (pq.read_metadata(file).metadata or {}).get(_DIGEST, b"").decode()
     return None
 
 

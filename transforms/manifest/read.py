@@ -15,8 +15,6 @@ import apache_beam as beam
 import cachetools
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from stylecore.config.presets import PRESETS
 from stylecore.config.style_config import RANDOM_WEIGHTS_PREFIX, ConfigError, StyleConfig
@@ -140,8 +138,7 @@ def _parquet(file: str, **options: Any) -> pq.ParquetFile:
     try:
         if storage.is_local(file):
             return pq.ParquetFile(file, **options)
-        handle = FileSystems.open(file, compression_type=CompressionTypes.UNCOMPRESSED)
-        return pq.ParquetFile(handle, pre_buffer=True, **options)
+        return pq.ParquetFile(storage.open_binary(file), pre_buffer=True, **options)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{file}: not a readable Parquet file: {one_line(error, 200)}") from error
 

@@ -1,17 +1,16 @@
-"""Cloud Storage below `transforms.output.storage`: the client, uploads under a condition, retries, what an error means.
+"""Cloud Storage below `transforms.output.storage`: the client, conditional uploads, retries, what an error means.
 
-Transient errors (408, 429, 500, 502, 503, 504, reset connections, timeouts) are waited out with growing, random pauses,
-for `DEADLINE_SECS` in all: by Beam and google-cloud-storage within a request where they can (an upload goes on where it
-was cut), and here around what they do together. See docs/cloud_storage.md.
+Transient errors (408, 429, 500, 502, 503, 504, reset connections, timeouts) are retried with growing, random pauses for
+`DEADLINE_SECS` in all; an upload resumes where it was cut. See docs/cloud_storage.md.
 """
 
 import contextlib
 import functools
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+import re
+from collections.abc import Iterator
+from typing import Any
 
-from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp.gcsio import GcsIO
 from google.api_core.exceptions import (
@@ -30,15 +29,14 @@ from urllib3.exceptions import HTTPError
 
 SCHEME = "gs"
 DEADLINE_SECS = 300.0
+CHUNK_BYTES = 4 * 2**20
 CONNECTIONS = 64  # More threads at once than this make a connection for each request.
 RETRY = DEFAULT_RETRY.with_timeout(DEADLINE_SECS)
 # What the libraries raise; requests' own errors are OSErrors.
-ERRORS = (BeamIOError, GoogleAPIError, GoogleAuthError, InvalidResponse, DataCorruption, HTTPError)
+ERRORS = (GoogleAPIError, GoogleAuthError, InvalidResponse, DataCorruption, HTTPError)
 
 # Else the library asks in the background about the bucket, for traces that nobody takes, after every 404 again.
 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-
-_Returned = TypeVar("_Returned")
 
 
 @functools.cache
@@ -50,26 +48,46 @@ def client() -> Any:
     return made
 
 
-def call(function: Callable[..., _Returned], *arguments: Any, **options: Any) -> _Returned:
-    """Calls a function of Beam's FileSystems, again after transient errors.
+def list_objects(directory: str, suffix: str = "") -> Iterator[tuple[str, float, int]]:
+    """Yields (name, seconds since the epoch, bytes) of the objects right in a directory.
 
-    Raises:
-      OSError, or one of ERRORS: what went wrong, taken out of Beam's error.
+    Args:
+      directory: gs://BUCKET or gs://BUCKET/PREFIX.
+      suffix: what the names end with.
     """
+    prefix = _parts(directory.rstrip("/") + "/")[1]
+    for blob in _listed(directory, prefix, delimiter="/"):
+        name = blob.name.removeprefix(prefix)
+        if name and "/" not in name and name.endswith(suffix):
+            yield name, blob.updated.timestamp() if blob.updated else 0.0, blob.size or 0
 
-    def unwrapped() -> _Returned:
-        try:
-            return function(*arguments, **options)
-        except BeamIOError as error:
-            raise _cause(error) from error
 
-    try:
-        result: _Returned = RETRY(unwrapped)()
-    except (OSError, *ERRORS):
-        raise
-    except Exception as error:  # Of a library that another file system uses, and that need not be installed here.
-        raise BeamIOError(str(error), {"cause": error}) from error
-    return result
+def match(pattern: str) -> list[str]:
+    """Returns the URIs of the objects that a glob such as gs://BUCKET/DIR/*.parquet matches, see `storage.match`."""
+    bucket, glob = _parts(pattern)
+    fixed = re.split(r"[*?\[]", glob, maxsplit=1)[0]
+    expression = re.compile(
+        "".join(_GLOB.get(piece, re.escape(piece)) for piece in _GLOB_PIECES.findall(glob)), re.DOTALL
+    )
+    names = (blob.name for blob in _listed(pattern, fixed))
+    return [f"{SCHEME}://{bucket}/{name}" for name in names if expression.fullmatch(name)]
+
+
+# `**/` is any number of directories, `*` and `?` stay within one; anything else stands for itself.
+_GLOB = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_GLOB_PIECES = re.compile(r"\*\*/|\*\*|\*|\?|[^*?]+")
+
+
+def _listed(uri: str, prefix: str, delimiter: str | None = None) -> Iterator[Any]:
+    bucket, _ = _parts(uri)
+    yield from client().list_blobs(bucket, prefix=prefix or None, delimiter=delimiter, retry=RETRY)
+
+
+def open_binary(uri: str) -> Any:
+    """Opens an object for reading from any position; it is looked for at once."""
+    blob = _blob(uri)
+    blob.reload(retry=RETRY)
+    return blob.open("rb", raw_download=True, retry=RETRY, chunk_size=CHUNK_BYTES)
 
 
 def exists(uri: str) -> bool:
@@ -78,10 +96,7 @@ def exists(uri: str) -> bool:
 
 
 def download(uri: str, size_bytes: int | None = None) -> bytes:
-    """Returns an object, or as much of it as `size_bytes`.
-
-    FileSystems would make a client of its own for it, two more requests, and a 404 if the object is just replaced.
-    """
+    """Returns an object, or as much of it as `size_bytes`."""
     end = None if size_bytes is None else size_bytes - 1
     try:
         data: bytes = _blob(uri).download_as_bytes(end=end, raw_download=True, retry=RETRY)
@@ -124,26 +139,27 @@ def delete(uri: str) -> None:
         _blob(uri).delete(retry=RETRY)
 
 
+def explained(error: BaseException) -> tuple[int | None, str]:
+    """Returns the HTTP status that an error stands for, None if it stands for none, and what it says.
+
+    Addresses and bodies are left out of what it says.
+    """
+    if isinstance(error, RetryError) and error.cause:
+        code, said = explained(error.cause)
+        return code, f"gave up after repeated attempts: {said}"
+    code = status(error)
+    if isinstance(error, OSError) and error.strerror:
+        return code, error.strerror
+    said = _said(error)
+    return code, f"{code}: {said}" if code else said
+
+
 def status(error: BaseException) -> int | None:
     """Returns the HTTP status that an error stands for, None if it stands for none."""
-    if isinstance(error, BeamIOError):
-        error = _cause(error)
     code = getattr(error, "code", None)
     if code is None:
         code = getattr(getattr(error, "response", None), "status_code", None)
     return int(code) if isinstance(code, int) else None
-
-
-def reason(error: BaseException) -> str:
-    """Returns what an error says, without addresses and bodies."""
-    if isinstance(error, RetryError):
-        return f"gave up after repeated attempts: {reason(error.cause) if error.cause else error}"
-    if isinstance(error, BeamIOError) and _cause(error) is not error:
-        return reason(_cause(error))
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    said = _said(error)
-    return f"{status(error)}: {said}" if status(error) else said
 
 
 def _said(error: BaseException) -> str:
@@ -155,13 +171,12 @@ def _said(error: BaseException) -> str:
         return getattr(response, "text", "") or getattr(error, "message", "") or str(error) or type(error).__name__
 
 
-def _cause(error: BeamIOError) -> Exception:
-    details = error.exception_details
-    causes = details.values() if isinstance(details, dict) else ()
-    cause = next((cause for cause in causes if isinstance(cause, Exception)), error)
-    return _cause(cause) if isinstance(cause, BeamIOError) and cause is not error else cause
-
-
 def _blob(uri: str) -> Any:
-    bucket, _, name = uri.removeprefix(f"{SCHEME}://").partition("/")
+    bucket, name = _parts(uri)
     return client().bucket(bucket).blob(name)
+
+
+def _parts(uri: str) -> tuple[str, str]:
+    """Returns the bucket and the rest of a URI."""
+    bucket, _, name = uri.partition("://")[2].partition("/")
+    return bucket, name

@@ -1,12 +1,14 @@
-"""Reading, listing and writing of whole objects, on local disks and wherever Beam's FileSystems reach.
+"""Reading, listing and writing of whole objects, on local disks and on Cloud Storage; other file systems are refused.
 
 `write_once` is what makes everything else safe to retry: of any number of writers one wins, and readers see the whole
-object or none.
+object or none. What reaches Cloud Storage is imported with the first gs:// URI.
 """
 
 import contextlib
 import errno
 import functools
+import glob
+import json
 import os
 import posixpath
 import re
@@ -15,11 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
-from apache_beam.io.filesystems import FileSystems
-
 from stylecore.errors import UsageError, one_line
-from transforms.output import gcs as cloud_storage
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 
@@ -56,13 +54,9 @@ def is_local(uri: str) -> bool:
 
 
 def check_scheme(uri: str) -> None:
-    """Raises ValueError if `uri` has a scheme that no file system is known for."""
-    if is_local(uri):
-        return
-    try:
-        FileSystems.get_filesystem(uri)
-    except (ValueError, BeamIOError) as error:  # The second of one that lacks its settings, such as hdfs://.
-        raise ValueError(f"{uri}: no file system for {scheme(uri)}://, use a path or gs://") from error
+    """Raises ValueError unless `uri` is a local path or on gs://."""
+    if scheme(uri) not in (None, "gs"):
+        raise ValueError(f"{uri}: no file system for {scheme(uri)}://, use a path or gs://")
 
 
 def join(base: str, *names: str) -> str:
@@ -92,42 +86,52 @@ def read_bytes(uri: str, limit_bytes: int | None = None) -> bytes:
       NotFoundError: there is none.
       StorageError: it cannot be read, or has more than `limit_bytes`.
     """
-    size = -1 if limit_bytes is None else limit_bytes + 1
     with _named_errors("read", uri):
-        data = _read(uri, size)
+        data = _read_local(uri, limit_bytes) if is_local(uri) else _gcs().download(uri, _one_more(limit_bytes))
     if limit_bytes is not None and len(data) > limit_bytes:
         raise StorageError(f"{uri}: more than {limit_bytes} bytes")
     return data
 
 
-def _read(uri: str, size: int) -> bytes:
-    if scheme(uri) == cloud_storage.SCHEME:
-        return cloud_storage.download(uri, size if size >= 0 else None)
-    return _read_stream(uri, size) if is_local(uri) else cloud_storage.call(_read_stream, uri, size)
+def _one_more(limit_bytes: int | None) -> int | None:
+    """Returns how many bytes show that an object exceeds its limit."""
+    return None if limit_bytes is None else limit_bytes + 1
 
 
-def _read_stream(uri: str, size: int) -> bytes:
-    with _open(uri) as source:
-        data: bytes = source.read(size)
-    return data
+def _read_local(path: str, limit_bytes: int | None) -> bytes:
+    if Path(path).exists() and not Path(path).is_file():
+        raise OSError(errno.EINVAL, "not a regular file")  # Opening a FIFO would block for ever.
+    with Path(path).open("rb") as source:
+        return source.read(_one_more(limit_bytes))
 
 
-def _open(uri: str) -> Any:
-    if is_local(uri):
-        if Path(uri).exists() and not Path(uri).is_file():
-            raise OSError(errno.EINVAL, "not a regular file")  # A FIFO would block for ever.
-        return Path(uri).open("rb")
-    return FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
+def read_json_object(uri: str, limit_bytes: int | None = None) -> dict[str, Any] | None:
+    """Reads a JSON object; returns None if there is none at `uri`, or something else, or damaged JSON.
+
+    Raises:
+      StorageError: it cannot be read, or has more than `limit_bytes`.
+    """
+    try:
+        value = json.loads(read_bytes(uri, limit_bytes))
+    except (NotFoundError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def open_binary(uri: str) -> Any:
+    """Opens an object for reading from any position, to be closed by the caller.
+
+    Raises:
+      StorageError: it cannot be opened.
+    """
+    with _named_errors("read", uri):
+        return Path(uri).open("rb") if is_local(uri) else _gcs().open_binary(uri)
 
 
 def exists(uri: str) -> bool:
     """Returns whether there is such an object."""
     with _named_errors("look for", uri):
-        if is_local(uri):
-            return Path(uri).exists()
-        if scheme(uri) == cloud_storage.SCHEME:
-            return cloud_storage.exists(uri)
-        return cloud_storage.call(FileSystems.exists, uri)
+        return Path(uri).exists() if is_local(uri) else _gcs().exists(uri)
 
 
 def list_names(directory: str, suffix: str = "") -> Iterator[str]:
@@ -146,25 +150,21 @@ def list_objects(directory: str, suffix: str = "") -> Iterator[Found]:
         if is_local(directory):
             yield from _list_local(directory, suffix)
             return
-        # Beam's patterns know no quoting: what could be one in the directory matches any character first.
-        pattern = join(re.sub(r"[\[\]*?]", "?", directory), f"*{suffix}")
-        for found in _match(pattern):
-            where, _, name = found.path.rpartition("/")
-            if where == directory.rstrip("/"):
-                yield Found(name, found.last_updated_in_seconds or 0.0, found.size_in_bytes)
+        yield from (Found(*found) for found in _gcs().list_objects(directory, suffix))
 
 
 def match(pattern: str) -> list[str]:
-    """Returns the objects that a glob matches, sorted; a local path that exists is itself, whatever is in its name."""
+    """Returns the objects that a glob matches, sorted; a local path that exists is itself, whatever is in its name.
+
+    `*` and `?` stay within a directory; `**` as a whole part of a path stands for any number of directories.
+    """
     if is_local(pattern) and Path(pattern).is_file():
         return [pattern]
     with _named_errors("list", pattern):
-        return sorted(found.path for found in _match(pattern))
-
-
-def _match(pattern: str) -> list[FileMetadata]:
-    (result,) = cloud_storage.call(FileSystems.match, [pattern])
-    return list(result.metadata_list)
+        if is_local(pattern):
+            found = glob.iglob(pattern, recursive=True, include_hidden=True)
+            return sorted(path for path in found if Path(path).is_file())
+        return sorted(_gcs().match(pattern))
 
 
 def _list_local(directory: str, suffix: str) -> Iterator[Found]:
@@ -189,14 +189,7 @@ def write_once(uri: str, data: bytes, content_type: str) -> bool:
     with _named_errors("write", uri):
         if is_local(uri):
             return _create_local(Path(uri), data)
-        if scheme(uri) == cloud_storage.SCHEME:
-            return cloud_storage.upload(uri, data, content_type, if_generation_match=0)
-        if cloud_storage.call(
-            FileSystems.exists, uri
-        ):  # No precondition there: two writers at once both write, and write the same.
-            return False
-        cloud_storage.call(_write_through_beam, uri, data, content_type)
-        return True
+        return _gcs().upload(uri, data, content_type, if_generation_match=0)
 
 
 def write(uri: str, data: bytes, content_type: str) -> None:
@@ -209,10 +202,8 @@ def write(uri: str, data: bytes, content_type: str) -> None:
         if is_local(uri):
             with _synced_file(Path(uri), data) as part:
                 part.replace(uri)
-        elif scheme(uri) == cloud_storage.SCHEME:
-            cloud_storage.upload(uri, data, content_type)
         else:
-            cloud_storage.call(_write_through_beam, uri, data, content_type)
+            _gcs().upload(uri, data, content_type)
 
 
 def delete(uri: str) -> None:
@@ -220,10 +211,8 @@ def delete(uri: str) -> None:
     with _named_errors("delete", uri):
         if is_local(uri):
             Path(uri).unlink(missing_ok=True)
-        elif scheme(uri) == cloud_storage.SCHEME:
-            cloud_storage.delete(uri)
-        elif cloud_storage.call(FileSystems.exists, uri):
-            cloud_storage.call(FileSystems.delete, [uri])
+        else:
+            _gcs().delete(uri)
 
 
 def _create_local(path: Path, data: bytes) -> bool:
@@ -261,21 +250,29 @@ def _umask() -> int:
     return mask
 
 
-def _write_through_beam(uri: str, data: bytes, content_type: str) -> None:
-    with FileSystems.create(uri, content_type, CompressionTypes.UNCOMPRESSED) as out:
-        out.write(data)
+def _gcs() -> Any:
+    """Returns the module for gs://, imported late: it takes seconds, and local work needs none of it."""
+    from transforms.output import gcs
+
+    return gcs
 
 
 @contextlib.contextmanager
 def _named_errors(verb: str, uri: str) -> Iterator[None]:
     try:
+        check_scheme(uri)
+    except ValueError as error:
+        raise StorageError(str(error)) from error
+    expected = (OSError,) if is_local(uri) else (OSError, *_gcs().ERRORS)
+    try:
         yield
     except StorageError:
         raise
-    except (OSError, *cloud_storage.ERRORS) as error:
-        status, reason = cloud_storage.status(error), one_line(cloud_storage.reason(error), 300)
+    except expected as error:
+        status, reason = (None, error.strerror or str(error)) if is_local(uri) else _gcs().explained(error)
         # Where nothing is found to list or to write to, the bucket is missing: that is worth saying.
         if verb not in ("list", "write") and (isinstance(error, FileNotFoundError) or status == 404):
             raise NotFoundError(f"{uri}: not found") from error
         forbidden = isinstance(error, PermissionError) or status in (401, 403)
-        raise (ForbiddenError if forbidden else StorageError)(f"{uri}: cannot {verb} it: {reason}") from error
+        kind = ForbiddenError if forbidden else StorageError
+        raise kind(f"{uri}: cannot {verb} it: {one_line(reason, 300)}") from error
