@@ -31,7 +31,8 @@ from stylecore.run.problem import prepare
 from stylecore.run.snapshot import Snapshot
 from transforms.batch import RunBatch, bucket_key
 from transforms.gallery.files import gallery_files
-from transforms.manifest.read import ManifestSlice, open_manifest, parse_row, read_slice
+from transforms.manifest.files import ManifestSlice, open_manifest, read_slice
+from transforms.manifest.parse import parse_row
 from transforms.output.commit import read_marker
 from transforms.output.paths import Output
 from transforms.probe import probe_image

@@ -12,7 +12,8 @@ from transforms.batch import BatchLimits, BatchRuns
 from transforms.dataset.shards import WriteDataset
 from transforms.gallery.build import write_gallery
 from transforms.manifest import read as manifest
-from transforms.manifest.read import Manifest, ReadManifest
+from transforms.manifest.files import Manifest
+from transforms.manifest.read import ReadManifest
 from transforms.metrics import WriteMetrics, failed_row, job_json
 from transforms.output.commit import check_present, record_failure
 from transforms.output.paths import JSON, Output

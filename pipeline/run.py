@@ -23,7 +23,8 @@ from pipeline.status.process import this_process
 from stylecore.errors import UsageError
 from stylecore.run.devices import MissingGpuError, check_gpu
 from stylecore.version import __version__
-from transforms.manifest.read import distinct_backbones, open_manifest
+from transforms.manifest.files import open_manifest
+from transforms.manifest.networks import distinct_backbones
 from transforms.metrics import job_json, summary
 from transforms.output import storage
 from transforms.output.paths import JSON, Output

@@ -25,7 +25,8 @@ from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
 from stylecore.networks.precision import Arithmetic, device_arithmetic
 from stylecore.networks.weights.sources import cache_path, file_names
 from transforms.batch import BatchLimits
-from transforms.manifest.read import ManifestError, ManifestSlice, open_manifest, read_batches, row_location
+from transforms.manifest.files import ManifestError, ManifestSlice, open_manifest, read_batches
+from transforms.manifest.parse import row_location
 from transforms.output import storage
 from transforms.output.published_weights import find_weights
 from transforms.probe import probe_image

@@ -18,15 +18,8 @@ from stylecore.networks.precision import Arithmetic, PrecisionError
 from stylecore.planning.too_small import too_small
 from transforms.batch import BatchLimits, batch_size_of
 from transforms.manifest.distinct import number_combinations, number_values, to_rows, to_values
-from transforms.manifest.read import (
-    ManifestSlice,
-    RowError,
-    parse_config,
-    parse_content,
-    parse_row,
-    parse_style,
-    row_location,
-)
+from transforms.manifest.files import ManifestSlice
+from transforms.manifest.parse import RowError, parse_config, parse_content, parse_row, parse_style, row_location
 from transforms.output import storage
 from transforms.records import (
     ImageFacts,

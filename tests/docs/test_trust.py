@@ -11,10 +11,11 @@ from stylecore.networks.weights import keras_file as weights_file
 from tests.hostile.images import MAX_BYTES_A_PIXEL
 from tests.support.paths import ROOT
 from transforms import input_images as image_files
-from transforms.manifest import read as manifest
+from transforms.manifest import files as manifest_files
+from transforms.manifest import parse as manifest_rows
 
 PAGE = (ROOT / "docs" / "trust.md").read_text()
-MODULES = (image_bounds, images, image_files, manifest, grid, weights_file)
+MODULES = (image_bounds, images, image_files, manifest_files, manifest_rows, grid, weights_file)
 BOUNDS = {
     name: getattr(module, name)
     for module in MODULES

@@ -21,7 +21,8 @@ from stylecore import StyleConfig
 from stylecore.config.presets import PRESETS
 from tests.support.paths import ROOT
 from tests.support.pictures import paint
-from transforms.manifest.read import open_manifest, parse_row, read_slice
+from transforms.manifest.files import open_manifest, read_slice
+from transforms.manifest.parse import parse_row
 
 FOLDER = ROOT / "experiments"
 GRIDS = sorted(path.stem for path in FOLDER.glob("*.yaml"))

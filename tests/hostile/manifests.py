@@ -78,7 +78,8 @@ def hostile_manifest(seed, index):
 
 def read_case(seed, index):
     """Reads one case as a job does; see isolation.run_isolated."""
-    from transforms.manifest.read import ManifestError, distinct_backbones, open_manifest
+    from transforms.manifest.files import ManifestError, open_manifest
+    from transforms.manifest.networks import distinct_backbones
 
     _, data = hostile_manifest(seed, index)
     with tempfile.TemporaryDirectory() as folder:
@@ -97,9 +98,9 @@ def read_case(seed, index):
 def _rows_of(manifest):
     import apache_beam as beam
 
-    from transforms.manifest.read import _ParseRows
+    from transforms.manifest.read import ParseRows
 
-    elements = (element for part in manifest.slices for element in _ParseRows().process(part))
+    elements = (element for part in manifest.slices for element in ParseRows().process(part))
     numbers, failed = [], 0
     for element in itertools.islice(elements, _MOST_ROWS):
         if not isinstance(element, beam.pvalue.TaggedOutput):

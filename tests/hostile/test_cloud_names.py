@@ -2,7 +2,7 @@
 
 import pytest
 
-from transforms.manifest.read import RowError, parse_content
+from transforms.manifest.parse import RowError, parse_content
 from transforms.probe import probe_image
 from transforms.records import Reason
 

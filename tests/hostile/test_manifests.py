@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tests.hostile.isolation import DONE, REFUSED, run_isolated
 from tests.hostile.manifests import PEAK_BYTES, TASK
-from transforms.manifest.read import _ParseRows, open_manifest
+from transforms.manifest.files import open_manifest
+from transforms.manifest.read import ParseRows
 from transforms.output.record import metrics_schema
 
 CASES = int(os.environ.get("STYLEBEAM_HOSTILE_CASES", "150"))
@@ -155,7 +156,7 @@ def test_every_bad_row_is_named_and_every_good_one_accepted(case):
         path = Path(folder) / "m.parquet"
         pq.write_table(table, path, **options)
         manifest = open_manifest(str(path))
-        elements = [element for part in manifest.slices for element in _ParseRows().process(part)]
+        elements = [element for part in manifest.slices for element in ParseRows().process(part)]
     assert len(elements) == manifest.rows == len(messages)
     for number, (element, expected) in enumerate(zip(elements, messages, strict=True)):
         if not expected:

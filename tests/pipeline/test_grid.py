@@ -7,7 +7,8 @@ from pipeline import grid
 from pipeline.cli.main import main
 from pipeline.grid import SpecError, write_grid
 from stylecore import StyleConfig
-from transforms.manifest.read import open_manifest, parse_row, read_slice
+from transforms.manifest.files import open_manifest, read_slice
+from transforms.manifest.parse import parse_row
 
 SPEC = """
 contents: ["photos/*.png", gs://bucket/town.jpg]

@@ -14,7 +14,7 @@ from stylecore.config.style_config import ConfigError
 from stylecore.errors import UsageError, hint, nearest, one_line
 from stylecore.images.codec import ImageError
 from stylecore.networks.weights.sources import WeightsError
-from transforms.manifest.read import ManifestError
+from transforms.manifest.files import ManifestError
 from transforms.output.storage import NotFoundError, StorageError
 
 ERRORS = {

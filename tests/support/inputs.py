@@ -14,6 +14,14 @@ TINY = {
     "style_layers": ["conv1_1", "conv2_1"],
 }
 
+GOOD_ROW = {"content": "c.png", "style": "s.png"}
+
+
+def write_rows(path: Path, rows: list[dict], **options) -> str:
+    """Writes rows as they are, with options of pyarrow.parquet.write_table; returns the path."""
+    pq.write_table(pa.Table.from_pylist(rows), path, **options)
+    return str(path)
+
 
 def write_manifest(path: Path, rows: list[dict]) -> str:
     """Writes rows as a manifest, configurations as JSON and TINY where a row has none; returns its path."""

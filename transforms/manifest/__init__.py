@@ -1,1 +1,1 @@
-"""The manifest: Parquet files to valid rows, and failures for the others."""
+"""The manifest: Parquet files become valid rows, and failures for the rows that are not valid."""

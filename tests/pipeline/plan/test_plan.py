@@ -127,7 +127,7 @@ def test_a_damaged_row_group_costs_its_rows_and_no_others(inputs):
 
 
 def test_rows_keep_their_numbers_over_slices_row_groups_and_files(inputs, monkeypatch):
-    monkeypatch.setattr("transforms.manifest.read._ROWS_PER_READ", 3)
+    monkeypatch.setattr("transforms.manifest.files.ROWS_PER_READ", 3)
     (inputs / "parts").mkdir()
     good = {"content": "../content.png", "style": "../style_a.png", "config": json.dumps(TINY)}
     for name in ("a", "b"):

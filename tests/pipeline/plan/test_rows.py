@@ -18,8 +18,8 @@ from stylecore.run.problem import prepare
 from tests.support.inputs import TINY
 from tests.support.pictures import paint
 from transforms.batch import BatchLimits, batch_size_of
-from transforms.manifest import read as manifests
-from transforms.manifest.read import RowError, open_manifest, parse_row, read_batches, read_slice
+from transforms.manifest.files import open_manifest, read_batches, read_slice
+from transforms.manifest.parse import RowError, parse_row
 from transforms.probe import probe_image
 from transforms.records import Reason
 from transforms.resolve import resolve_run
@@ -103,7 +103,7 @@ class Collected(RunCounter):
 @pytest.mark.parametrize("as_json", [False, True], ids=["structs", "JSON"])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
-    monkeypatch.setattr(manifests, "_ROWS_PER_READ", 37)
+    monkeypatch.setattr("transforms.manifest.files.ROWS_PER_READ", 37)
     paint(inputs / "speck.png", 3, 2, 0)
     rows = list(random_rows(seed))
     if as_json:

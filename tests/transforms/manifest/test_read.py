@@ -10,31 +10,16 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 
 from stylecore import StyleConfig
-from transforms.manifest import read as manifests
-from transforms.manifest.read import (
-    FAILURES,
-    ROWS,
-    ManifestError,
-    ReadManifest,
-    RowError,
-    distinct_backbones,
-    open_manifest,
-    parse_row,
-)
-
-GOOD = {"content": "c.png", "style": "s.png"}
-
-
-def write(path, rows, **options):
-    pq.write_table(pa.Table.from_pylist(rows), path, **options)
-    return str(path)
+from tests.support.inputs import GOOD_ROW, write_rows
+from transforms.manifest.files import open_manifest
+from transforms.manifest.read import FAILURES, ROWS, ParseRows, ReadManifest
 
 
 def read(uri, limit=None):
     rows, failures = [], []
     opened = open_manifest(uri, limit)
     for part in opened.slices:
-        for element in manifests._ParseRows().process(part):
+        for element in ParseRows().process(part):
             (failures if isinstance(element, beam.pvalue.TaggedOutput) else rows).append(element)
     return rows, [failure.value for failure in failures]
 
@@ -42,11 +27,11 @@ def read(uri, limit=None):
 @pytest.mark.parametrize("rows_per_read", [3, 7, 1000])
 @pytest.mark.parametrize("row_group_size", [4, 100])
 def test_rows_are_numbered_over_files_and_row_groups(tmp_path, monkeypatch, rows_per_read, row_group_size):
-    monkeypatch.setattr(manifests, "_ROWS_PER_READ", rows_per_read)
+    monkeypatch.setattr("transforms.manifest.files.ROWS_PER_READ", rows_per_read)
     for name, count in (("a", 10), ("b", 5)):
-        write(
+        write_rows(
             tmp_path / f"{name}.parquet",
-            [{**GOOD, "content": f"{name}{index}"} for index in range(count)],
+            [{**GOOD_ROW, "content": f"{name}{index}"} for index in range(count)],
             row_group_size=row_group_size,
         )
     expected = [f"a{index}" for index in range(10)] + [f"b{index}" for index in range(5)]
@@ -67,7 +52,7 @@ CONFIGS = {
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_configurations_in_every_form(tmp_path, name):
-    (row,), failures = read(write(tmp_path / "m.parquet", [{**GOOD, "config": CONFIGS[name]}]))
+    (row,), failures = read(write_rows(tmp_path / "m.parquet", [{**GOOD_ROW, "config": CONFIGS[name]}]))
     assert row.config == StyleConfig(iterations=7, content_layers={"conv4_2": 1})
     assert not failures
 
@@ -91,77 +76,25 @@ def test_layers_as_a_map_column_and_several_styles(tmp_path):
 
 
 def test_other_columns_survive_as_json(tmp_path):
-    (row,), _ = read(write(tmp_path / "m.parquet", [{**GOOD, "split": "train", "n": 3, "x": float("nan"), "ü": [1]}]))
+    (row,), _ = read(
+        write_rows(tmp_path / "m.parquet", [{**GOOD_ROW, "split": "train", "n": 3, "x": float("nan"), "ü": [1]}])
+    )
     assert json.loads(row.extra) == {"split": "train", "n": 3, "x": None, "ü": [1]}
 
 
-BAD_ROWS = [
-    ({"content": None}, "content must be a path or URI, got None"),
-    ({"content": ""}, "content must be a path or URI, got ''"),
-    ({"content": "a\0b"}, "content must be a path or URI"),
-    ({"content": "ftp://host/x.png"}, "content: ftp://host/x.png: no file system for ftp://"),
-    ({"style": []}, "style must be a path or URI, or a list"),
-    ({"style": [{"uri": None, "weight": 1.0}]}, "style must be a path or URI"),
-    ({"style": [{"uri": "s", "weight": float("nan")}]}, "style weight must be a finite number"),
-    ({"style": [{"uri": "s", "weight": -1.0}]}, "style weight must be a finite number >= 0, got -1.0"),
-    ({"config": {"itrations": 3}}, "config: unknown field 'itrations', did you mean 'iterations'"),
-    ({"config": {"learning_rate": -15.0}}, "config: learning_rate must be > 0, got -15.0"),
-    ({"config": {"seed": float("nan")}}, "config: seed must be a finite number, got nan"),
-    ({"config": '{"seed": 1'}, "config: config is not valid JSON"),
-    ({"config": {"preset": "basics"}}, "config: preset must be one of basic"),
-    ({"config": {"weights": "vgg.pth"}}, "config: weights must be imagenet, random:SEED or a .h5 file"),
-]
-
-
-@pytest.mark.parametrize(("change", "message"), BAD_ROWS)
-def test_bad_rows_name_their_field(change, message):
-    with pytest.raises(RowError) as error:
-        parse_row({**GOOD, **change}, 0, 0, "m.parquet")
-    assert message in str(error.value)
-
-
 def test_a_bad_row_among_good_ones_is_the_only_failure(tmp_path):
-    rows = [{**GOOD, "config": "{}"}] * 500 + [{**GOOD, "config": "[]"}] + [{**GOOD, "config": "{}"}] * 499
-    good, failures = read(write(tmp_path / "m.parquet", rows))
+    rows = [{**GOOD_ROW, "config": "{}"}] * 500 + [{**GOOD_ROW, "config": "[]"}] + [{**GOOD_ROW, "config": "{}"}] * 499
+    good, failures = read(write_rows(tmp_path / "m.parquet", rows))
     assert len(good) == 999
     ((number, _, failure),) = failures
     assert number == 500
     assert "m.parquet, row 500: config: config must be a JSON object" in failure.reason.error_message
 
 
-BAD_FILES = {
-    "not parquet": (lambda path: path.write_bytes(b"PAR1 nothing"), "not a readable Parquet file"),
-    "empty file": (lambda path: path.touch(), "not a readable Parquet file"),
-    "no style": (lambda path: write(path, [{"content": "c"}]), "column 'style' is missing"),
-    "style of numbers": (lambda path: write(path, [{"content": "c", "style": 3}]), "column 'style' is int64"),
-    "config of numbers": (lambda path: write(path, [{**GOOD, "config": 3}]), "column 'config' is int64"),
-    "no rows": (
-        lambda path: pq.write_table(
-            pa.table({"content": pa.array([], "string"), "style": pa.array([], "string")}), path
-        ),
-        "the manifest has no rows",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BAD_FILES)
-def test_unreadable_manifests_are_one_clear_line(tmp_path, name):
-    make, message = BAD_FILES[name]
-    make(tmp_path / "m.parquet")
-    with pytest.raises(ManifestError, match=message) as error:
-        open_manifest(str(tmp_path / "m.parquet"))
-    assert "m.parquet" in str(error.value) and "\n" not in str(error.value)
-
-
-def test_a_missing_manifest(tmp_path):
-    with pytest.raises(ManifestError, match="no such manifest"):
-        open_manifest(str(tmp_path / "nothing.parquet"))
-
-
 def test_a_damaged_row_group_fails_its_rows_alone(tmp_path):
     path = tmp_path / "m.parquet"
-    rows = [{**GOOD, "content": f"photograph-{index:04d}.png"} for index in range(20)]
-    write(path, rows, row_group_size=10, compression="none", use_dictionary=False)
+    rows = [{**GOOD_ROW, "content": f"photograph-{index:04d}.png"} for index in range(20)]
+    write_rows(path, rows, row_group_size=10, compression="none", use_dictionary=False)
     data = bytearray(path.read_bytes())
     start = data.index(b"photograph-0010") - 40
     data[start : start + 60] = b"\xff" * 60
@@ -171,30 +104,11 @@ def test_a_damaged_row_group_fails_its_rows_alone(tmp_path):
     assert sorted(number for number, _, _ in failures) == list(range(10, 20))
 
 
-def test_backbones_that_a_manifest_needs(tmp_path):
-    configs = [
-        {},
-        {"preset": "resnet50"},
-        {"backbone": "vgg16", "weights": "random:3"},
-        {"backbone": "resnet50", "weights": "mine.weights.h5"},
-        {"preset": "unknown"},
-        {"weights": "nonsense"},
-    ]
-    rows = [{**GOOD, "config": json.dumps(config)} for config in configs] + [{**GOOD, "config": "{"}]
-    needed = distinct_backbones(open_manifest(write(tmp_path / "m.parquet", rows)))
-    assert needed == {
-        ("vgg19", "imagenet"),
-        ("resnet50", "imagenet"),
-        ("vgg16", "random:3"),
-        ("resnet50", str(tmp_path / "mine.weights.h5")),
-    }
-    structs = [{**GOOD, "config": {"backbone": "resnet50", "weights": None, "seed": 3}}, {**GOOD, "config": None}]
-    needed = distinct_backbones(open_manifest(write(tmp_path / "n.parquet", structs)))
-    assert needed == {("vgg19", "imagenet"), ("resnet50", "imagenet")}
-
-
 def test_the_transform_reads_everything(tmp_path):
-    uri = write(tmp_path / "m.parquet", [{**GOOD, "config": "{}"}, {**GOOD, "config": "{"}, {**GOOD, "config": "{}"}])
+    uri = write_rows(
+        tmp_path / "m.parquet",
+        [{**GOOD_ROW, "config": "{}"}, {**GOOD_ROW, "config": "{"}, {**GOOD_ROW, "config": "{}"}],
+    )
     with TestPipeline() as pipeline:
         read_rows = pipeline | ReadManifest(open_manifest(uri))
 

@@ -1,0 +1,36 @@
+"""Files that are no manifest: each is refused before any row is read, in one line that names the file."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support.inputs import GOOD_ROW, write_rows
+from transforms.manifest.files import ManifestError, open_manifest
+
+BAD_FILES = {
+    "not parquet": (lambda path: path.write_bytes(b"PAR1 nothing"), "not a readable Parquet file"),
+    "empty file": (lambda path: path.touch(), "not a readable Parquet file"),
+    "no style": (lambda path: write_rows(path, [{"content": "c"}]), "column 'style' is missing"),
+    "style of numbers": (lambda path: write_rows(path, [{"content": "c", "style": 3}]), "column 'style' is int64"),
+    "config of numbers": (lambda path: write_rows(path, [{**GOOD_ROW, "config": 3}]), "column 'config' is int64"),
+    "no rows": (
+        lambda path: pq.write_table(
+            pa.table({"content": pa.array([], "string"), "style": pa.array([], "string")}), path
+        ),
+        "the manifest has no rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_unreadable_manifests_are_one_clear_line(tmp_path, name):
+    make, message = BAD_FILES[name]
+    make(tmp_path / "m.parquet")
+    with pytest.raises(ManifestError, match=message) as error:
+        open_manifest(str(tmp_path / "m.parquet"))
+    assert "m.parquet" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_manifest(tmp_path):
+    with pytest.raises(ManifestError, match="no such manifest"):
+        open_manifest(str(tmp_path / "nothing.parquet"))

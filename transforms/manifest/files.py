@@ -1,0 +1,220 @@
+"""The files of a manifest: which there are, what their footers claim, and their rows in Arrow batches."""
+
+import contextlib
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stylecore.errors import UsageError, one_line
+from transforms.manifest.distinct import to_rows
+from transforms.output import storage
+
+# So many rows are in memory at once, and share the work on values that repeat.
+ROWS_PER_READ = 10_000
+# What a manifest may claim; see docs/trust.md.
+_MAX_ROWS_PER_GROUP = 2**26
+_MAX_GROUP_BYTES = 2**30
+_MAX_NAME_CHARS = 1_000
+
+
+class ManifestError(UsageError, ValueError):
+    """A manifest that cannot be read at all; the message names the file and what was expected."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ManifestSlice:
+    """The first `rows` rows of one row group, numbered in the file and in the whole manifest."""
+
+    file: str
+    row_group: int
+    first_in_file: int
+    first_row: int
+    rows: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """A manifest whose footers and schemas are checked; its rows are still unread."""
+
+    uri: str
+    files: tuple[str, ...]
+    slices: tuple[ManifestSlice, ...]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows in all files."""
+        return sum(part.rows for part in self.slices)
+
+
+def open_manifest(uri: str, limit: int | None = None) -> Manifest:
+    """Checks the footers and schemas of a manifest's files.
+
+    Args:
+      uri: a Parquet file, a glob or a directory, local or not.
+      limit: the number of rows to take from the beginning; None takes all.
+
+    Raises:
+      ManifestError: no such files, not Parquet, or columns missing or of the wrong type.
+    """
+    files = _files(uri)
+    slices: list[ManifestSlice] = []
+    taken = 0
+    for file in files:
+        in_file = 0
+        for group, rows in enumerate(_row_group_sizes(file)):
+            count = rows if limit is None else min(rows, limit - taken)
+            if count > 0:
+                slices.append(ManifestSlice(file, group, in_file, taken, count))
+                taken += count
+            in_file += rows
+    if not slices:
+        raise ManifestError(f"{uri}: the manifest has no rows")
+    return Manifest(uri, tuple(files), tuple(slices))
+
+
+def _files(uri: str) -> list[str]:
+    try:
+        storage.check_scheme(uri)
+        found = storage.match(uri)
+        if not found or uri.endswith("/") or (found == [uri] and not uri.endswith(".parquet")):
+            found = storage.match(storage.join(uri, "*.parquet")) or found
+    except (ValueError, storage.StorageError) as error:
+        raise ManifestError(str(error)) from error
+    if not found:
+        raise ManifestError(f"{uri}: no such manifest (a Parquet file, a glob or a directory of Parquet files)")
+    return found
+
+
+def _row_group_sizes(file: str) -> list[int]:
+    with open_parquet(file) as source:
+        try:
+            _check_schema(file, source.schema_arrow)
+        except UnicodeDecodeError as error:
+            raise ManifestError(f"{file}: the name of a column is not UTF-8") from error
+        groups = [source.metadata.row_group(index) for index in range(source.num_row_groups)]
+    for number, group in enumerate(groups):
+        for name, claimed, most in (
+            ("rows", group.num_rows, _MAX_ROWS_PER_GROUP),
+            ("bytes", group.total_byte_size, _MAX_GROUP_BYTES),
+        ):
+            if not 0 <= claimed <= most:
+                raise ManifestError(f"{file}: row group {number} says it has {claimed} {name}; at most {most} are read")
+    return [group.num_rows for group in groups]
+
+
+def open_parquet(file: str, **options: Any) -> pq.ParquetFile:
+    """Opens a local or remote file.
+
+    Args:
+      file: the URI.
+      options: arguments of pyarrow.parquet.ParquetFile.
+
+    Raises:
+      ManifestError: not a readable Parquet file.
+    """
+    try:
+        if storage.is_local(file):
+            return pq.ParquetFile(file, **options)
+        return pq.ParquetFile(storage.open_binary(file), pre_buffer=True, **options)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{file}: not a readable Parquet file: {one_line(error, 200)}") from error
+
+
+def _open_with_dictionaries(file: str) -> pq.ParquetFile:
+    """Opens a file so that text that repeats stays a dictionary: written out, 700 bytes can be gigabytes."""
+    with open_parquet(file) as source:
+        metadata = source.metadata
+    columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
+    text = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    return open_parquet(file, metadata=metadata, read_dictionary=text)
+
+
+def _check_schema(file: str, schema: pa.Schema) -> None:
+    _check_names(file, schema)
+    for name, expected, is_right in (
+        ("content", "string", _is_text),
+        ("style", "string or list<struct<uri: string, weight: float>>", _is_style),
+        ("config", "struct of StyleConfig fields or a JSON string", _is_config),
+    ):
+        if name not in schema.names:
+            if name == "config":
+                continue
+            raise ManifestError(f"{file}: column {name!r} is missing, expected {expected}")
+        if not is_right(schema.field(name).type):
+            raise ManifestError(f"{file}: column {name!r} is {schema.field(name).type}, expected {expected}")
+
+
+def _check_names(file: str, schema: pa.Schema) -> None:
+    names = list(schema.names)
+    if "config" in names and pa.types.is_struct(kind := schema.field(names.index("config")).type):
+        names += [f"config.{field.name}" for field in kind.fields]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ManifestError(f"{file}: column {name[:80]!r} is there {count} times, expected once")
+        if len(name) > _MAX_NAME_CHARS:
+            raise ManifestError(f"{file}: column {name[:40]!r}... has a name of more than {_MAX_NAME_CHARS} characters")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _is_style(kind: pa.DataType) -> bool:
+    if _is_text(kind):
+        return True
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return listed and pa.types.is_struct(kind.value_type) and kind.value_type.get_field_index("uri") >= 0
+
+
+def _is_config(kind: pa.DataType) -> bool:
+    return _is_text(kind) or pa.types.is_struct(kind) or pa.types.is_null(kind)
+
+
+def read_batches(part: ManifestSlice, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a slice as Arrow columns.
+
+    Raises:
+      ManifestError: the row group is damaged.
+    """
+    left = part.rows
+    with _reported_damage(part), _open_with_dictionaries(part.file) as source:
+        for batch in source.iter_batches(ROWS_PER_READ, row_groups=[part.row_group], columns=columns):
+            batch.validate(full=True)  # Text that is not UTF-8 shows here, not row by row.
+            yield _without_views(batch.slice(0, left))
+            left -= min(left, batch.num_rows)
+            if not left:
+                return
+    if left:
+        raise ManifestError(f"{part.file}: row group {part.row_group} is damaged: {left} of its rows are missing")
+
+
+def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Casts string views to strings: Arrow has few functions for views yet."""
+    fields = [field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in batch.schema]
+    return batch.cast(pa.schema(fields))
+
+
+def read_slice(part: ManifestSlice, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a slice as Python values; equal values are one object.
+
+    Raises:
+      ManifestError: the row group is damaged.
+    """
+    for batch in read_batches(part, columns):
+        with _reported_damage(part):
+            rows = to_rows(batch)
+        yield from rows
+
+
+@contextlib.contextmanager
+def _reported_damage(part: ManifestSlice) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{part.file}: row group {part.row_group} is damaged: {one_line(error, 200)}") from error
