@@ -14,10 +14,10 @@ from transforms.gallery.build import write_gallery
 from transforms.manifest import read as manifest
 from transforms.manifest.files import Manifest
 from transforms.manifest.read import ReadManifest
-from transforms.metrics import WriteMetrics, failed_row, job_json
-from transforms.output.commit import check_present, record_failure
-from transforms.output.paths import JSON, Output
-from transforms.output.storage import write
+from transforms.metrics import WriteMetrics, failed_row
+from transforms.output.commit import record_failure
+from transforms.output.job import JobRecord, update_job
+from transforms.output.paths import Output
 from transforms.probe import ProbeImages
 from transforms.records import ManifestRow, Run
 from transforms.resolve import ResolveRuns
@@ -33,7 +33,7 @@ class Job:
       manifest: opened.
       output: where everything goes.
       fingerprints: (backbone, weights) -> fingerprint of the weights published in the output directory.
-      description: the content of job.json.
+      record: the content of job.json at the start.
       arithmetic: of the device that computes.
       limits: what bounds a batch.
       stylize: how runs are computed.
@@ -44,7 +44,7 @@ class Job:
     manifest: Manifest
     output: Output
     fingerprints: Mapping[tuple[str, str], str]
-    description: Mapping[str, Any]
+    record: JobRecord
     arithmetic: Arithmetic
     limits: BatchLimits = BatchLimits()
     stylize: StylizeOptions = StylizeOptions()
@@ -94,9 +94,9 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
         | "DistinctRunIds" >> beam.Distinct()
         | "CountRuns" >> beam.combiners.Count.Globally()
     )
-    counted = run_count | "WriteJob" >> beam.Map(lambda count: _write_job(job, runs=count))
+    counted = run_count | "WriteJob" >> beam.Map(lambda count: update_job(output, job.record, runs=count))
     _ = counted | "MetricsAreWritten" >> beam.Map(
-        lambda count, *_: _write_job(job, runs=count, metrics_rows=job.manifest.rows), *metrics
+        lambda record, *_: update_job(output, record, metrics_rows=record.rows), *metrics
     )
 
 
@@ -108,13 +108,6 @@ def _to_compute(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Ru
     if first is not None:
         planned(1)
         yield first
-
-
-def _write_job(job: Job, **known: int) -> int:
-    """Writes job.json. `metrics_rows` stands in it once metrics/ is whole: see metrics_are_current."""
-    check_present(job.output)
-    write(job.output.job, job_json({**job.description, **known}), JSON)
-    return known["runs"]
 
 
 def _record(output: Output, number: int, described: Any, failure: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.cli.wording import plural, size
 from pipeline.status.process import is_alive
-from pipeline.status.reader import FINISHED, RUNNING, Status, StatusReader, read_record
+from pipeline.status.reader import FINISHED, RUNNING, Status, StatusReader
 from stylecore.errors import UsageError
 from transforms.output import storage
 from transforms.output.paths import Output
@@ -86,9 +86,9 @@ def report(leftovers: Sequence[Leftover], dry_run: bool) -> Iterator[str]:
 
 
 def _check(output: Output, status: Status, force: bool) -> None:
-    if "stylebeam_version" not in status.job:
+    if status.job is None or "stylebeam_version" not in status.job.versions:
         raise CleanError(f"{output.job}: expected the record of a job, found none: is this an output directory?")
-    process: Any = status.job.get("process")
+    process: Any = status.job.process
     # A finished job's process may still be writing gallery and dataset.
     alive = is_alive(process)
     if force or not (alive or status.state == RUNNING):
@@ -131,8 +131,8 @@ def _unused_weights(output: Output) -> Sequence[Leftover]:
     for name in storage.list_names(storage.join(output.root, "runs"), ".json"):
         if not unused:
             break
-        record = read_record(storage.join(output.root, "runs", name))
-        if "weights_sha256" not in record:
+        record = storage.read_json_object(storage.join(output.root, "runs", name))
+        if record is None or "weights_sha256" not in record:
             return ()  # What a marker that cannot be read names, nobody knows.
         unused.pop(record["weights_sha256"], None)
     return list(unused.values())

@@ -25,9 +25,10 @@ from stylecore.run.devices import MissingGpuError, check_gpu
 from stylecore.version import __version__
 from transforms.manifest.files import open_manifest
 from transforms.manifest.networks import distinct_backbones
-from transforms.metrics import job_json, summary
+from transforms.metrics import summary
 from transforms.output import storage
-from transforms.output.paths import JSON, Output
+from transforms.output.job import JobRecord, write_job
+from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
 
 
@@ -88,26 +89,27 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
             raise OptionError(f"--{name}: {error}") from error
     manifest = open_manifest(options.manifest, options.limit)
     output = Output(options.output)
-    description = {
-        "manifest": options.manifest,
-        "rows": manifest.rows,
-        "runs": None,
-        "dataset": options.dataset,
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "stylebeam_version": __version__,
-        "tensorflow_version": tf.__version__,
-        "beam_version": beam.__version__,
-        "python_version": platform.python_version(),
-        "process": this_process() if runs_here(options) and not only_submits(options) else None,
-    }
-    storage.write(output.job, job_json(description), JSON)
+    record = JobRecord(
+        manifest=options.manifest,
+        rows=manifest.rows,
+        dataset=options.dataset,
+        started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        process=this_process() if runs_here(options) and not only_submits(options) else None,
+        versions={
+            "stylebeam_version": __version__,
+            "tensorflow_version": tf.__version__,
+            "beam_version": beam.__version__,
+            "python_version": platform.python_version(),
+        },
+    )
+    write_job(output, record)
     _check_output(output)
     fingerprints = publish_weights(output, distinct_backbones(manifest), options.weights_dir, options.weights_source)
     return Job(
         manifest=manifest,
         output=output,
         fingerprints=fingerprints,
-        description=description,
+        record=record,
         arithmetic=arithmetic(options),
         limits=batch_limits(options),
         stylize=stylize_options(options, require_gpu=workers.required),

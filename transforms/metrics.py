@@ -1,7 +1,6 @@
 """WriteMetrics: one row per manifest row of the current manifest, in Parquet files that a rerun overwrites."""
 
 import io
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,13 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.output import storage
-from transforms.output.commit import check_present, complete_commit, finished_record, record_failure
-from transforms.output.paths import PARQUET, Output
+from transforms.output.commit import complete_commit, finished_record, record_failure
+from transforms.output.job import check_present
+from transforms.output.paths import PARQUET, ROWS_PER_METRICS_FILE, Output
 from transforms.output.record import arrow_config, metrics_schema
 from transforms.records import Failure, ManifestRow, Reason
-
-# A shard's rows, histories included, are sorted in one worker's memory: about 30 kB each.
-ROWS_PER_FILE = 5_000
 
 
 def done_row(row: ManifestRow, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +74,7 @@ class WriteMetrics(beam.PTransform):
         super().__init__()
         self._output = output
         self._recorded_failures = recorded_failures
-        self._files = max(1, math.ceil(rows / ROWS_PER_FILE))
+        self._files = max(1, math.ceil(rows / ROWS_PER_METRICS_FILE))
 
     def expand(self, inputs: Any) -> Any:
         """See beam.PTransform."""
@@ -90,7 +87,7 @@ class WriteMetrics(beam.PTransform):
         written = (
             (joined, inputs["failed"])
             | "AllRows" >> beam.Flatten()
-            | "KeyByFile" >> beam.Map(lambda row: (row["manifest_row"] // ROWS_PER_FILE, row))
+            | "KeyByFile" >> beam.Map(lambda row: (row["manifest_row"] // ROWS_PER_METRICS_FILE, row))
             | "GroupFiles" >> beam.GroupByKey()
             | "WriteFile" >> beam.MapTuple(self._write)
         )
@@ -157,15 +154,12 @@ def read_metrics(
       within: manifest rows; files that hold none of them are not read.
     """
     for index, name in enumerate(sorted(storage.list_names(output.metrics(), ".parquet"))):
-        if within is not None and not _overlap(within, range(index * ROWS_PER_FILE, (index + 1) * ROWS_PER_FILE)):
+        first = index * ROWS_PER_METRICS_FILE
+        if within is not None and not (within.start < first + ROWS_PER_METRICS_FILE and first < within.stop):
             continue
         source = pq.ParquetFile(io.BytesIO(storage.read_bytes(output.metrics(name))))
         for batch in source.iter_batches(500, columns=columns):
             yield from batch.to_pylist(maps_as_pydicts="strict")
-
-
-def _overlap(one: range, other: range) -> bool:
-    return one.start < other.stop and other.start < one.stop
 
 
 def summary(output: Output) -> tuple[int, dict[str, int]]:
@@ -178,8 +172,3 @@ def summary(output: Output) -> tuple[int, dict[str, int]]:
         else:
             failed[row["error_type"]] = failed.get(row["error_type"], 0) + 1
     return done, failed
-
-
-def job_json(job: Mapping[str, Any]) -> bytes:
-    """Returns job.json."""
-    return json.dumps(job, indent=1, sort_keys=True).encode()

@@ -7,8 +7,9 @@ from transforms.dataset import DATASET_MODES
 from transforms.dataset.shards import write_dataset
 from transforms.gallery.build import write_gallery
 from transforms.output import storage
+from transforms.output.job import metrics_are_current, read_job
 from transforms.output.paths import Output
-from transforms.output.rows import MetricsRows, RowSource, marker_rows, metrics_are_current, read_job
+from transforms.output.rows import MetricsRows, RowSource, marker_rows
 
 
 def rebuild(output: Output, dataset: str | None = None) -> str:
@@ -26,15 +27,11 @@ def rebuild(output: Output, dataset: str | None = None) -> str:
     """
     with _rows(output) as source:
         page = write_gallery(output, source)
-        mode = dataset or _mode_of_job(output)
+        job = read_job(output)
+        mode = dataset or (job.dataset if job and job.dataset in DATASET_MODES else None)
         if mode != "none":
             write_dataset(source, output, mode)
     return page
-
-
-def _mode_of_job(output: Output) -> str | None:
-    mode = read_job(output).get("dataset")
-    return mode if mode in DATASET_MODES else None
 
 
 @contextlib.contextmanager

@@ -10,8 +10,9 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.cli.wording import duration, rate
-from pipeline.status.reader import Status, StatusReader, read_record
+from pipeline.status.reader import Status, StatusReader
 from transforms.output import storage
+from transforms.output.job import read_job
 from transforms.output.paths import Output
 from transforms.stylize import progress
 
@@ -146,8 +147,8 @@ def _count_markers(bar: RunBar, output: Output, over: threading.Event) -> None:
             markers = len(output.ids("runs"))
             first = markers if first is None else first
             # job.json has no number of runs before the whole manifest was read.
-            if not is_planned and isinstance(runs := read_record(output.job).get("runs"), int):
-                bar.planned(max(0, runs - first))
+            if not is_planned and (job := read_job(output)) and job.runs is not None:
+                bar.planned(max(0, job.runs - first))
                 is_planned = True
             bar.finished(max(0, markers - first - shown))
             shown = max(shown, markers - first)

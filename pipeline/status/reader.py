@@ -6,18 +6,16 @@ known to be running or stopped by its process.
 """
 
 import dataclasses
-import datetime
-import json
 import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from pipeline.status.process import is_alive
 from transforms.output import storage
+from transforms.output.job import JobRecord, read_job
 from transforms.output.paths import Output
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
@@ -41,7 +39,7 @@ class Status:
       directory: the output directory.
       state: RUNNING, FINISHED or STOPPED.
       is_known: whether that is so for sure, and not a judgement by recent activity.
-      job: job.json, empty if there is none yet.
+      job: job.json; None if there is none yet or it cannot be read.
       done: runs that have their picture.
       failed: failures of this job by error type.
       retried: failures of earlier jobs that this one has not come to yet.
@@ -55,7 +53,7 @@ class Status:
     directory: str
     state: str
     is_known: bool
-    job: Mapping[str, Any]
+    job: JobRecord | None
     done: int
     failed: Mapping[str, int]
     retried: int
@@ -77,7 +75,7 @@ class Status:
 class _Records:
     """What lies in an output directory; times in seconds since the epoch."""
 
-    job: Mapping[str, Any]
+    job: JobRecord | None
     started: float
     markers: np.ndarray
     failures: Mapping[str, float]
@@ -111,8 +109,8 @@ class StatusReader:
         if (name, updated) not in self._reasons:
             if len(self._reasons) >= MAX_FAILURES_READ:
                 return "not looked into"
-            record = read_record(storage.join(self._output.root, "failures", name))
-            self._reasons[name, updated] = str(record.get("error_type", "unreadable record"))
+            record = storage.read_json_object(storage.join(self._output.root, "failures", name), _MAX_JSON_BYTES)
+            self._reasons[name, updated] = str((record or {}).get("error_type", "unreadable record"))
         return self._reasons[name, updated]
 
 
@@ -120,14 +118,14 @@ def _read_records(output: Output) -> _Records:
     def listed(folder: str, suffix: str = "") -> Iterator[tuple[str, float]]:
         return (found[:2] for found in storage.list_objects(storage.join(output.root, folder), suffix))
 
-    job = read_record(output.job)
+    job = read_job(output)
     markers = np.sort(np.fromiter((updated for _, updated in listed("runs", ".json")), float))
     failures, metrics = dict(listed("failures", ".json")), dict(listed("metrics", ".parquet"))
     others = [updated for folder in _OTHER_SIGNS_OF_LIFE for _, updated in listed(folder)]
     times = [*markers[-1:].tolist(), *failures.values(), *metrics.values(), *others]
     if not job and not times:
         raise storage.NotFoundError(f"{output.root}: no such output directory, or no job has begun there")
-    started = _started(job)
+    started = job.started_secs if job else 0.0
     return _Records(job, started, markers, failures, metrics, latest=max([started, *times]))
 
 
@@ -135,16 +133,17 @@ def _judge(directory: str, records: _Records, fresh: set[str], failed: Mapping[s
     new = records.markers[records.markers >= records.started]
     idle_secs = max(0.0, now - records.latest)
     finished = _is_finished(records)
-    is_bound = records.job.get("runs") is None
-    runs = records.job.get("rows" if is_bound else "runs")
+    job = records.job or JobRecord()
+    is_bound = job.runs is None
+    runs = job.rows if is_bound else job.runs
     # While only rows were counted, a bad row is one of them.
     failed_runs = sum(is_bound or not name.startswith(_ROW_PREFIX) for name in fresh)
-    foreign = max(0, len(records.markers) + failed_runs - runs) if isinstance(runs, int) else 0
+    foreign = max(0, len(records.markers) + failed_runs - runs) if runs is not None else 0
     done = len(new) if foreign else len(records.markers)
-    remaining = None if foreign or not isinstance(runs, int) else runs - done - failed_runs
-    if finished and isinstance(runs, int):
+    remaining = None if foreign or runs is None else runs - done - failed_runs
+    if finished and runs is not None:
         done, remaining = runs - failed_runs, 0
-    alive = is_alive(records.job.get("process"))
+    alive = is_alive(job.process)
     seems_alive = idle_secs < _patience_secs(records.started, new) if alive is None else alive
     return Status(
         directory=directory,
@@ -164,9 +163,10 @@ def _judge(directory: str, records: _Records, fresh: set[str], failed: Mapping[s
 
 def _is_finished(records: _Records) -> bool:
     """The metrics come last but for gallery and dataset: the job says that they are whole, or all of them are new."""
-    if "metrics_rows" in records.job:
+    job = records.job or JobRecord()
+    if job.metrics_rows is not None:
         return True
-    if records.job.get("runs") is None or not records.metrics or min(records.metrics.values()) < records.started:
+    if job.runs is None or not records.metrics or min(records.metrics.values()) < records.started:
         return False
     totals = {int(match.group(1)) for name in records.metrics if (match := _METRICS_NAME.fullmatch(name))}
     return not totals or totals == {len(records.metrics)}
@@ -185,19 +185,3 @@ def _runs_per_min(started: float, markers: np.ndarray, now: float, finished: boo
     first = started or float(markers[0])
     begin, end = (first, float(markers[-1])) if finished else (max(first, now - RATE_WINDOW_SECS), now)
     return float(np.sum(markers >= begin)) / max(end - begin, 1.0) * 60
-
-
-def _started(job: Mapping[str, Any]) -> float:
-    try:
-        return datetime.datetime.fromisoformat(str(job.get("started"))).timestamp()
-    except ValueError:
-        return 0.0
-
-
-def read_record(uri: str) -> Mapping[str, Any]:
-    """Returns a JSON object; one that vanished, or is none, is empty."""
-    try:
-        record = json.loads(storage.read_bytes(uri, _MAX_JSON_BYTES))
-    except (storage.NotFoundError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}

@@ -46,17 +46,17 @@ def _state(status: Status) -> str:
 
 
 def _job(status: Status) -> Iterator[str]:
-    if not status.job:
+    if status.job is None:
         yield "job        not known: there is no readable job.json"
         return
-    rows, runs = status.job.get("rows"), status.job.get("runs")
+    rows, runs = status.job.rows, status.job.runs
     counted = "runs not counted yet" if runs is None else plural(runs, "run")
-    yield f"manifest   {status.job.get('manifest')}, {rows} rows, {counted}"
-    yield f"started    {status.job.get('started')}"
+    yield f"manifest   {status.job.manifest}, {rows} rows, {counted}"
+    yield f"started    {status.job.started}"
 
 
 def _of_runs(status: Status) -> str:
-    runs = status.job.get("runs")
+    runs = status.job.runs if status.job else None
     if status.foreign and status.state != FINISHED:
         return " by this job; runs/ holds pictures of other manifests too"
     return "" if runs is None else f" of {runs}"

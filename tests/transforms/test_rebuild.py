@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import main
+from transforms.output.job import metrics_are_current
 from transforms.output.paths import Output
-from transforms.output.rows import marker_rows, metrics_are_current
+from transforms.output.rows import marker_rows
 from transforms.rebuild import rebuild
 
 

@@ -19,9 +19,10 @@ from transforms.dataset.schema import DEFAULT_SPLIT, MAX_SPLITS, METRICS_COLUMNS
 from transforms.dataset.schema import split_name as asked_split
 from transforms.output import storage
 from transforms.output.commit import MAX_PICTURE_BYTES
+from transforms.output.job import job_title
 from transforms.output.paths import MARKDOWN, PARQUET, Output
 from transforms.output.readahead import read_ahead
-from transforms.output.rows import MetricsRows, RowSource, job_title
+from transforms.output.rows import MetricsRows, RowSource
 
 logger = logging.getLogger(__name__)
 

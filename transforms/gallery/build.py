@@ -5,8 +5,9 @@ from typing import Any
 
 from transforms.gallery.files import gallery_files
 from transforms.output import storage
+from transforms.output.job import job_title
 from transforms.output.paths import Output, source_path
-from transforms.output.rows import MetricsRows, RowSource, job_title
+from transforms.output.rows import MetricsRows, RowSource
 
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "text/javascript"}
 _CHUNKS = "data"

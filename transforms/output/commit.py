@@ -10,6 +10,7 @@ from stylecore.run.devices import device_name
 from stylecore.run.result import Result
 from stylecore.version import __version__
 from transforms.output import storage
+from transforms.output.job import check_present
 from transforms.output.paths import JSON, PNG, WEBP, Output, image_path
 from transforms.records import Failure, Run
 
@@ -72,15 +73,6 @@ def commit_result(output: Output, run: Run, result: Result, untimed: bool = Fals
             return winner
         storage.write(output.image(run.run_id), picture, PNG)  # What stood there was damaged.
     return _derive(output, run.run_id, picture)
-
-
-def check_present(output: Output) -> None:
-    """Raises StorageError if the output directory has vanished since the job began.
-
-    To write would make it anew, without what was in it: below the mount point of a disk that is gone, say.
-    """
-    if not storage.exists(output.job):
-        raise storage.StorageError(f"{output.root}: the output directory has vanished: its job.json is gone")
 
 
 def complete_commit(output: Output, run_id: str) -> dict[str, Any] | None:

@@ -8,6 +8,8 @@ PNG, WEBP, JSON = "image/png", "image/webp", "application/json"
 PARQUET, HDF5 = "application/vnd.apache.parquet", "application/x-hdf5"
 NPZ = "application/x-npz"
 MARKDOWN = "text/markdown; charset=utf-8"
+# A metrics file is sorted in one worker's memory: about 30 kB a row, histories included.
+ROWS_PER_METRICS_FILE = 5_000
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,13 +4,12 @@ import contextlib
 import dataclasses
 import json
 import logging
-import math
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Protocol
 
-from transforms.metrics import ROWS_PER_FILE, read_metrics
+from transforms.metrics import read_metrics
 from transforms.output import storage
 from transforms.output.commit import read_marker
 from transforms.output.paths import Output
@@ -44,34 +43,6 @@ class MetricsRows:
         for row in read_metrics(self.output, wanted, within):
             if within is None or row["manifest_row"] in within:
                 yield row["manifest_row"], row
-
-
-def metrics_are_current(output: Output) -> bool:
-    """Returns whether metrics/ holds every row of the manifest that job.json names, as that job left them.
-
-    A job says so in job.json when it has written the last of them; the next job begins with a job.json that does not.
-    """
-    job = read_job(output)
-    rows = job.get("metrics_rows")
-    if not isinstance(rows, int) or rows != job.get("rows"):
-        return False
-    files = len(list(storage.list_names(output.metrics(), ".parquet")))
-    return files == max(1, math.ceil(rows / ROWS_PER_FILE))
-
-
-def read_job(output: Output) -> dict[str, Any]:
-    """Returns what job.json says; nothing if there is none or it is damaged."""
-    try:
-        job = json.loads(storage.read_bytes(output.job))
-    except (storage.NotFoundError, ValueError):
-        return {}
-    return job if isinstance(job, dict) else {}
-
-
-def job_title(output: Output) -> str:
-    """Returns the name of the manifest that a directory was made from."""
-    manifest = str(read_job(output).get("manifest") or "")
-    return manifest.rstrip("/").rpartition("/")[2] or "StyleBeam gallery"
 
 
 @contextlib.contextmanager

@@ -1,0 +1,113 @@
+"""job.json: which job an output directory belongs to, what it counted, and whether its metrics are whole."""
+
+import dataclasses
+import datetime
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+from transforms.output import storage
+from transforms.output.paths import JSON, ROWS_PER_METRICS_FILE, Output
+
+_MAX_BYTES = 2**20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """The content of job.json. A field is None while it is not known, and where a damaged file does not say.
+
+    Attributes:
+      manifest: the manifest's path or URI, as given.
+      rows: the number of its rows.
+      runs: the number of distinct runs, once they are counted.
+      metrics_rows: the number of rows in metrics/, once the last of them is written.
+      dataset: what dataset/ is to hold, one of `transforms.dataset.DATASET_MODES`; None chooses by the
+        size of the pictures.
+      started: when the job began, ISO 8601.
+      process: the process that the job ends with, see `pipeline.status.process`; None if there is none.
+      versions: the versions that it was started with, by name, such as `stylebeam_version`.
+    """
+
+    manifest: str | None = None
+    rows: int | None = None
+    runs: int | None = None
+    metrics_rows: int | None = None
+    dataset: str | None = None
+    started: str | None = None
+    process: Mapping[str, Any] | None = None
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_json_object(cls, values: Mapping[str, Any]) -> Self:
+        """Takes what is of the right type and leaves the rest out."""
+        kinds: dict[str, type] = dict.fromkeys(("rows", "runs", "metrics_rows"), int)
+        kinds |= dict.fromkeys(("manifest", "dataset", "started"), str) | {"process": dict}
+        known = {name: values[name] for name, kind in kinds.items() if isinstance(values.get(name), kind)}
+        versions = {name: str(value) for name, value in values.items() if name.endswith("_version")}
+        return cls(**known, versions=versions)
+
+    def to_json(self) -> bytes:
+        """Returns the content of the file; `metrics_rows` stands in it once it is known."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values |= values.pop("versions")
+        if self.metrics_rows is None:
+            del values["metrics_rows"]
+        return json.dumps(values, indent=1, sort_keys=True).encode()
+
+    @property
+    def started_secs(self) -> float:
+        """When the job began, in seconds since the epoch; 0 if that is not known."""
+        try:
+            return datetime.datetime.fromisoformat(self.started or "").timestamp()
+        except ValueError:
+            return 0.0
+
+    @property
+    def title(self) -> str:
+        """The name of the manifest, for pages and cards."""
+        return (self.manifest or "").rstrip("/").rpartition("/")[2] or "StyleBeam gallery"
+
+
+def write_job(output: Output, job: JobRecord) -> JobRecord:
+    """Writes job.json and returns the job."""
+    storage.write(output.job, job.to_json(), JSON)
+    return job
+
+
+def update_job(output: Output, job: JobRecord, **known: Any) -> JobRecord:
+    """Writes job.json with what is `known` now, and returns it; raises what `check_present` raises."""
+    check_present(output)
+    return write_job(output, dataclasses.replace(job, **known))
+
+
+def read_job(output: Output) -> JobRecord | None:
+    """Returns what job.json says; None if there is none or it is no JSON object."""
+    values = storage.read_json_object(output.job, _MAX_BYTES)
+    return None if values is None else JobRecord.from_json_object(values)
+
+
+def job_title(output: Output) -> str:
+    """Returns the name of the manifest that a directory was made from."""
+    return (read_job(output) or JobRecord()).title
+
+
+def check_present(output: Output) -> None:
+    """Raises StorageError if the output directory has vanished since the job began.
+
+    Writing would create it anew, without what was in it: below the mount point of a disk that is gone, say.
+    """
+    if not storage.exists(output.job):
+        raise storage.StorageError(f"{output.root}: the output directory has vanished: its job.json is gone")
+
+
+def metrics_are_current(output: Output) -> bool:
+    """Returns whether metrics/ holds every row of the manifest that job.json names, as that job left them.
+
+    A job says so in job.json when it has written the last of them; the next job begins with a job.json that does not.
+    """
+    job = read_job(output)
+    if job is None or job.metrics_rows is None or job.metrics_rows != job.rows:
+        return False
+    files = sum(1 for _ in storage.list_names(output.metrics(), ".parquet"))
+    return files == max(1, math.ceil(job.metrics_rows / ROWS_PER_METRICS_FILE))
