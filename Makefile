@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo/output
+# Checks and formats the gallery's JavaScript; nothing else needs it.
+NPM := $(shell command -v npm)
 
 .PHONY: install demo reproduce bench bench-peers test test-fast faults check format lint clean
 
@@ -63,13 +65,23 @@ faults: install
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+ifneq ($(NPM),)
+	$(NPM) ci --silent --no-audit --no-fund
+	$(NPM) run --silent format
+endif
 
 lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+ifeq ($(NPM),)
+	@echo "THE GALLERY'S JAVASCRIPT WAS NOT CHECKED: there is no npm on this machine."
+else
+	$(NPM) ci --silent --no-audit --no-fund
+	$(NPM) run --silent lint
+endif
 
 check: lint test
 
 clean:
-	rm -rf $(VENV) $(DEMO) experiments/inputs build dist *.egg-info
+	rm -rf $(VENV) $(DEMO) node_modules experiments/inputs build dist *.egg-info

@@ -10,13 +10,13 @@ from plotly.offline import get_plotlyjs
 from transforms.gallery.chunks import ChunkWriter
 from transforms.gallery.js_literal import significant
 from transforms.gallery.page import page_html
-from transforms.gallery.summary import Summary
+from transforms.gallery.summary import LOSSES, Summary
 
 # Loading a chunk for one run's curves should feel immediate, and 20,000 runs should not become 20,000 files.
 DETAIL_CHUNK_BYTES = 192_000
 FAILURE_CHUNK_BYTES = 192_000
 
-_TERMS = ("total", "content", "style", "tv")
+_TERMS = tuple(short for _, short in LOSSES.values())
 _SAFE_PATH = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)
 
 

@@ -1,19 +1,22 @@
-"""index.html: markup, style and script of this directory, joined with the index of the data."""
+"""index.html: markup, style and script of web/, joined with the index of the data.
+
+The script is written as ES modules, which browsers do not load into a page that is opened from disk. They are joined
+here, when the page is built: that needs no node on the user's machine, and no bundle lies in the repository that might
+be older than its sources. See modules.py for what is joined.
+"""
 
 import base64
 import hashlib
 import html
 import string
+from functools import cache
 from importlib import resources
 from typing import Any
 
 from transforms.gallery.js_literal import js_literal
+from transforms.gallery.modules import join_modules
 
-# In the order in which they build on each other; one file of the page is one idea, as in Python.
-SCRIPTS = (
-    *("dom.js", "data.js", "state.js", "grid.js", "matrix.js", "controls.js"),
-    *("charts.js", "detail.js", "compare.js", "failures.js", "page.js"),
-)
+_ENTRY = "page.js"
 
 
 def page_html(title: str, index: dict[str, Any]) -> bytes:
@@ -23,24 +26,32 @@ def page_html(title: str, index: dict[str, Any]) -> bytes:
       title: the page's title, any text.
       index: what `data.js` expects; see Summary.index.
     """
-    script = "\n(() => {\n" + "\n".join(['"use strict";', *map(_source, SCRIPTS)]) + "})();\n"
     page = string.Template(_source("page.html")).substitute(
-        policy=_content_security_policy(script),
+        policy=_content_security_policy("\n" + script()),
         title=html.escape(title),
         style=_source("page.css"),
         index=js_literal(index),
-        script=script,
+        script="\n" + script(),
     )
     return page.encode(errors="replace")  # a title may come from a path, which may be any bytes
 
 
-def _content_security_policy(script: str) -> str:
+@cache
+def script() -> str:
+    """The page's modules as one script."""
+    modules = (file for file in resources.files("transforms.gallery").joinpath("web").iterdir())
+    return join_modules(
+        {file.name: file.read_text(encoding="utf-8") for file in modules if file.name.endswith(".js")}, _ENTRY
+    )
+
+
+def _content_security_policy(code: str) -> str:
     """Nothing but this script, and pictures and scripts from where the page itself lies.
 
     Plotly writes style elements and attributes, and 6.x asks for a picture in a data: address. No foreign text is ever
     parsed as markup or taken as an address, so that neither opens anything.
     """
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return "; ".join(
         (
             "default-src 'none'",

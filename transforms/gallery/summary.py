@@ -10,7 +10,13 @@ from transforms.gallery.columns import Column, Columns
 from transforms.gallery.js_literal import significant
 from transforms.gallery.labels import distinct_labels, short_names, style_label, value_label
 
-LOSSES = ("loss_total", "loss_content", "loss_style", "loss_tv")
+# The columns of losses: each with its label, and its short name, which is also its name in a run's history.
+LOSSES = {
+    "loss_total": ("total", "total"),
+    "loss_content": ("content", "content"),
+    "loss_style": ("style", "style"),
+    "loss_tv": ("total variation", "tv"),
+}
 RUNS_PER_CHUNK = 2_000
 # A further column of the manifest with more values than this names rows, it does not group them.
 MAX_LABEL_VALUES = 200
@@ -70,6 +76,7 @@ class Summary:
             "runs": len(self._run_ids),
             "failures": self._failures.total(),
             "failure_types": sorted(self._failures.items(), key=lambda item: (-item[1], item[0])),
+            "losses": [{"key": key, "label": label, "short": short} for key, (label, short) in LOSSES.items()],
             "dimensions": [dimension for dimension, _, _ in self._dimensions()],
         }
 

@@ -107,6 +107,15 @@ def test_only_parameters_that_vary_are_dimensions():
     assert [found["key"] for found in index_of(output)["dimensions"]] == ["content", "style", "content_weight", "seed"]
 
 
+def test_losses_are_named_by_the_index():
+    output = dict(gallery_files(grid_rows(), "t"))
+    losses = index_of(output)["losses"]
+    assert [loss["key"] for loss in losses] == ["loss_total", "loss_content", "loss_style", "loss_tv"]
+    [chunk], [detail, *_] = records_of(output, "runs"), records_of(output, "details")
+    assert all(loss["key"] in chunk and loss["short"] in detail["history"] for loss in losses)
+    assert losses[-1] == {"key": "loss_tv", "label": "total variation", "short": "tv"}
+
+
 def test_codes_name_each_runs_values():
     rows = [metrics_row(number, config={"seed": seed}) for number, seed in enumerate((7, 3, 7, 5))]
     output = dict(gallery_files(rows, "t"))

@@ -1,19 +1,30 @@
-/* The rows that failed, with their reasons, some hundred at a time. */
+/* The rows that failed, with their reasons, a hundred at a time. */
+
+import { index, loadChunk } from "./data.js";
+import { button, byId, counted, element, find, foreign, messageOf } from "./dom.js";
+import { state } from "./state.js";
+
+/** @import { Failure } from "./types" */
 
 const FAILURES_PER_STEP = 100;
+/** @type {{ records: Failure[] | null, type: string | null, shown: number }} */
 const failureList = { records: null, type: null, shown: FAILURES_PER_STEP };
 
 /** Shows the list, or hides it. */
-async function drawFailures() {
+export async function drawFailures() {
   const panel = byId("failures");
   panel.hidden = state.view !== "failed";
   if (panel.hidden || panel.childElementCount) return;
-  panel.replaceChildren(element("h2", { tabindex: "-1" }, `${counted(index.failures, "row")} failed`), reasons(), element("ol", { class: "failure-list" }));
+  panel.replaceChildren(
+    element("h2", { tabindex: "-1" }, `${counted(index.failures, "row")} failed`),
+    reasons(),
+    element("ol", { class: "failure-list" }),
+  );
   try {
     failureList.records ??= (await Promise.all(index.chunks.failures.map(loadChunk))).flat();
     fillFailures();
   } catch (error) {
-    panel.append(element("p", { class: "remark" }, error.message));
+    panel.append(element("p", { class: "remark" }, messageOf(error)));
   }
 }
 
@@ -21,49 +32,87 @@ async function drawFailures() {
 function reasons() {
   const group = element("div", { class: "reasons", role: "group", "aria-label": "Kinds of error" });
   for (const [type, count] of index.failure_types) {
-    const node = button(foreign(type), () => chooseReason(group, node, type), { "aria-pressed": "false", class: "toggle" });
+    const node = button(foreign(type), () => chooseReason(group, node, type), {
+      "aria-pressed": "false",
+      class: "toggle",
+    });
     node.append(element("span", { class: "figure" }, ` ${count.toLocaleString("en")}`));
     group.append(node);
   }
   return group;
 }
 
+/**
+ * @param {HTMLElement} group
+ * @param {HTMLElement} chosen
+ * @param {string} type
+ */
 function chooseReason(group, chosen, type) {
   failureList.type = failureList.type === type ? null : type;
   failureList.shown = FAILURES_PER_STEP;
-  for (const node of group.children) node.setAttribute("aria-pressed", String(node === chosen && failureList.type === type));
+  for (const node of group.children)
+    node.setAttribute("aria-pressed", String(node === chosen && failureList.type === type));
   fillFailures();
 }
 
 function fillFailures() {
   const panel = byId("failures");
-  const matching = failureList.records.filter(({ error_type: type }) => failureList.type === null || (type || "unknown") === failureList.type);
-  panel.querySelector(".failure-list").replaceChildren(...matching.slice(0, failureList.shown).map(failureItem));
+  const matching = (failureList.records ?? []).filter(
+    ({ error_type: type }) => failureList.type === null || (type || "unknown") === failureList.type,
+  );
+  find(panel, ".failure-list").replaceChildren(...matching.slice(0, failureList.shown).map(failureItem));
   panel.querySelector(".more")?.remove();
   if (matching.length > failureList.shown) panel.append(moreButton(matching.length - failureList.shown));
 }
 
+/** @param {number} left */
 function moreButton(left) {
-  return button(`Show more of the ${left.toLocaleString("en")} left`, () => {
-    failureList.shown += FAILURES_PER_STEP;
-    fillFailures();
-  }, { class: "more" });
+  return button(
+    `Show more of the ${left.toLocaleString("en")} left`,
+    () => {
+      failureList.shown += FAILURES_PER_STEP;
+      fillFailures();
+    },
+    { class: "more" },
+  );
 }
 
+/** @param {Failure} failure */
 function failureItem(failure) {
   const styles = (failure.style ?? []).map((style) => style.uri).join(" + ");
-  return element("li", {},
-    element("p", { class: "failure-head" },
-      element("span", { class: "figure" }, `row ${failure.manifest_row ?? "?"}`), foreign(failure.error_type || "unknown", "failure-type")),
+  return element(
+    "li",
+    {},
+    element(
+      "p",
+      { class: "failure-head" },
+      element("span", { class: "figure" }, `row ${failure.manifest_row ?? "?"}`),
+      foreign(failure.error_type || "unknown", "failure-type"),
+    ),
     message(failure.error_message || "no message"),
-    element("p", { class: "failure-inputs" }, foreign(failure.content ?? "no content"), " in the style of ", foreign(styles || "no style")));
+    element(
+      "p",
+      { class: "failure-inputs" },
+      foreign(failure.content ?? "no content"),
+      " in the style of ",
+      foreign(styles || "no style"),
+    ),
+  );
 }
 
 const LONG_MESSAGE = 400;
 
-/** An error's message; a very long one unfolds. */
+/**
+ * An error's message; a very long one unfolds.
+ *
+ * @param {string} text
+ */
 function message(text) {
   if (text.length <= LONG_MESSAGE) return element("p", { class: "message" }, foreign(text));
-  return element("details", { class: "message" },
-    element("summary", {}, foreign(text.slice(0, LONG_MESSAGE) + " …")), foreign(text.slice(LONG_MESSAGE)));
+  return element(
+    "details",
+    { class: "message" },
+    element("summary", {}, foreign(text.slice(0, LONG_MESSAGE) + " …")),
+    foreign(text.slice(LONG_MESSAGE)),
+  );
 }

@@ -1,15 +1,34 @@
-/* A sheet of cells of one size of which only those in sight exist: matrix and flat grid, for any number of runs. */
+/* A sheet of equal cells, for the matrix and the flat grid. Only cells in sight exist, so that any number of runs fits. */
+
+import { clamp, element } from "./dom.js";
+
+/** @import { Child, Model } from "./types" */
+
+/** @typedef {{ node: HTMLElement, cells: Map<number, HTMLElement> }} Line a row that exists, with its cells by column */
 
 const OVERSCAN_PX = 400;
 
-class Sheet {
-  /** `scroller` is the element that scrolls; `actions` are {open(row, column), pick(row, column)}. */
+export class Sheet {
+  /**
+   * @param {HTMLElement} scroller the element that scrolls
+   * @param {Record<"open" | "pick", (row: number, column: number) => void>} actions
+   */
   constructor(scroller, actions) {
     this.scroller = scroller;
     this.actions = actions;
     this.active = { row: 0, column: 0 };
+    /** @type {Model | null} */
+    this.shown = null;
+    /** @type {number | null} */
+    this.frame = null;
+    /** @type {Map<number, Line>} */
     this.rows = new Map();
-    this.grid = element("div", { role: "grid", class: "cells", "aria-describedby": "grid-hint", "aria-multiselectable": "true" });
+    this.grid = element("div", {
+      role: "grid",
+      class: "cells",
+      "aria-describedby": "grid-hint",
+      "aria-multiselectable": "true",
+    });
     scroller.append(this.grid);
     scroller.addEventListener("scroll", () => this.schedule(), { passive: true });
     this.grid.addEventListener("keydown", (event) => this.onKey(event));
@@ -18,13 +37,15 @@ class Sheet {
   }
 
   /**
-   * Shows a model: {label, rowCount, columnCount, cellWidth, cellHeight, headWidth, headHeight, exists(row, column),
-   * cell(row, column), rowHead(row), columnHead(column), corner()}. Heads are left out where their size is 0. `startOver` goes back to
-   * the first cell; without it place and focus stay, as when only the size changes.
+   * Shows a model. `startOver` goes back to the first cell; without it place and focus stay, as when only the size
+   * changes.
+   *
+   * @param {Model} model
+   * @param {boolean} startOver
    */
   show(model, startOver) {
     const focused = this.grid.contains(document.activeElement);
-    this.model = model;
+    this.shown = model;
     if (startOver) {
       this.active = { row: 0, column: 0 };
       this.scroller.scrollTo(0, 0);
@@ -35,41 +56,63 @@ class Sheet {
     this.rows.clear();
     this.grid.replaceChildren();
     this.grid.setAttribute("aria-label", model.label);
-    this.grid.setAttribute("aria-rowcount", model.rowCount + (model.headHeight ? 1 : 0));
-    this.grid.setAttribute("aria-colcount", model.columnCount + (model.headWidth ? 1 : 0));
+    this.grid.setAttribute("aria-rowcount", String(model.rowCount + (model.headHeight ? 1 : 0)));
+    this.grid.setAttribute("aria-colcount", String(model.columnCount + (model.headWidth ? 1 : 0)));
     this.grid.style.width = `${model.headWidth + model.columnCount * model.cellWidth}px`;
     this.grid.style.height = `${model.headHeight + model.rowCount * model.cellHeight}px`;
     this.draw();
     if (focused) this.cellAt(this.active.row, this.active.column)?.focus({ preventScroll: true });
   }
 
+  /** What is shown; cells exist only of a model. */
+  get model() {
+    if (!this.shown) throw new Error("the sheet shows nothing yet");
+    return this.shown;
+  }
+
   schedule() {
     if (this.frame) return;
-    this.frame = requestAnimationFrame(() => { this.frame = null; this.draw(); });
+    this.frame = requestAnimationFrame(() => {
+      this.frame = null;
+      this.draw();
+    });
   }
 
   /** Makes the cells in sight exist and drops the others, except the one that holds the focus. */
   draw() {
-    if (!this.model || this.scroller.hidden) return;
+    if (!this.shown || this.scroller.hidden) return;
     const columns = this.visible("Left", "Width", this.model.columnCount, this.active.column);
     const rows = this.visible("Top", "Height", this.model.rowCount, this.active.row);
     this.drawHead(columns);
     for (const [row, line] of this.rows) {
-      if (row >= 0 && !rows.has(row)) { line.node.remove(); this.rows.delete(row); }
+      if (row >= 0 && !rows.has(row)) {
+        line.node.remove();
+        this.rows.delete(row);
+      }
     }
     for (const row of rows) this.drawCells(this.line(row), row, columns);
   }
 
+  /**
+   * @param {"Left" | "Top"} side
+   * @param {"Width" | "Height"} extent
+   * @param {number} count
+   * @param {number} active
+   */
   visible(side, extent, count, active) {
-    const size = this.model[`cell${extent}`];
-    const offset = this.scroller[`scroll${side}`];
+    const size = this.model[/** @type {const} */ (`cell${extent}`)];
+    const offset = this.scroller[/** @type {const} */ (`scroll${side}`)];
     const first = Math.max(Math.floor((offset - OVERSCAN_PX) / size), 0);
-    const last = Math.min(Math.ceil((offset + this.scroller[`client${extent}`] + OVERSCAN_PX) / size), count);
+    const last = Math.min(
+      Math.ceil((offset + this.scroller[/** @type {const} */ (`client${extent}`)] + OVERSCAN_PX) / size),
+      count,
+    );
     const places = new Set(active < count ? [active] : []);
     for (let place = first; place < last; place++) places.add(place);
     return places;
   }
 
+  /** @param {Set<number>} columns */
   drawHead(columns) {
     if (!this.model.headHeight) return;
     const line = this.rows.get(-1) ?? this.addLine(-1, this.headRow());
@@ -79,28 +122,43 @@ class Sheet {
   headRow() {
     const node = element("div", { role: "row", class: "head-row", "aria-rowindex": 1 });
     node.style.height = `${this.model.headHeight}px`;
-    if (this.model.headWidth) node.append(this.head("columnheader", "corner", this.model.corner(), 1));
+    if (this.model.headWidth) node.append(this.head("columnheader", "corner", this.model.corner?.() ?? [], 1));
     return node;
   }
 
+  /**
+   * @param {string} role
+   * @param {string} className
+   * @param {Child[]} content
+   * @param {number} columnIndex
+   */
   head(role, className, content, columnIndex) {
     const node = element("div", { role, class: `head ${className}`, "aria-colindex": columnIndex }, content);
     if (className !== "column-head") node.style.width = `${this.model.headWidth}px`;
     return node;
   }
 
+  /** @param {number} row */
   line(row) {
-    if (this.rows.has(row)) return this.rows.get(row);
+    const line = this.rows.get(row);
+    if (line) return line;
     const { headHeight, headWidth, cellHeight } = this.model;
     const node = element("div", { role: "row", class: "row", "aria-rowindex": row + (headHeight ? 2 : 1) });
     node.style.top = `${headHeight + row * cellHeight}px`;
     node.style.height = `${cellHeight}px`;
-    if (headWidth) node.append(this.head("rowheader", "row-head", this.model.rowHead(row), 1));
+    if (headWidth) node.append(this.head("rowheader", "row-head", this.model.rowHead?.(row) ?? [], 1));
     return this.addLine(row, node);
   }
 
-  /** Rows lie in the document in their order, whatever order they were scrolled to in: readers follow it. */
+  /**
+   * Rows lie in the document in their order, whatever order they were scrolled to in: readers follow it.
+   *
+   * @param {number} row
+   * @param {HTMLElement} node
+   * @returns {Line}
+   */
   addLine(row, node) {
+    /** @type {Line} */
     const line = { node, cells: new Map() };
     const later = [...this.rows].filter(([other]) => other > row).sort(([a], [b]) => a - b)[0];
     this.grid.insertBefore(node, later ? later[1].node : null);
@@ -108,21 +166,35 @@ class Sheet {
     return line;
   }
 
+  /**
+   * @param {Line} line
+   * @param {number} row
+   * @param {Set<number>} columns
+   */
   drawCells(line, row, columns) {
     for (const [column, node] of line.cells) {
-      if (!columns.has(column)) { node.remove(); line.cells.delete(column); }
+      if (!columns.has(column)) {
+        node.remove();
+        line.cells.delete(column);
+      }
     }
     for (const column of [...columns].sort((a, b) => a - b)) {
       if (!line.cells.has(column) && (row < 0 || this.model.exists(row, column))) this.addCell(line, row, column);
     }
   }
 
+  /**
+   * @param {Line} line
+   * @param {number} row
+   * @param {number} column
+   */
   addCell(line, row, column) {
     const { headWidth, cellWidth, cellHeight } = this.model;
     const columnIndex = column + (headWidth ? 2 : 1);
-    const node = row < 0
-      ? this.head("columnheader", "column-head", this.model.columnHead(column), columnIndex)
-      : this.model.cell(row, column);
+    const node =
+      row < 0
+        ? this.head("columnheader", "column-head", this.model.columnHead?.(column) ?? [], columnIndex)
+        : this.model.cell(row, column);
     node.style.left = `${headWidth + column * cellWidth}px`;
     node.style.width = `${cellWidth}px`;
     if (row >= 0) this.prepareCell(node, row, column, columnIndex, cellHeight);
@@ -131,27 +203,48 @@ class Sheet {
     line.cells.set(column, node);
   }
 
+  /**
+   * @param {HTMLElement} node
+   * @param {number} row
+   * @param {number} column
+   * @param {number} columnIndex
+   * @param {number} cellHeight
+   */
   prepareCell(node, row, column, columnIndex, cellHeight) {
     node.style.height = `${cellHeight}px`;
     node.setAttribute("role", "gridcell");
-    node.setAttribute("aria-colindex", columnIndex);
+    node.setAttribute("aria-colindex", String(columnIndex));
     node.tabIndex = row === this.active.row && column === this.active.column ? 0 : -1;
     node.place = { row, column };
   }
 
-  /** The element of a cell, if it exists at the moment. */
+  /**
+   * The element of a cell, if it exists at the moment.
+   *
+   * @param {number} row
+   * @param {number} column
+   */
   cellAt(row, column) {
     return this.rows.get(row)?.cells.get(column);
   }
 
-  /** Calls back with every cell that exists. */
+  /**
+   * Calls back with every cell that exists.
+   *
+   * @param {(node: HTMLElement, row: number, column: number) => void} visit
+   */
   eachCell(visit) {
     for (const [row, line] of this.rows) {
       if (row >= 0) for (const [column, node] of line.cells) visit(node, row, column);
     }
   }
 
-  /** Makes a cell the one that Tab reaches, brings it into sight and gives it the focus. */
+  /**
+   * Makes a cell the one that Tab reaches, brings it into sight and gives it the focus.
+   *
+   * @param {number} row
+   * @param {number} column
+   */
   focusCell(row, column) {
     if (!this.model.exists(row, column)) return;
     this.activate(row, column);
@@ -160,6 +253,10 @@ class Sheet {
     this.cellAt(row, column)?.focus({ preventScroll: true });
   }
 
+  /**
+   * @param {number} row
+   * @param {number} column
+   */
   activate(row, column) {
     const before = this.cellAt(this.active.row, this.active.column);
     if (before) before.tabIndex = -1;
@@ -168,6 +265,10 @@ class Sheet {
     if (after) after.tabIndex = 0;
   }
 
+  /**
+   * @param {number} row
+   * @param {number} column
+   */
   reveal(row, column) {
     const { cellWidth, cellHeight, headWidth, headHeight } = this.model;
     const { scroller } = this;
@@ -177,20 +278,23 @@ class Sheet {
     scroller.scrollTop = clamp(scroller.scrollTop, top + cellHeight - (scroller.clientHeight - headHeight), top);
   }
 
+  /** @param {FocusEvent} event */
   onFocus(event) {
-    const place = event.target.closest(".cell")?.place;
+    const place = cellOf(event)?.place;
     if (place) this.activate(place.row, place.column);
   }
 
+  /** @param {MouseEvent} event */
   onClick(event) {
-    const place = event.target.closest(".cell")?.place;
+    const place = cellOf(event)?.place;
     if (!place) return;
-    if (event.target.closest(".pick")) this.actions.pick(place.row, place.column);
+    if (onPick(event)) this.actions.pick(place.row, place.column);
     else this.actions.open(place.row, place.column);
   }
 
+  /** @param {KeyboardEvent} event */
   onKey(event) {
-    if (event.altKey || event.metaKey || event.target.closest(".pick")) return;
+    if (event.altKey || event.metaKey || onPick(event)) return;
     const { row, column } = this.active;
     if (event.key === "Enter") this.actions.open(row, column);
     else if (event.key === " ") this.actions.pick(row, column);
@@ -198,11 +302,18 @@ class Sheet {
     event.preventDefault();
   }
 
-  /** Moves the focus; whether the key was one that does. */
+  /**
+   * Moves the focus; whether the key was one that does.
+   *
+   * @param {KeyboardEvent} event
+   * @param {number} row
+   * @param {number} column
+   */
   move(event, row, column) {
     const { rowCount, columnCount, cellHeight } = this.model;
     const page = Math.max(Math.floor(this.scroller.clientHeight / cellHeight), 1);
     const far = event.ctrlKey;
+    /** @type {Record<string, [row: number, column: number]>} */
     const targets = {
       ArrowLeft: [row, column - 1],
       ArrowRight: [row, column + 1],
@@ -215,21 +326,46 @@ class Sheet {
     };
     const target = targets[event.key];
     if (!target) return false;
-    this.focusCell(...this.wrapped(...target, columnCount));
+    const next = this.wrapped(...target, columnCount);
+    this.focusCell(next.row, next.column);
     return true;
   }
 
+  /** @param {number} row */
   lastColumn(row) {
     let column = this.model.columnCount - 1;
     while (column > 0 && !this.model.exists(row, column)) column--;
     return column;
   }
 
-  /** In a flat grid, the next picture after the last of a row is the first of the row below. */
+  /**
+   * In a flat grid, the next picture after the last of a row is the first of the row below.
+   *
+   * @param {number} row
+   * @param {number} column
+   * @param {number} columnCount
+   */
   wrapped(row, column, columnCount) {
-    if (!this.model.flows) return [row, column];
-    if (column < 0) return [row - 1, columnCount - 1];
-    if (column >= columnCount) return [row + 1, 0];
-    return [row, column];
+    if (!this.model.flows) return { row, column };
+    if (column < 0) return { row: row - 1, column: columnCount - 1 };
+    if (column >= columnCount) return { row: row + 1, column: 0 };
+    return { row, column };
   }
+}
+
+/**
+ * @param {Event} event
+ * @returns {HTMLElement | null}
+ */
+function cellOf(event) {
+  return event.target instanceof Element ? event.target.closest(".cell") : null;
+}
+
+/**
+ * Whether the event comes from a pick button.
+ *
+ * @param {Event} event
+ */
+function onPick(event) {
+  return event.target instanceof Element && event.target.closest(".pick") !== null;
 }

@@ -1,9 +1,23 @@
-/* The page: loads the runs, and draws whatever the view says. */
+/* The page loads the runs and draws the view. */
 
-let sheet;
-let model;
+import { drawCompare, drawTray, forgetCompare, prepareCompare } from "./compare.js";
+import { buildControls, drawControls, viewExists } from "./controls.js";
+import { index, loadRuns, runs } from "./data.js";
+import { drawDetail, forgetDetail, prepareDetail } from "./detail.js";
+import { announce, byId, counted, messageOf } from "./dom.js";
+import { drawFailures } from "./failures.js";
+import { Sheet } from "./grid.js";
+import { gridModel, markPicked, matrixModel, shownRuns } from "./matrix.js";
+import { change, forgetPendingAddress, initialState, onChange, readHash, state, togglePick } from "./state.js";
+
+/** @import { Model } from "./types" */
+
+const sheet = new Sheet(byId("sheet"), { open: openCell, pick: pickCell });
+/** @type {(Model & { shown: number }) | null} */
+let model = null;
 let drawnKey = "";
 let drawnArrangement = "";
+/** @type {string | null} */
 let loadTrouble = null;
 
 /** Brings everything up to date with the view. */
@@ -14,23 +28,31 @@ function render() {
   drawTray();
   drawStatus();
   if (runs.count === index.runs) {
-    drawDetail(state.run === null ? [] : model?.sequence() ?? []);
+    drawDetail(state.run === null ? [] : (model?.sequence() ?? []));
     drawCompare();
   }
 }
 
-/** What the place of each run depends on. */
+/** A text that changes when runs change their places. */
 function arrangementKey() {
   const filters = [...state.filters].map(([key, codes]) => [key, [...codes]]);
   return JSON.stringify([state.view, state.rows, state.cols, state.sort, state.descending, filters]);
 }
 
-/** What the sheet depends on: picks and dialogs are not part of it. */
+/**
+ * A text that changes when the sheet must be drawn anew; picks and dialogs do not matter to it.
+ *
+ * @param {number} width
+ */
 function sheetKey(width) {
   return `${arrangementKey()} ${state.size} ${runs.count} ${width}`;
 }
 
-/** The room that the sheet has for its cells. */
+/**
+ * The room that the sheet has for its cells.
+ *
+ * @param {HTMLElement} scroller
+ */
 function innerWidthOf(scroller) {
   const { paddingLeft, paddingRight } = getComputedStyle(scroller);
   return scroller.clientWidth - Number.parseFloat(paddingLeft) - Number.parseFloat(paddingRight);
@@ -39,7 +61,11 @@ function innerWidthOf(scroller) {
 function drawSheet() {
   const scroller = byId("sheet");
   scroller.hidden = state.view === "failed" || runs.count === 0;
-  if (scroller.hidden) { drawnKey = ""; model = null; return drawNotice(null); }
+  if (scroller.hidden) {
+    drawnKey = "";
+    model = null;
+    return drawNotice(null);
+  }
   const key = sheetKey(innerWidthOf(scroller));
   if (key !== drawnKey) redrawSheet(scroller, key);
   else sheet.schedule();
@@ -47,19 +73,24 @@ function drawSheet() {
   sheet.eachCell(markPicked);
 }
 
+/**
+ * @param {HTMLElement} scroller
+ * @param {string} key
+ */
 function redrawSheet(scroller, key) {
   const shown = shownRuns();
   const width = innerWidthOf(scroller);
-  model = state.view === "grid" ? gridModel(shown, width) : matrixModel(shown, width);
-  model.shown = shown.length;
+  const makeModel = state.view === "grid" ? gridModel : matrixModel;
+  model = { ...makeModel(shown, width), shown: shown.length };
   scroller.classList.toggle("flat", state.view === "grid");
   sheet.show(model, arrangementKey() !== drawnArrangement);
-  byId("size").value = state.size ?? model.cellWidth;
+  byId("size", HTMLInputElement).value = String(state.size ?? model.cellWidth);
   drawnKey = key;
   drawnArrangement = arrangementKey();
   drawNotice(shown.length);
 }
 
+/** @param {number | null} shown */
 function drawNotice(shown) {
   const text = index.runs + index.failures === 0 ? "There are no runs yet." : "No run passes these filters.";
   byId("notice").hidden = index.runs + index.failures > 0 && shown !== 0;
@@ -74,22 +105,29 @@ function drawStatus() {
   announce(loaded + (shown < index.runs && !loaded ? `${shown.toLocaleString("en")} of ${all}` : all));
 }
 
-/** Says something that a screen reader should say, too. */
-function announce(text) {
-  if (byId("status").textContent !== text) byId("status").textContent = text;
-}
-
+/**
+ * @param {number} row
+ * @param {number} column
+ */
 function openCell(row, column) {
-  const [run] = model.runsAt(row, column);
+  const [run] = model?.runsAt(row, column) ?? [];
   if (run !== undefined) change({ run: runs.ids[run] }, { push: true });
 }
 
+/**
+ * @param {number} row
+ * @param {number} column
+ */
 function pickCell(row, column) {
-  const [run] = model.runsAt(row, column);
+  const [run] = model?.runsAt(row, column) ?? [];
   if (run !== undefined) togglePick(runs.ids[run]);
 }
 
-/** Back from the dialog to the cell of the picture seen last. */
+/**
+ * Back from the dialog to the cell of the picture seen last.
+ *
+ * @param {number} run
+ */
 function focusRun(run) {
   const place = model?.placeOf(run);
   if (place) sheet.focusCell(place.row, place.column);
@@ -103,11 +141,10 @@ function readAddress() {
 }
 
 async function start() {
-  Object.assign(state, initialState());
-  sheet = new Sheet(byId("sheet"), { open: openCell, pick: pickCell });
+  onChange(render);
   buildControls();
   prepareDetail(focusRun);
-  prepareCompare(() => byId("open-compare")?.focus());
+  prepareCompare(() => document.getElementById("open-compare")?.focus());
   addEventListener("popstate", readAddress);
   new ResizeObserver(render).observe(byId("main"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
@@ -116,15 +153,15 @@ async function start() {
     await loadRuns(render);
     render();
   } catch (error) {
-    loadTrouble = error.message;
+    loadTrouble = messageOf(error);
     render();
   }
 }
 
 /** New colours: the open dialog is built anew. */
 function redrawCharts() {
-  detail.run = null;
-  comparison.ids = "";
+  forgetDetail();
+  forgetCompare();
   render();
 }
 

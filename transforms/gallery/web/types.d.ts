@@ -1,0 +1,135 @@
+/* What the modules hand each other; checked, and never part of the page. */
+
+/** A value of a dimension; `full` only where it says more than the label. */
+export interface Value {
+  label: string;
+  full?: string;
+  thumbs?: string[];
+}
+
+/** What can be a row, a column or a filter. */
+export interface Dimension {
+  key: string;
+  kind: "content" | "style" | "parameter" | "label";
+  ordered: boolean;
+  values: Value[];
+}
+
+/** A column of losses; `short` is its name in a run's history. */
+export interface Loss {
+  key: string;
+  label: string;
+  short: string;
+}
+
+/** What page.py embeds; made by summary.py and files.py. */
+export interface Index {
+  title: string;
+  runs: number;
+  failures: number;
+  failure_types: [string, number][];
+  losses: Loss[];
+  dimensions: Dimension[];
+  chunks: { runs: string[]; details: string[]; failures: string[] };
+  detail_starts: number[];
+}
+
+/** Some thousand runs as columns; a size that does not vary is one number. */
+export interface RunChunk {
+  run_id: string[];
+  height: number | number[];
+  width: number | number[];
+  codes: Record<string, number[]>;
+  [loss: string]: any;
+}
+
+/** Losses by iteration: `iteration`, and a curve for each loss by its short name; null where it is not finite. */
+export interface History {
+  iteration: number[];
+  [short: string]: (number | null)[];
+}
+
+/** All that is known of one run. */
+export interface Detail {
+  run_id: string;
+  content: string;
+  style: { uri: string; weight: number }[];
+  content_thumb: string | null;
+  style_thumbs: (string | null)[];
+  config: Record<string, unknown>;
+  extra: unknown;
+  history: History;
+  iterations: number;
+  [column: string]: unknown;
+}
+
+/** A row that failed. */
+export interface Failure {
+  manifest_row: number | null;
+  content: string | null;
+  style: { uri: string }[] | null;
+  error_type: string | null;
+  error_message: string | null;
+}
+
+/** The view: what the address after # spells out. */
+export interface View {
+  view: "matrix" | "grid" | "failed";
+  rows: string | null;
+  cols: string | null;
+  filters: Map<string, Set<number>>;
+  sort: string;
+  descending: boolean;
+  size: number | null;
+  run: string | null;
+  picks: string[];
+  comparing: boolean;
+}
+
+/** Where a cell lies. */
+export interface Place {
+  row: number;
+  column: number;
+}
+
+/** What a Sheet shows; heads are left out where their size is 0. */
+export interface Model {
+  label: string;
+  /** Whether the picture after the last of a row is the first of the row below. */
+  flows?: boolean;
+  rowCount: number;
+  columnCount: number;
+  cellWidth: number;
+  cellHeight: number;
+  headWidth: number;
+  headHeight: number;
+  exists(row: number, column: number): boolean;
+  cell(row: number, column: number): HTMLElement;
+  corner?(): Child[];
+  rowHead?(row: number): Child[];
+  columnHead?(column: number): Child[];
+  /** The runs of a cell, best first. */
+  runsAt(row: number, column: number): number[];
+  /** All runs in the order in which the arrow keys go through them. */
+  sequence(): number[];
+  placeOf(run: number): Place | null;
+}
+
+/** What `element` takes as a child: null and undefined are left out. */
+export type Child = Node | string | null | undefined;
+export type Attributes = Record<string, string | number | boolean | null | undefined>;
+
+declare global {
+  interface Window {
+    styleBeamGallery: Readonly<{ receive(key: string, records: any[]): void }>;
+    /** Once plotly.min.js has been loaded. */
+    Plotly?: {
+      react(node: Element, traces: object[], layout: object, config: object): Promise<unknown>;
+      purge(node: Element): void;
+    };
+  }
+  interface HTMLElement {
+    /** Of a Sheet's cells. */
+    place?: Place;
+  }
+}
