@@ -67,11 +67,15 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     ).with_outputs(resolve.FAILURES, main=resolve.RUNS)
     runs = resolved[resolve.RUNS]
 
+    joined = {
+        "runs": runs | "KeyByRunId" >> beam.Map(lambda run: (run.run_id, run)),
+        "finished": finished,
+    } | "JoinFinished" >> beam.CoGroupByKey()
+    every = joined | "EveryRun" >> beam.FlatMapTuple(_distinct) if job.stylize.deterministic else None
     outcomes = (
-        {"runs": runs | "KeyByRunId" >> beam.Map(lambda run: (run.run_id, run)), "finished": finished}
-        | "JoinFinished" >> beam.CoGroupByKey()
+        joined
         | "LeaveOutFinished" >> beam.FlatMapTuple(_to_compute)
-        | "BatchRuns" >> BatchRuns(job.limits)
+        | "BatchRuns" >> BatchRuns(job.limits, every)
         | "SpreadBatches" >> beam.Reshuffle()
         | "StylizeRuns" >> beam.ParDo(StylizeRuns(output, job.stylize)).with_resource_hints(**job.stylize_hints)
     )
@@ -101,12 +105,18 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
 
 
 def _to_compute(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Run]:
-    """Rows that ask for the same run share it, under the first one's number; finished runs are left out."""
+    """Finished runs are left out."""
     if list(joined["finished"]):
         return
+    for run in _distinct(run_id, joined):
+        planned(1)
+        yield run
+
+
+def _distinct(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Run]:
+    """Rows that ask for the same run share it, under the first one's number."""
     first = min(joined["runs"], key=lambda run: run.row.number, default=None)
     if first is not None:
-        planned(1)
         yield first
 
 

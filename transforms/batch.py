@@ -60,12 +60,27 @@ def batch_size_of(run: Run, limits: BatchLimits) -> int:
     return max(1, min(size, int(limits.max_secs / (pixel_iterations * limits.secs_per_pixel_and_iteration))))
 
 
-def slice_batches(runs: Iterable[Run], limits: BatchLimits) -> Iterator[RunBatch]:
-    """Slices runs of one bucket: neighbours share length and images, so that a batch ends together."""
+def even_size(size: int, total: int) -> int:
+    """Returns the size of as few batches of at most `size` as `total` runs need: at most a quarter is padding."""
+    return math.ceil(total / math.ceil(total / size))
+
+
+def slice_batches(
+    runs: Iterable[Run], limits: BatchLimits, totals: Mapping[tuple[str, int], int] | None = None
+) -> Iterator[RunBatch]:
+    """Slices runs of one bucket: neighbours share length and images, so that a batch ends together.
+
+    Args:
+      runs: the runs to compute.
+      limits: what bounds a batch.
+      totals: how many runs of each (bucket, batch size) the manifest has, finished or not, for batches of even size.
+    """
     waiting: list[Run] = []
     size = 0
     for run in sorted(runs, key=_order):
         own_size = batch_size_of(run, limits)
+        if totals is not None:
+            own_size = even_size(own_size, totals[bucket_key(run), own_size])
         if waiting and (len(waiting) == size or own_size != size):
             yield RunBatch(size, tuple(waiting))
             waiting = []
@@ -80,21 +95,32 @@ def _order(run: Run) -> tuple[Any, ...]:
 
 
 class BatchRuns(beam.PTransform):
-    """Runs -> RunBatch; no group grows with the whole grid, and no bucket is bound to one worker."""
+    """Runs -> RunBatch; no group grows with the whole grid, and no bucket is bound to one worker.
 
-    def __init__(self, limits: BatchLimits) -> None:
+    Args:
+      limits: what bounds a batch.
+      every: all runs of the manifest, each once, finished ones too: batches then have sizes that waste little when
+        they are padded, and that do not change with what is left to do. Without effect where `limits` fixes the size.
+    """
+
+    def __init__(self, limits: BatchLimits, every: Any = None) -> None:
         super().__init__()
         self._limits = limits
+        self._every = every if limits.batch_size is None else None
 
     def expand(self, runs: Any) -> Any:
         """See beam.PTransform."""
         keyed = runs | "KeyByBucket" >> beam.WithKeys(bucket_key).with_output_types(tuple[str, Run])
         counts = keyed | "CountBuckets" >> beam.combiners.Count.PerKey()
+        limits, totals = self._limits, {}
+        if self._every is not None:
+            alike = self._every | "KeyAlike" >> beam.Map(lambda run: (bucket_key(run), batch_size_of(run, limits)))
+            totals["totals"] = beam.pvalue.AsDict(alike | "CountAlike" >> beam.combiners.Count.PerElement())
         return (
             keyed
             | "Shard" >> beam.Map(shard, beam.pvalue.AsDict(counts)).with_output_types(tuple[tuple[str, int], Run])
             | "GroupShards" >> beam.GroupByKey()
-            | "Slice" >> beam.FlatMapTuple(lambda _, group: slice_batches(group, self._limits))
+            | "Slice" >> beam.FlatMap(lambda sharded, totals=None: slice_batches(sharded[1], limits, totals), **totals)
         )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stylecore import StyleConfig
 from transforms import batch as batching
-from transforms.batch import BatchLimits, BatchRuns, batch_size_of, slice_batches
+from transforms.batch import BatchLimits, BatchRuns, batch_size_of, even_size, slice_batches
 from transforms.records import ManifestRow, Run, WeightedUri
 
 _numbers = itertools.count()
@@ -92,6 +92,38 @@ def test_the_transform_batches_by_bucket_and_shards_large_ones(monkeypatch):
 
     with TestPipeline() as pipeline:
         assert_that(pipeline | beam.Create(runs) | BatchRuns(BatchLimits(4)), check)
+
+
+@given(st.integers(1, 64), st.integers(1, 5000))
+def test_even_batches_waste_at_most_a_quarter(size, total):
+    even = even_size(size, total)
+    batches = -(-total // even)
+    assert 1 <= even <= size and batches == -(-total // size)
+    assert 4 * (batches * even - total) <= batches * even
+
+
+def test_even_batches_have_the_same_size_whatever_is_left_to_do():
+    runs = [make_run(64, 64) for _ in range(12)] + [make_run(32, 32) for _ in range(65)]
+
+    def check(batches):
+        assert {(batch.runs[0].height, batch.size) for batch in batches} == {(64, 12), (32, 33)}
+
+    for left in (runs, [*runs[:5], *runs[60:]]):
+        with TestPipeline() as pipeline:
+            every = pipeline | "Every" >> beam.Create(runs)
+            batches = pipeline | "Left" >> beam.Create(left) | BatchRuns(BatchLimits(), every)
+            assert_that(batches, check)
+
+
+def test_a_size_that_was_asked_for_stays():
+    runs = [make_run(64, 64) for _ in range(5)]
+
+    def check(batches):
+        assert {batch.size for batch in batches} == {4}
+
+    with TestPipeline() as pipeline:
+        every = pipeline | "Every" >> beam.Create(runs)
+        assert_that(pipeline | "Left" >> beam.Create(runs) | BatchRuns(BatchLimits(4), every), check)
 
 
 @pytest.mark.parametrize(
