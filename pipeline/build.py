@@ -14,8 +14,8 @@ from transforms.gallery.build import write_gallery
 from transforms.manifest import read as manifest
 from transforms.manifest.files import Manifest
 from transforms.manifest.read import ReadManifest
-from transforms.metrics import WriteMetrics, failed_row
-from transforms.output.commit import record_failure
+from transforms.metrics import WriteMetrics, record_failed_row
+from transforms.output.commit import failed_ids, finished_ids
 from transforms.output.job import JobRecord, update_job
 from transforms.output.paths import Output
 from transforms.probe import ProbeImages
@@ -56,8 +56,8 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     """Applies the steps of a job to a pipeline."""
     output = job.output
     start = root | "Start" >> beam.Create([output])
-    recorded_failures = beam.pvalue.AsSingleton(start | "ListFailures" >> beam.Map(lambda out: out.ids("failures")))
-    finished = start | "ListFinished" >> beam.FlatMap(lambda out: [(run_id, None) for run_id in out.ids("runs")])
+    recorded_failures = beam.pvalue.AsSingleton(start | "ListFailures" >> beam.Map(failed_ids))
+    finished = start | "ListFinished" >> beam.FlatMap(lambda out: [(run_id, None) for run_id in finished_ids(out)])
 
     read = root | "ReadManifest" >> ReadManifest(job.manifest)
     rows = read[manifest.ROWS]
@@ -83,7 +83,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
         (read[manifest.FAILURES], resolved[resolve.FAILURES])
         | "FailedRows" >> beam.Flatten()
         | "RecordFailures"
-        >> beam.MapTuple(lambda number, described, failure: _record(output, number, described, failure))
+        >> beam.MapTuple(lambda number, described, failure: record_failed_row(output, number, described, failure))
     )
     written, removed = {"runs": runs, "outcomes": outcomes, "failed": failed} | "WriteMetrics" >> WriteMetrics(
         output, job.manifest.rows, recorded_failures
@@ -118,8 +118,3 @@ def _distinct(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Run]
     first = min(joined["runs"], key=lambda run: run.row.number, default=None)
     if first is not None:
         yield first
-
-
-def _record(output: Output, number: int, described: Any, failure: Any) -> dict[str, Any]:
-    record_failure(output, failure)
-    return failed_row(number, described, failure)

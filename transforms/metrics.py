@@ -1,5 +1,6 @@
 """WriteMetrics: one row per manifest row of the current manifest, in Parquet files that a rerun overwrites."""
 
+import dataclasses
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,55 +11,59 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.output import storage
-from transforms.output.commit import complete_commit, finished_record, record_failure
+from transforms.output.commit import complete_commit, outcome_of_finished, record_failure
 from transforms.output.job import check_present
 from transforms.output.paths import PARQUET, ROWS_PER_METRICS_FILE, Output
-from transforms.output.record import arrow_config, metrics_schema
+from transforms.output.record import RunRecord, metrics_schema
 from transforms.records import Failure, ManifestRow, Reason
 
 
-def done_row(row: ManifestRow, record: Mapping[str, Any]) -> dict[str, Any]:
+def done_row(row: ManifestRow, record: RunRecord) -> RunRecord:
     """Returns the metrics row of a manifest row whose run is finished: the run's record, as this manifest has it."""
-    return {**record, **_described(row)}
+    return dataclasses.replace(record, **_described(row))
 
 
-def failed_row(number: int, described: ManifestRow | Mapping[str, Any], failure: Failure) -> dict[str, Any]:
+def failed_row(number: int, described: ManifestRow | Mapping[str, Any], failure: Failure) -> RunRecord:
     """Returns the metrics row of a manifest row that failed.
 
     Args:
-      number: of the manifest row.
+      number: the row's number in the manifest.
       described: the row, or as much of its content, style and extra as was understood.
-      failure: why.
+      failure: why it failed.
     """
     known = _described(described) if isinstance(described, ManifestRow) else dict(described)
-    return {
-        **known,
-        "manifest_row": number,
-        "run_id": failure.run_id,
-        "status": "failed",
-        "error_type": failure.reason.error_type,
-        "error_message": failure.reason.error_message,
-    }
+    return RunRecord(
+        **{
+            **known,
+            "manifest_row": number,
+            "run_id": failure.run_id,
+            "status": "failed",
+            "error_type": failure.reason.error_type,
+            "error_message": failure.reason.error_message,
+        }
+    )
+
+
+def record_failed_row(output: Output, number: int, described: Any, failure: Failure) -> RunRecord:
+    """Records the failure of a manifest row and returns its metrics row, see `failed_row`."""
+    record_failure(output, failure)
+    return failed_row(number, described, failure)
 
 
 def _described(row: ManifestRow) -> dict[str, Any]:
     return {
         "manifest_row": row.number,
         "content": row.content,
-        "style": [{"uri": style.written, "weight": style.weight} for style in row.styles],
+        "style": row.style_entries(),
         "config": row.config.to_dict(),
         "extra": row.extra,
     }
 
 
-def metrics_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+def metrics_table(rows: Iterable[RunRecord]) -> pa.Table:
     """Returns metrics rows as a table, sorted by manifest row."""
-    ordered = sorted(rows, key=lambda row: row["manifest_row"])
-    return pa.Table.from_pylist([_arrow_row(row) for row in ordered], schema=metrics_schema())
-
-
-def _arrow_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "config": arrow_config(row["config"])} if row.get("config") else dict(row)
+    ordered = sorted(rows, key=lambda row: row.manifest_row)
+    return pa.Table.from_pylist([row.to_arrow() for row in ordered], schema=metrics_schema())
 
 
 class WriteMetrics(beam.PTransform):
@@ -87,7 +92,7 @@ class WriteMetrics(beam.PTransform):
         written = (
             (joined, inputs["failed"])
             | "AllRows" >> beam.Flatten()
-            | "KeyByFile" >> beam.Map(lambda row: (row["manifest_row"] // ROWS_PER_METRICS_FILE, row))
+            | "KeyByFile" >> beam.Map(lambda row: (row.manifest_row // ROWS_PER_METRICS_FILE, row))
             | "GroupFiles" >> beam.GroupByKey()
             | "WriteFile" >> beam.MapTuple(self._write)
         )
@@ -101,7 +106,7 @@ class WriteMetrics(beam.PTransform):
     def _name(self, index: int) -> str:
         return f"metrics-{index:05d}-of-{self._files:05d}.parquet"
 
-    def _write(self, index: int, rows: Iterable[Mapping[str, Any]]) -> str:
+    def _write(self, index: int, rows: Iterable[RunRecord]) -> str:
         check_present(self._output)
         buffer = io.BytesIO()
         pq.write_table(metrics_table(rows), buffer, compression="zstd")
@@ -117,11 +122,11 @@ class _RowsOfRuns(beam.DoFn):
     def __init__(self, output: Output) -> None:
         self._output = output
 
-    def process(self, element: tuple[str, dict[str, Any]], recorded_failures: set[str]) -> Iterator[dict[str, Any]]:
+    def process(self, element: tuple[str, dict[str, Any]], recorded_failures: set[str]) -> Iterator[RunRecord]:
         run_id, joined = element
         outcome = next(iter(joined["outcomes"]), None)
         if outcome is None:
-            outcome = self._finished(run_id, recorded_failures)
+            outcome = outcome_of_finished(self._output, run_id, recorded_failures)
         elif isinstance(outcome, Reason):
             # Another job may have made it meanwhile; completed, the traces of our failure go.
             outcome = complete_commit(self._output, run_id) or outcome
@@ -130,17 +135,6 @@ class _RowsOfRuns(beam.DoFn):
                 yield failed_row(row.number, row, Failure(run_id, run_id, outcome))
             else:
                 yield done_row(row, outcome)
-
-    def _finished(self, run_id: str, recorded_failures: set[str]) -> dict[str, Any] | Reason:
-        """What a run left that was finished before this job."""
-        if (record := finished_record(self._output, run_id)) is None:
-            marker = self._output.marker(run_id)
-            damaged = Reason("DamagedMarker", f"{marker}: damaged like its picture, delete both to make the run again")
-            record_failure(self._output, Failure(run_id, run_id, damaged))
-            return damaged
-        if run_id in recorded_failures:
-            storage.delete(self._output.failure(run_id))
-        return record
 
 
 def read_metrics(

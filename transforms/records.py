@@ -47,6 +47,10 @@ class ManifestRow:
     config: StyleConfig
     extra: str | None
 
+    def style_entries(self) -> list[dict[str, Any]]:
+        """Returns the styles as a record holds them."""
+        return [{"uri": style.written, "weight": style.weight} for style in self.styles]
+
     def images(self) -> list[tuple[str, str]]:
         """Returns (column, resolved URI) of content and styles."""
         return [("content", self.content_uri), *(("style", style.uri) for style in self.styles)]

@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from stylecore.images.resize import target_size
 from stylecore.networks.precision import Arithmetic, PrecisionError
-from transforms.output import storage
+from transforms.output.commit import forget_failure
 from transforms.output.paths import Output
 from transforms.records import Failure, ImageFacts, ManifestRow, Reason, Run, identify_run
 
@@ -68,7 +68,7 @@ class ResolveRuns(beam.DoFn):
         resolved = resolve_run(row, facts, self._fingerprints, self._arithmetic)
         if isinstance(resolved, Run):
             if row.failure_id in recorded_failures:
-                storage.delete(self._output.failure(row.failure_id))
+                forget_failure(self._output, row.failure_id)
             yield resolved
         else:
             yield beam.pvalue.TaggedOutput(FAILURES, (row.number, row, Failure(row.failure_id, None, resolved)))

@@ -27,7 +27,7 @@ def test_a_run_that_failed_here_and_was_made_by_another_job_is_done(small_output
     run_id = next(read_metrics(output))["run_id"]
     record = json.loads((small_output / "runs" / f"{run_id}.json").read_text())
     found = rows_after(output, run_id, row_of(record), Reason("DeadlineError", "not done"))
-    assert (found["status"], found["loss_total"], found["manifest_row"]) == ("done", record["loss_total"], 3)
+    assert (found.status, found.loss_total, found.manifest_row) == ("done", record["loss_total"], 3)
     assert not (small_output / "failures" / f"{run_id}.json").exists()
 
 
@@ -35,5 +35,5 @@ def test_a_run_that_failed_and_is_not_there_is_failed(small_output):
     output = Output(str(small_output))
     record = json.loads(next((small_output / "runs").iterdir()).read_text())
     found = rows_after(output, "0" * 16, row_of(record), Reason("DeadlineError", "not done"))
-    assert (found["status"], found["error_message"]) == ("failed", "not done")
+    assert (found.status, found.error_message) == ("failed", "not done")
     assert (small_output / "failures" / f"{'0' * 16}.json").exists()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from transforms.output.record import metrics_schema
+from transforms.output.record import DATASET, columns, metrics_schema
 
 DEFAULT_SPLIT = "train"
 SPLIT_COLUMN = "split"
@@ -18,11 +18,7 @@ MAX_SPLITS = 50
 MAX_SPLIT_CHARACTERS = 60
 
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_CARRIED_AS_THEY_ARE = (
-    *("run_id", "content", "style", "height", "width", "iterations", "stop_reason"),
-    *("loss_total", "loss_content", "loss_style", "loss_tv"),
-    *("content_sha256", "style_sha256", "weights_sha256", "stylebeam_version", "tensorflow_version"),
-)
+_CARRIED_AS_THEY_ARE = columns(DATASET)
 _LABEL_TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64()}
 _FEATURE_TYPES = {pa.float64(): "float64", pa.float32(): "float32"}
 

@@ -10,13 +10,13 @@ from plotly.offline import get_plotlyjs
 from transforms.gallery.chunks import ChunkWriter
 from transforms.gallery.js_literal import significant
 from transforms.gallery.page import page_html
-from transforms.gallery.summary import LOSSES, Summary
+from transforms.gallery.summary import Summary
+from transforms.output.record import DETAILS, FAILURES, LOSSES, columns
 
 # Loading a chunk for one run's curves should feel immediate, and 20,000 runs should not become 20,000 files.
 DETAIL_CHUNK_BYTES = 192_000
 FAILURE_CHUNK_BYTES = 192_000
 
-_TERMS = tuple(short for _, short in LOSSES.values())
 _SAFE_PATH = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)
 
 
@@ -84,12 +84,8 @@ def _safe_path(path: str | None) -> str | None:
 
 def _detail(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of one run once it is opened."""
-    columns = (
-        "manifest_row run_id content style config height width iterations stop_reason seconds device weights_sha256 "
-        "stylebeam_version tensorflow_version content_thumb style_thumbs"
-    )
     return {
-        **{column: row.get(column) for column in columns.split()},
+        **{column: row.get(column) for column in (*columns(DETAILS), "content_thumb", "style_thumbs")},
         "image": _safe_path(row.get("image")),
         "extra": _parsed_extra(row.get("extra")),
         "history": _history(row.get("history") or []),
@@ -99,14 +95,13 @@ def _detail(row: Mapping[str, Any]) -> dict[str, Any]:
 def _history(history: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """The curves as columns, six digits each: a third of the bytes of a list of records, and no visible difference."""
     points = list(history)
-    curves = {term: [significant(point[term], 6) for point in points] for term in _TERMS}
+    curves = {term: [significant(point[term], 6) for point in points] for term in (loss.short for loss in LOSSES)}
     return {"iteration": [point["iteration"] for point in points], **curves}
 
 
 def _failure(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the page lists of one failed row."""
-    columns = "manifest_row run_id content style error_type error_message"
-    return {column: row.get(column) for column in columns.split()}
+    return {column: row.get(column) for column in columns(FAILURES)}
 
 
 def _parsed_extra(extra: str | None) -> Any:

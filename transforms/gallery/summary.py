@@ -1,5 +1,6 @@
 """What the page knows of every run from the start: its name, losses, and the parameters that vary."""
 
+import dataclasses
 import json
 from array import array
 from collections import Counter
@@ -9,14 +10,8 @@ from typing import Any
 from transforms.gallery.columns import Column, Columns
 from transforms.gallery.js_literal import significant
 from transforms.gallery.labels import distinct_labels, short_names, style_label, value_label
+from transforms.output.record import LOSSES
 
-# The columns of losses: each with its label, and its short name, which is also its name in a run's history.
-LOSSES = {
-    "loss_total": ("total", "total"),
-    "loss_content": ("content", "content"),
-    "loss_style": ("style", "style"),
-    "loss_tv": ("total variation", "tv"),
-}
 RUNS_PER_CHUNK = 2_000
 # A further column of the manifest with more values than this names rows, it does not group them.
 MAX_LABEL_VALUES = 200
@@ -28,7 +23,7 @@ class Summary:
     def __init__(self) -> None:
         self._run_ids: dict[str, None] = {}
         self._sizes = array("l")
-        self._losses = {loss: array("d") for loss in LOSSES}
+        self._losses = {loss.key: array("d") for loss in LOSSES}
         self._content, self._style = Column(), Column()
         self._config = Columns()
         self._extra = Columns(MAX_LABEL_VALUES)
@@ -66,7 +61,9 @@ class Summary:
                 "run_id": run_ids[start:stop],
                 "height": _compact(self._sizes[2 * start : 2 * stop : 2]),
                 "width": _compact(self._sizes[2 * start + 1 : 2 * stop : 2]),
-                **{loss: [significant(value, 7) for value in self._losses[loss][start:stop]] for loss in LOSSES},
+                **{
+                    key: [significant(value, 7) for value in values[start:stop]] for key, values in self._losses.items()
+                },
                 "codes": {key: [rank[code] for code in column.codes(start, stop)] for key, column, rank in dimensions},
             }
 
@@ -76,7 +73,7 @@ class Summary:
             "runs": len(self._run_ids),
             "failures": self._failures.total(),
             "failure_types": sorted(self._failures.items(), key=lambda item: (-item[1], item[0])),
-            "losses": [{"key": key, "label": label, "short": short} for key, (label, short) in LOSSES.items()],
+            "losses": [dataclasses.asdict(loss) for loss in LOSSES],
             "dimensions": [dimension for dimension, _, _ in self._dimensions()],
         }
 

@@ -1,55 +1,50 @@
-"""The commit of one run: the picture is the record, everything else is derived from the picture that won."""
+"""What is finished and what failed: the only place that answers, commits and records it.
 
+The picture is the record. It is created once and carries its metrics row; thumbnail and marker are derived from the
+picture that won, the marker last. A failure record may be overwritten and goes when the run succeeds.
+"""
+
+import dataclasses
 import json
 from typing import Any
 
-import tensorflow as tf
-
 from stylecore.images.codec import ImageError, decode_image, encode_png, read_png_record, thumbnail
-from stylecore.run.devices import device_name
 from stylecore.run.result import Result
 from stylecore.version import __version__
 from transforms.output import storage
 from transforms.output.job import check_present
 from transforms.output.paths import JSON, PNG, WEBP, Output, image_path
-from transforms.records import Failure, Run
+from transforms.output.record import RecordError, RunRecord
+from transforms.records import Failure, Reason, Run
 
 MAX_PICTURE_BYTES = 2**30
 
 
-def run_record(run: Run, result: Result) -> dict[str, Any]:
-    """Returns the metrics row of a finished run, as JSON has it."""
-    return {
-        "manifest_row": run.row.number,
-        "run_id": run.run_id,
-        "status": "done",
-        "content": run.row.content,
-        "style": [{"uri": style.written, "weight": style.weight} for style in run.row.styles],
-        "config": run.row.config.to_dict(),
-        "image": image_path(run.run_id),
-        "height": run.height,
-        "width": run.width,
-        "iterations": result.iterations,
-        "stop_reason": result.stop_reason,
-        "loss_total": result.loss_total,
-        "loss_content": result.loss_content,
-        "loss_style": result.loss_style,
-        "loss_tv": result.loss_tv,
-        "history": [entry._asdict() for entry in result.history],
-        "seconds": result.seconds,
-        "device": device_name(),
-        "weights_sha256": run.weights_sha256,
-        "stylebeam_version": __version__,
-        "tensorflow_version": tf.__version__,
-        "error_type": None,
-        "error_message": None,
-        "extra": run.row.extra,
-        "content_sha256": run.content_sha256,
-        "style_sha256": list(run.style_sha256),
-    }
+def finished_ids(output: Output) -> set[str]:
+    """Returns the run_ids that have a marker."""
+    return output.ids("runs")
 
 
-def commit_result(output: Output, run: Run, result: Result, untimed: bool = False) -> dict[str, Any]:
+def failed_ids(output: Output) -> set[str]:
+    """Returns the ids of the failures on record."""
+    return output.ids("failures")
+
+
+def finished_record(output: Output, run_id: str) -> RunRecord | None:
+    """Returns the record of a finished run, from its marker or else from its picture; None if it is not finished."""
+    return read_marker(output, run_id) or complete_commit(output, run_id)
+
+
+def read_marker(output: Output, run_id: str) -> RunRecord | None:
+    """Returns the record in a run's marker; None if there is no marker, or one that is damaged or of another run."""
+    try:
+        record = RunRecord.from_json(storage.read_bytes(output.marker(run_id)))
+    except (storage.NotFoundError, RecordError):
+        return None
+    return record if record.run_id == run_id else None
+
+
+def commit_result(output: Output, run: Run, result: Result, untimed: bool = False) -> RunRecord:
     """Makes a finished run durable and returns the record that won; safe to repeat and to race.
 
     Args:
@@ -63,11 +58,10 @@ def commit_result(output: Output, run: Run, result: Result, untimed: bool = Fals
     """
     assert result.image is not None
     check_present(output)
-    record = run_record(run, result)
     if untimed:
         storage.write(output.timing(run.run_id), json.dumps({"seconds": result.seconds}).encode(), JSON)
-        record["seconds"] = None
-    picture = encode_png(result.image, json.dumps(record))
+    record = _run_record(run, result, seconds=None if untimed else result.seconds)
+    picture = encode_png(result.image, record.to_json())
     if not storage.write_once(output.image(run.run_id), picture, PNG):
         if (winner := complete_commit(output, run.run_id)) is not None:
             return winner
@@ -75,21 +69,54 @@ def commit_result(output: Output, run: Run, result: Result, untimed: bool = Fals
     return _derive(output, run.run_id, picture)
 
 
-def complete_commit(output: Output, run_id: str) -> dict[str, Any] | None:
+def _run_record(run: Run, result: Result, seconds: float | None) -> RunRecord:
+    # Where a run was computed TensorFlow is loaded; whoever only asks what is finished does without it.
+    import tensorflow as tf
+
+    from stylecore.run.devices import device_name
+
+    return RunRecord(
+        manifest_row=run.row.number,
+        run_id=run.run_id,
+        status="done",
+        content=run.row.content,
+        style=run.row.style_entries(),
+        config=run.row.config.to_dict(),
+        image=image_path(run.run_id),
+        height=run.height,
+        width=run.width,
+        iterations=result.iterations,
+        stop_reason=result.stop_reason,
+        loss_total=result.loss_total,
+        loss_content=result.loss_content,
+        loss_style=result.loss_style,
+        loss_tv=result.loss_tv,
+        history=[entry._asdict() for entry in result.history],
+        seconds=seconds,
+        device=device_name(),
+        weights_sha256=run.weights_sha256,
+        stylebeam_version=__version__,
+        tensorflow_version=tf.__version__,
+        extra=run.row.extra,
+        content_sha256=run.content_sha256,
+        style_sha256=list(run.style_sha256),
+    )
+
+
+def complete_commit(output: Output, run_id: str) -> RunRecord | None:
     """Returns the record of a run whose picture is there, completing what is derived from it; None if it is not."""
     try:
-        picture = storage.read_bytes(output.image(run_id), MAX_PICTURE_BYTES)
-        return _derive(output, run_id, picture)
-    except (storage.NotFoundError, ImageError):
+        return _derive(output, run_id, storage.read_bytes(output.image(run_id), MAX_PICTURE_BYTES))
+    except (storage.NotFoundError, ImageError, RecordError):
         return None
 
 
-def _derive(output: Output, run_id: str, picture: bytes) -> dict[str, Any]:
+def _derive(output: Output, run_id: str, picture: bytes) -> RunRecord:
     text = read_png_record(picture)
-    record: dict[str, Any] = json.loads(text)
-    if record.get("seconds") is None:
-        record["seconds"] = _seconds_beside(output, run_id)
-        text = json.dumps(record)
+    record = RunRecord.from_json(text)
+    if record.seconds is None:
+        record = dataclasses.replace(record, seconds=_seconds_beside(output, run_id))
+        text = record.to_json()
     storage.write_once(output.thumb(run_id), thumbnail(decode_image(picture)), WEBP)
     for leftover in (output.failure(run_id), output.partial(run_id), output.checkpoint(run_id)):
         storage.delete(leftover)
@@ -101,28 +128,44 @@ def _derive(output: Output, run_id: str, picture: bytes) -> dict[str, Any]:
 
 def _seconds_beside(output: Output, run_id: str) -> float | None:
     """Returns how long the run took, which its picture does not say; None if that is lost."""
-    try:
-        seconds = json.loads(storage.read_bytes(output.timing(run_id)))["seconds"]
-    except (storage.NotFoundError, ValueError, KeyError, TypeError):
-        record = read_marker(output, run_id)  # Another worker was faster.
-        return record["seconds"] if record else None
-    return float(seconds)
+    timing = storage.read_json_object(output.timing(run_id)) or {}
+    if isinstance(timing.get("seconds"), int | float):
+        return float(timing["seconds"])
+    record = read_marker(output, run_id)  # Another worker was faster.
+    return record.seconds if record else None
 
 
-def finished_record(output: Output, run_id: str) -> dict[str, Any] | None:
-    """Returns the record of a finished run, from its marker or else from its picture; None if it is not finished."""
-    return read_marker(output, run_id) or complete_commit(output, run_id)
+def outcome_of_finished(output: Output, run_id: str, recorded_failures: set[str]) -> RunRecord | Reason:
+    """Returns the record of a run that was finished before this job, without an older failure of it.
 
+    Args:
+      output: the output directory.
+      run_id: of a run that had a marker when the job began.
+      recorded_failures: the ids of the failures on record when the job began.
 
-def read_marker(output: Output, run_id: str) -> dict[str, Any] | None:
-    """Returns the record of a finished run, None if there is none or it is damaged."""
-    try:
-        record = json.loads(storage.read_bytes(output.marker(run_id)))
-    except (storage.NotFoundError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
+    Returns:
+      The record; or, where marker and picture are damaged, why there is none, which is recorded as a failure.
+    """
+    if (record := finished_record(output, run_id)) is None:
+        marker = output.marker(run_id)
+        damaged = Reason("DamagedMarker", f"{marker}: damaged like its picture, delete both to make the run again")
+        record_failure(output, Failure(run_id, run_id, damaged))
+        return damaged
+    if run_id in recorded_failures:
+        forget_failure(output, run_id)
+    return record
 
 
 def record_failure(output: Output, failure: Failure) -> None:
     """Writes or renews a failure record."""
     storage.write(output.failure(failure.id), failure.to_json(), JSON)
+
+
+def forget_failure(output: Output, failure_id: str) -> None:
+    """Removes a failure record, if there is one."""
+    storage.delete(output.failure(failure_id))
+
+
+def read_failure(output: Output, failure_id: str) -> dict[str, Any] | None:
+    """Returns a failure record, see `Failure.to_json`; None if there is none or it is damaged."""
+    return storage.read_json_object(output.failure(failure_id))

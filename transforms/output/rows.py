@@ -10,16 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Protocol
 
 from transforms.metrics import read_metrics
-from transforms.output import storage
-from transforms.output.commit import read_marker
+from transforms.output.commit import failed_ids, finished_ids, read_failure, read_marker
 from transforms.output.paths import Output
 from transforms.output.readahead import read_ahead
-from transforms.output.record import metrics_schema
+from transforms.output.record import columns
 
 logger = logging.getLogger(__name__)
 
 _READ_AHEAD = 16
-_COLUMNS = tuple(metrics_schema().names)
 
 NumberedRow = tuple[int, Mapping[str, Any]]
 
@@ -84,37 +82,22 @@ def _append(spool: IO[bytes], record: Mapping[str, Any]) -> int:
 
 
 def _markers(output: Output) -> Iterator[dict[str, Any]]:
-    names = sorted(output.ids("runs"))
+    names = sorted(finished_ids(output))
     records = read_ahead(lambda name: read_marker(output, name), names, _READ_AHEAD)
     for name, record in zip(names, records, strict=True):
-        if record is not None and _is_marker(name, record):
-            yield _filled(record)
+        if record is not None:
+            yield record.to_dict()
         else:
             logger.warning("runs/%s.json is damaged and left out", name)
 
 
-def _is_marker(name: str, record: Mapping[str, Any]) -> bool:
-    kinds = {"manifest_row": int, "run_id": str, "config": dict, "style": list, "height": int, "width": int}
-    return record.get("run_id") == name and all(isinstance(record.get(key), kind) for key, kind in kinds.items())
-
-
 def _failures(output: Output) -> Iterator[dict[str, Any]]:
     """A failure record says why; what the row asked for stands only in the manifest."""
-    names = sorted(output.ids("failures"))
-    for name, record in zip(names, read_ahead(lambda name: _failure(output, name), names, _READ_AHEAD), strict=True):
+    names = sorted(failed_ids(output))
+    records = read_ahead(lambda name: read_failure(output, name), names, _READ_AHEAD)
+    for name, record in zip(names, records, strict=True):
         if record is None:
             logger.warning("failures/%s.json is damaged and left out", name)
         else:
-            yield _filled({**record, "status": "failed"})
-
-
-def _failure(output: Output, failure_id: str) -> dict[str, Any] | None:
-    try:
-        record = json.loads(storage.read_bytes(output.failure(failure_id)))
-    except (storage.NotFoundError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def _filled(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {column: record.get(column) for column in _COLUMNS}
+            known = {**record, "status": "failed"}
+            yield {column: known.get(column) for column in columns()}

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 from stylecore.images.codec import ImageError
 from stylecore.run.problem import Problem, prepare
@@ -14,6 +13,7 @@ from transforms.output.checkpoints import load_checkpoint
 from transforms.output.commit import finished_record
 from transforms.output.paths import Output
 from transforms.output.readahead import read_ahead
+from transforms.output.record import RunRecord
 from transforms.output.storage import StorageError
 from transforms.records import Run
 
@@ -27,7 +27,7 @@ LoadingError = (StorageError, ImageError, ChangedError, ValueError)
 class Loaded:
     """A loaded run: its record if it is finished; else its problem, with a snapshot if it was left, or the error."""
 
-    record: dict[str, Any] | None = None
+    record: RunRecord | None = None
     problem: Problem | None = None
     snapshot: Snapshot | None = None
     error: Exception | None = None
@@ -59,7 +59,7 @@ class Loading:
         for future in self._futures:
             future.cancel()
 
-    def _record_of(self, item: tuple[Run, Loaded]) -> dict[str, Any] | None:
+    def _record_of(self, item: tuple[Run, Loaded]) -> RunRecord | None:
         run, found = item
         return found.record or finished_record(self._output, run.run_id)
 

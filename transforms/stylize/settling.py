@@ -5,7 +5,6 @@ import json
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
 
 from stylecore.images.codec import encode_png
 from stylecore.run.result import Result
@@ -14,10 +13,11 @@ from transforms.output import storage
 from transforms.output.checkpoints import save_checkpoints
 from transforms.output.commit import commit_result, record_failure
 from transforms.output.paths import PNG, Output
+from transforms.output.record import RunRecord
 from transforms.records import Failure, Reason, Run
 from transforms.stylize import progress, stopping
 
-Outcome = tuple[str, dict[str, Any] | Reason]
+Outcome = tuple[str, RunRecord | Reason]
 
 SETTLING_THREADS = 8
 # Each holds a picture in memory.
@@ -72,7 +72,7 @@ class Settling:
 
     def _settle(self, run: Run, result: Result, snapshot: Snapshot | None) -> Outcome:
         if result.error is None:
-            outcome: dict[str, Any] | Reason = commit_result(self._output, run, result, self._untimed)
+            outcome: RunRecord | Reason = commit_result(self._output, run, result, self._untimed)
         else:
             outcome = self._fail(run, result, snapshot)
         progress.finished(1)

@@ -218,7 +218,7 @@ def test_a_checkpoint_that_cannot_be_used_is_ignored_and_said(inputs, runs, outp
         (outcome,) = stylize(output, [one]).values()
     assert started(caplog) == {one.run_id: 0}
     assert f"{one.run_id}: begins anew" in caplog.text
-    assert outcome["iterations"] == 12
+    assert outcome.iterations == 12
 
 
 KILLED = """
@@ -269,7 +269,7 @@ def test_a_run_out_of_time_fails_and_goes_on_when_it_is_taken_up_again(inputs, r
         assert Image.open(inputs / "out" / "partial" / f"{one.run_id}.png").size == (48, 36)
     assert reached == [0, 1, 2]
     (record,) = stylize(output, [one], **SAME_BYTES).values()
-    assert (record["status"], record["iterations"]) == ("done", 8)
+    assert (record.status, record.iterations) == ("done", 8)
     assert [names(output, folder) for folder in ("failures", "partial", "checkpoints")] == [[], [], []]
 
 
@@ -299,7 +299,7 @@ def test_a_batch_without_memory_is_done_in_parts(runs, output, monkeypatch):
     monkeypatch.setattr(Engine, "advance", small)
     made = [runs("tall.png", seed=seed) for seed in range(5)]
     outcomes = stylize(output, made)
-    assert all(outcome["status"] == "done" for outcome in outcomes.values())
+    assert all(outcome.status == "done" for outcome in outcomes.values())
     assert sizes[:2] == [5, 5] and max(sizes[2:]) == 2
 
 
@@ -316,14 +316,14 @@ def test_no_result_is_lost_if_there_is_no_memory_to_measure_the_next(runs, outpu
     monkeypatch.setattr(Engine, "measure", failing_once)
     made = [runs("style_b.png", seed=seed) for seed in range(3)]
     outcomes = stylize(output, made)
-    assert [outcomes[one.run_id]["iterations"] for one in made] == [5, 5, 5]
+    assert [outcomes[one.run_id].iterations for one in made] == [5, 5, 5]
 
 
 def test_a_picture_larger_than_the_memory_fails_with_its_reason(runs, output):
     small, large = runs(image_size=32), runs(image_size=64)
     needed = [evaluation_cost(one.bucket.kind, one.height, one.width).bytes_held for one in (small, large)]
     outcomes = stylize(output, [large], [small], memory_bytes=sum(needed) // 2)
-    assert outcomes[small.run_id]["status"] == "done"
+    assert outcomes[small.run_id].status == "done"
     assert outcomes[large.run_id].error_type == "OutOfMemoryError"
     assert "image_size must be smaller: 64x48 pixels need" in outcomes[large.run_id].error_message
 
@@ -351,7 +351,7 @@ def test_an_image_that_is_not_what_was_probed_fails_its_run_alone(inputs, runs, 
     outcomes = stylize(output, made)
     assert outcomes[made[1].run_id].error_type == error_type
     assert "mine.png" in outcomes[made[1].run_id].error_message
-    assert [outcomes[made[index].run_id]["status"] for index in (0, 2)] == ["done", "done"]
+    assert [outcomes[made[index].run_id].status for index in (0, 2)] == ["done", "done"]
 
 
 def test_weights_that_are_gone_end_the_job_and_fail_no_run(inputs, runs, output, monkeypatch):
@@ -397,8 +397,8 @@ def test_seconds_are_in_the_marker_and_not_in_a_picture_that_must_have_the_same_
     one = runs()
     (record,) = stylize(output, [one], deterministic=deterministic).values()
     carried = json.loads(Image.open(io.BytesIO(picture_bytes(output, one))).text["stylebeam"])  # type: ignore[attr-defined]
-    assert marker(output, one) == record and record["seconds"] > 0
-    assert carried["seconds"] == (None if deterministic else record["seconds"])
+    assert marker(output, one) == record.to_dict() and record.seconds > 0
+    assert carried["seconds"] == (None if deterministic else record.seconds)
 
 
 def full_disk(monkeypatch, folder, after=0):
@@ -432,7 +432,7 @@ def test_a_full_disk_ends_the_bundle_and_a_rerun_completes_it(inputs, runs, outp
     kept = {name: (inputs / "out" / "images" / name).stat().st_mtime_ns for name in names(output, "images")}
     with caplog.at_level(logging.INFO, logger="transforms.stylize.stylize_runs"):
         outcomes = stylize(output, made, **SAME_BYTES)
-    assert all(outcome["status"] == "done" and outcome["seconds"] > 0 for outcome in outcomes.values())
+    assert all(outcome.status == "done" and outcome.seconds > 0 for outcome in outcomes.values())
     assert started(caplog).keys() == {one.run_id for one in made} - {name.partition(".")[0] for name in kept}
     for name, written in kept.items():
         assert (inputs / "out" / "images" / name).stat().st_mtime_ns == written
@@ -472,5 +472,5 @@ def test_histories_go_on_where_they_were_left(runs, output):
     one = runs(iterations=24)
     left_in_the_middle(output, [one])
     (record,) = stylize(output, [one]).values()
-    assert [entry["iteration"] for entry in record["history"]] == list(range(25))
-    assert np.isfinite([entry["total"] for entry in record["history"]]).all()
+    assert [entry["iteration"] for entry in record.history] == list(range(25))
+    assert np.isfinite([entry["total"] for entry in record.history]).all()
