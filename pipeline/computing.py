@@ -3,6 +3,7 @@
 import contextlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
@@ -14,7 +15,9 @@ from stylecore.networks.precision import Arithmetic, device_arithmetic
 from stylecore.planning.buckets import BATCH_PIXELS, step_kind
 from stylecore.planning.costs import evaluation_cost
 from transforms.batch import CPU_SECS_PER_PIXEL_AND_ITERATION, BatchLimits
-from transforms.stylize.stylize_runs import StylizeOptions
+
+if TYPE_CHECKING:
+    from transforms.stylize.stylize_runs import StylizeOptions
 
 # So many pictures of 256x256 fill any GPU of ours; not measured, there was none.
 GPU_BATCH_PIXELS = 64 * 256 * 256
@@ -51,8 +54,11 @@ def gpu_arithmetic(gpu: Gpu) -> Arithmetic:
     return Arithmetic.of(gpu.name, gpu.bfloat16_flops > 0)
 
 
-def stylize_options(options: PipelineOptions, require_gpu: bool) -> StylizeOptions:
+def stylize_options(options: PipelineOptions, require_gpu: bool) -> "StylizeOptions":
     """Returns how runs are computed."""
+    # Imported here: `plan` shares this file and needs no TensorFlow.
+    from transforms.stylize.stylize_runs import StylizeOptions
+
     own = options.view_as(StyleBeamOptions)
     return StylizeOptions(
         deterministic=own.deterministic,

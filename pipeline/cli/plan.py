@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 
 from pipeline.cli.command import Commands, ExitStatus
-from pipeline.cli.quiet import import_tensorflow
 from pipeline.options import add_weights_options, positive
 
 
@@ -27,7 +26,6 @@ def declare(commands: Commands) -> None:
 
 
 def _report(known: argparse.Namespace) -> int:
-    import_tensorflow()
     from pipeline.plan.plan import PlanOptions, plan
     from pipeline.plan.report import report
 

@@ -7,6 +7,7 @@ from pipeline.cli.quiet import import_tensorflow
 from pipeline.options import OptionError
 from stylecore.config.style_config import WEIGHTS_SOURCES
 from stylecore.networks.layers import BACKBONES
+from stylecore.networks.weights.files import cache_directory
 
 
 def declare(commands: Commands) -> None:
@@ -24,7 +25,7 @@ def _fetch(known: argparse.Namespace) -> int:
     if known.backbone not in BACKBONES:
         raise OptionError(f"--backbone must be one of {', '.join(BACKBONES)}, got {known.backbone!r}")
     import_tensorflow()
-    from stylecore.networks.weights.sources import cache_directory, load_imagenet
+    from stylecore.networks.weights.sources import load_imagenet
     from transforms.output import storage
     from transforms.output.paths import HDF5
     from transforms.output.published_weights import network_bytes

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from pipeline.cli.quiet import import_tensorflow
 from pipeline.computing import gpu_arithmetic, limits_on, machine_memory_bytes
 from pipeline.dataflow.gpus import GPUS, Gpu, GpuError, parse_gpu
 from pipeline.dataflow.prices import Prices, read_prices
@@ -23,12 +24,11 @@ from pipeline.plan.counts import Counts, RunCounter
 from pipeline.plan.rows import RowPlanner
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
 from stylecore.networks.precision import Arithmetic, device_arithmetic
-from stylecore.networks.weights.sources import cache_path, file_names
+from stylecore.networks.weights.files import cache_path, file_names
 from transforms.batch import BatchLimits
 from transforms.manifest.files import ManifestError, ManifestSlice, open_manifest, read_batches
 from transforms.manifest.parse import row_location
 from transforms.output import storage
-from transforms.output.published_weights import find_weights
 from transforms.probe import probe_image
 from transforms.records import ImageFacts, Reason
 
@@ -169,7 +169,10 @@ def _gpus(name: str | None) -> tuple[Gpu, ...]:
 
 def _arithmetic(name: str | None, gpus: tuple[Gpu, ...]) -> Arithmetic:
     """That of the type that was asked for; else `auto` is settled as it would be here, and nothing is refused."""
-    return gpu_arithmetic(gpus[0]) if name else dataclasses.replace(device_arithmetic(), refusal=None)
+    if name:
+        return gpu_arithmetic(gpus[0])
+    import_tensorflow()
+    return dataclasses.replace(device_arithmetic(), refusal=None)
 
 
 def _limits(options: PlanOptions, gpus: tuple[Gpu, ...]) -> BatchLimits:
@@ -218,6 +221,9 @@ class _Fingerprints(dict[tuple[str, str], str]):
         if name == "imagenet" and not imagenet_is_here(backbone, self._directory, self._source):
             self[pair] = f"{_UNKNOWN}{backbone} {name}"
         else:
+            import_tensorflow()
+            from transforms.output.published_weights import find_weights
+
             self[pair] = find_weights(backbone, name, self._directory, self._source).fingerprint
         return self[pair]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.main import COMMANDS
+from tests.support.inputs import write_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("tensorflow", "keras", "apache_beam", "h5py")
@@ -31,9 +32,29 @@ def loaded_by(*arguments):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.fixture
+def output(tmp_path):
+    facts = {"manifest": "m.parquet", "rows": 1, "runs": 1, "stylebeam_version": "0.1.0"}
+    (tmp_path / "job.json").write_text(json.dumps(facts))
+    return str(tmp_path)
+
+
 @pytest.mark.parametrize("command", [None, *(command.__name__.rpartition(".")[2] for command in COMMANDS)])
 def test_help_is_light(command):
     assert loaded_by(*filter(None, [command]), "--help") == [0, []]
+
+
+def test_grid_is_light(tmp_path):
+    (tmp_path / "spec.yaml").write_text("contents: [c.png]\nstyles: [s.png]")
+    assert loaded_by("grid", str(tmp_path / "spec.yaml"), "--output", str(tmp_path / "m.parquet")) == [0, []]
+
+
+def test_status_is_light(output):
+    assert loaded_by("status", output) == [0, []]
+
+
+def test_clean_is_light(output):
+    assert loaded_by("clean", output, "--force") == [0, []]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +67,14 @@ def test_help_is_light(command):
 )
 def test_a_mistake_on_the_command_line_is_found_at_once(arguments):
     assert loaded_by(*arguments) == [2, []]
+
+
+def test_a_plan_for_a_gpu_without_the_weights_at_hand_needs_no_tensorflow(inputs, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("STYLEBEAM_WEIGHTS_DIR", raising=False)
+    row = {"content": "content.png", "style": "style_a.png", "config": {"weights": "imagenet"}}
+    manifest = write_manifest(tmp_path / "m.parquet", [row])
+    assert loaded_by("plan", "--manifest", manifest, "--gpu=l4") == [0, ["apache_beam"]]
 
 
 def imports_of(source):

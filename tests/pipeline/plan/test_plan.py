@@ -28,7 +28,7 @@ GOOD = {"content": "content.png", "style": "style_a.png"}
 @pytest.fixture(autouse=True, scope="module")
 def networks_are_built_once():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.plan.plan.find_weights", functools.lru_cache(find_weights))
+        patch.setattr("transforms.output.published_weights.find_weights", functools.lru_cache(find_weights))
         yield
 
 

