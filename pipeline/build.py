@@ -64,7 +64,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     facts = rows | "ImageUris" >> beam.FlatMap(ManifestRow.image_uris) | "ProbeImages" >> ProbeImages(output)
     resolved = rows | "ResolveRuns" >> beam.ParDo(
         ResolveRuns(output, job.fingerprints, job.arithmetic), beam.pvalue.AsDict(facts), recorded_failures
-    ).with_outputs(resolve.FAILURES, main=resolve.RUNS)
+    ).with_outputs(resolve.FAILURES, resolve.RUN_IDS, main=resolve.RUNS)
     runs = resolved[resolve.RUNS]
 
     joined = {
@@ -93,10 +93,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     if job.dataset != "none":
         _ = start | "WriteDataset" >> WriteDataset(output, job.dataset, after=metrics)
     run_count = (
-        runs
-        | "RunIds" >> beam.Map(lambda run: run.run_id)
-        | "DistinctRunIds" >> beam.Distinct()
-        | "CountRuns" >> beam.combiners.Count.Globally()
+        resolved[resolve.RUN_IDS] | "DistinctRunIds" >> beam.Distinct() | "CountRuns" >> beam.combiners.Count.Globally()
     )
     counted = run_count | "WriteJob" >> beam.Map(lambda count: update_job(output, job.record, runs=count))
     _ = counted | "MetricsAreWritten" >> beam.Map(

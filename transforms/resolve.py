@@ -1,4 +1,4 @@
-"""ResolveRuns: rows and the facts of their images -> the runs that they ask for."""
+"""ResolveRuns: rows and the facts of their images -> runs, and failures for the rows that cannot have one."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -8,24 +8,25 @@ import apache_beam as beam
 
 from stylecore.images.resize import target_size
 from stylecore.networks.precision import Arithmetic, PrecisionError
+from stylecore.planning.too_small import too_small_in_run
 from transforms.output.commit import forget_failure
 from transforms.output.paths import Output
 from transforms.records import Failure, ImageFacts, ManifestRow, Reason, Run, identify_run
 
-RUNS, FAILURES = "runs", "failures"
+RUNS, FAILURES, RUN_IDS = "runs", "failures", "run_ids"
 Facts = Mapping[str, ImageFacts | Reason]
 
 
 def resolve_run(
     row: ManifestRow, facts: Facts, fingerprints: Mapping[tuple[str, str], str], arithmetic: Arithmetic
 ) -> Run | Reason:
-    """Returns the run that a row asks for, or why there can be none.
+    """Returns the run that a row asks for, or the reason why it has none.
 
     Args:
       row: a valid row.
-      facts: of each image URI.
-      fingerprints: of the weights of each (backbone, weights).
-      arithmetic: of the device that will compute it.
+      facts: image URI -> facts, or the reason why the image is bad.
+      fingerprints: (backbone, weights) -> fingerprint.
+      arithmetic: what the device that computes is good at.
     """
     try:
         row = dataclasses.replace(row, config=arithmetic.settle(row.config))
@@ -52,10 +53,32 @@ def resolve_run(
     )
 
 
-class ResolveRuns(beam.DoFn):
-    """ManifestRow -> Run, or (row number, values, Failure) with the tag "failures".
+def refusal(run: Run, facts: Facts) -> Reason | None:
+    """Returns why a run cannot be computed although its row is valid: an image is too small for its layers.
 
-    A failure that was recorded of the row before, while it had no run_id, is forgotten.
+    Args:
+      run: from `resolve_run`.
+      facts: ImageFacts of each style's URI.
+    """
+    sizes = []
+    for style in run.row.styles:
+        image = facts[style.uri]
+        assert isinstance(image, ImageFacts)  # resolve_run gives no run for a bad image.
+        sizes.append((image.height, image.width))
+    reason = too_small_in_run(run.row.config, run.height, run.width, sizes)
+    return None if reason is None else Reason("ValueError", f"{run.row.location}: {reason}")
+
+
+class ResolveRuns(beam.DoFn):
+    """ManifestRow -> Run, or (row number, row, Failure) tagged "failures"; and its run_id, if any, tagged "run_ids".
+
+    A run that cannot be computed has its run_id in its Failure. Where the row has a run_id now, the record of an
+    earlier failure without one is deleted.
+
+    Args:
+      output: holds the recorded failures.
+      fingerprints: (backbone, weights) -> fingerprint.
+      arithmetic: what the device that computes is good at.
     """
 
     def __init__(self, output: Output, fingerprints: Mapping[tuple[str, str], str], arithmetic: Arithmetic) -> None:
@@ -64,11 +87,16 @@ class ResolveRuns(beam.DoFn):
         self._arithmetic = arithmetic
 
     def process(self, row: ManifestRow, facts: Facts, recorded_failures: set[str]) -> Iterator[Any]:
-        """See beam.DoFn."""
-        resolved = resolve_run(row, facts, self._fingerprints, self._arithmetic)
-        if isinstance(resolved, Run):
-            if row.failure_id in recorded_failures:
-                forget_failure(self._output, row.failure_id)
-            yield resolved
-        else:
-            yield beam.pvalue.TaggedOutput(FAILURES, (row.number, row, Failure(row.failure_id, None, resolved)))
+        run = resolve_run(row, facts, self._fingerprints, self._arithmetic)
+        if isinstance(run, Reason):
+            yield _failed(row, Failure(row.failure_id, None, run))
+            return
+        if row.failure_id in recorded_failures:
+            forget_failure(self._output, row.failure_id)
+        yield beam.pvalue.TaggedOutput(RUN_IDS, run.run_id)
+        reason = refusal(run, facts)
+        yield run if reason is None else _failed(run.row, Failure(run.run_id, run.run_id, reason))
+
+
+def _failed(row: ManifestRow, failure: Failure) -> beam.pvalue.TaggedOutput:
+    return beam.pvalue.TaggedOutput(FAILURES, (row.number, row, failure))

@@ -15,7 +15,6 @@ import pyarrow as pa
 from pipeline.plan.counts import RunCounter
 from stylecore.config.style_config import field_kinds
 from stylecore.networks.precision import Arithmetic, PrecisionError
-from stylecore.planning.too_small import too_small
 from transforms.batch import BatchLimits, batch_size_of
 from transforms.manifest.distinct import number_combinations, number_values, to_rows, to_values
 from transforms.manifest.files import ManifestSlice
@@ -29,7 +28,7 @@ from transforms.records import (
     join_identity,
     style_identity,
 )
-from transforms.resolve import resolve_run
+from transforms.resolve import refusal, resolve_run
 
 Size = tuple[int, int]
 BadRow = tuple[Reason, str]
@@ -188,12 +187,7 @@ class RowPlanner:
                 yield location, Reason(type(error).__name__, f"{location}: {error}")
             else:
                 run = resolve_run(parsed, self._facts, self._fingerprints, self._arithmetic)
-                yield location, run if isinstance(run, Reason) else self._checked(run)
-
-    def _checked(self, run: Run) -> Run | Reason:
-        styles = [_size(self._facts[style.uri]) for style in run.row.styles]
-        reason = too_small(run.row.config, run.height, run.width, styles)
-        return run if reason is None else Reason("ValueError", f"{run.row.location}: {reason}")
+                yield location, run if isinstance(run, Reason) else refusal(run, self._facts) or run
 
 
 def _column(batch: pa.RecordBatch, name: str, parse: Callable[[Any], Any]) -> _Column:

@@ -56,16 +56,6 @@ class FeatureExtractor:
         outputs = outputs if isinstance(outputs, list) else [outputs]
         return {name: tf.cast(output, tf.float32) for name, output in zip(self.layers, outputs, strict=True)}
 
-    def check_size(self, height: int, width: int) -> None:
-        """Raises ValueError if an image of this size has no position left at one of the layers."""
-        too_small = f"an image of {width}x{height} pixels is too small for the layers {', '.join(self.layers)}"
-        try:
-            shapes = self._model.compute_output_shape((1, height, width, 3))
-        except ValueError as error:  # Some layers of Keras refuse what others let pass.
-            raise ValueError(too_small) from error
-        if any(min(shape[1:3]) < 1 for shape in (shapes if isinstance(shapes, list) else [shapes])):
-            raise ValueError(too_small)
-
 
 def rebuilt(network: keras.Model, pooling: str, precision: str) -> keras.Model:
     """Returns a copy of the network, weights included, with its poolings and the arithmetic of its layers exchanged.

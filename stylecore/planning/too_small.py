@@ -1,42 +1,56 @@
-"""Whether the layers of a network leave anything of the pictures of a run. Light: no TensorFlow."""
+"""Whether an image is too small for the layers of a network. Light: no TensorFlow."""
 
 import functools
 from collections.abc import Iterable, Iterator
 
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.layers import layers_in_use
+from stylecore.planning.buckets import StepKind, step_kind
 from stylecore.planning.pyramid import stage_sizes
 from stylecore.run.problem import style_size
 
 
-def too_small(config: StyleConfig, height: int, width: int, styles: Iterable[tuple[int, int]]) -> str | None:
-    """Returns what is too small for the layers at one of the sizes that a picture goes through, as a job would say it.
+def too_small(kind: StepKind, height: int, width: int) -> str | None:
+    """Returns what is wrong with an image that has no position left at one of the layers, None if it fits.
+
+    Args:
+      kind: gives the backbone and the layers.
+      height, width: of the image, in pixels.
+    """
+    layers = tuple(sorted({*kind.content_layers, *kind.style_layers}))
+    if _has_positions(kind.backbone, layers, height, width):
+        return None
+    return f"an image of {width}x{height} pixels is too small for the layers {', '.join(layers)}"
+
+
+def too_small_in_run(config: StyleConfig, height: int, width: int, styles: Iterable[tuple[int, int]]) -> str | None:
+    """Returns the first image of a run that is too small at one of the sizes of its pyramid, None if all fit.
 
     Args:
       config: the parameters.
       height, width: of the result, in pixels.
-      styles: (height, width) of the style images as they are.
+      styles: (height, width) of each style image's file, in pixels.
+
+    Returns:
+      The field, content or style, and what `too_small` says.
     """
-    layers = tuple(sorted({name for name, _ in (*config.content_layers, *config.style_layers)}))
-    for column, size in _sizes(config, height, width, list(styles)):
-        if not _leaves_something(config.backbone, layers, *size):
-            return (
-                f"{column}: an image of {size[1]}x{size[0]} pixels is too small for the layers {', '.join(layers)}, "
-                "see image_size"
-            )
+    kind = step_kind(config, "")
+    for field, size in _sizes(config, height, width, list(styles)):
+        if (reason := too_small(kind, *size)) is not None:
+            return f"{field}: {reason}"
     return None
 
 
 def _sizes(
     config: StyleConfig, height: int, width: int, styles: list[tuple[int, int]]
 ) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Every size at which an image is looked at."""
+    """Yields (field, (height, width)) of every image that the network sees, in the order in which Engine checks."""
     for stage in stage_sizes(config, height, width):
         yield "content", stage
         yield from (("style", style_size(*style, *stage, config)) for style in styles)
 
 
 @functools.lru_cache(maxsize=4096)
-def _leaves_something(backbone: str, layers: tuple[str, ...], height: int, width: int) -> bool:
+def _has_positions(backbone: str, layers: tuple[str, ...], height: int, width: int) -> bool:
     in_use = layers_in_use(backbone, layers, height, width)
     return all(min(in_use[name].height, in_use[name].width) > 0 for name in layers)

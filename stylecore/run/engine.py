@@ -24,6 +24,7 @@ from stylecore.optimizers.adam import Adam
 from stylecore.optimizers.base import Optimizer
 from stylecore.optimizers.lbfgs import Lbfgs
 from stylecore.planning.buckets import StepKind
+from stylecore.planning.too_small import too_small
 from stylecore.run.problem import Problem
 from stylecore.tensors import CountPerPicture, Gradients, Images, MaskPerPicture, PerPicture, Tensor
 
@@ -142,7 +143,8 @@ class Engine:
         """Raises ValueError if an image of the problem is too small for the layers."""
         for stage in problem.stages:
             for image in (stage.content, *(style for style, _ in stage.styles)):
-                self._features.check_size(*image.shape[:2])
+                if (reason := too_small(self.kind, *image.shape[:2])) is not None:
+                    raise ValueError(reason)
 
     def fitting_size(self, problems: Sequence[Problem]) -> int:
         """Returns the size up to which a batch like that of `problems` is not known to exceed the device's memory."""

@@ -13,12 +13,15 @@ import pytest
 from PIL import Image
 
 from pipeline.cli.main import main
+from pipeline.plan.plan import PlanOptions, plan
 from pipeline.run import run
 from stylecore import StyleConfig, stylize
 from stylecore.images.codec import decode_image
 from stylecore.networks.precision import Arithmetic
 from tests.support.inputs import TINY, write_manifest
 from tests.support.outputs import metrics_of
+from tests.support.pictures import paint
+from transforms.stylize.stylize_runs import StylizeRuns
 
 RUNNERS = {
     "in this process": [],
@@ -112,7 +115,7 @@ REASONS = {
     3: "row 3: content: .*empty.png: the file is empty",
     4: "row 4: config: unknown field 'itrations', did you mean 'iterations'",
     5: "not finite at iteration 0",
-    6: "1x1 pixels is too small",
+    6: "row 6: content: an image of 1x1 pixels is too small for the layers block1_conv1, block2_conv1, block2_conv2",
     7: "row 7: content: .*no file system for s3x://",
 }
 
@@ -127,6 +130,31 @@ def test_bad_rows_fail_with_reasons_while_the_others_are_done(inputs, capsys):
         assert re.search(reason, rows[number]["error_message"]), rows[number]
     assert len(list((inputs / "out" / "failures").iterdir())) == len(REASONS)
     assert "2 of 9 rows done" in capsys.readouterr().out
+
+
+def test_a_run_that_is_too_small_fails_under_its_run_id_before_anything_is_stylized(inputs, monkeypatch):
+    begun = []
+    process = StylizeRuns.process
+    monkeypatch.setattr(StylizeRuns, "process", lambda self, batch: begun.extend(batch.runs) or process(self, batch))
+    paint(inputs / "thin.png", 40, 1, 0)
+    good = {"content": "content.png", "style": "style_a.png", "config": TINY}
+    keep = {**TINY, "style_fit": "keep", "precision": "auto"}
+    small = {**good, "style": "thin.png", "config": keep}
+    manifest = write_manifest(inputs / "m.parquet", [small, good, small])
+    output = inputs / "out"
+    summary = run(["--manifest", manifest, "--output", str(output)])
+    assert (summary.done, summary.failed, summary.computed) == (1, {"ValueError": 2}, 1)
+    first, done, again = metrics_of(output)
+    assert {run.run_id for run in begun} == {done["run_id"]}
+    assert re.fullmatch("[0-9a-f]{16}", first["run_id"]) and first["run_id"] == again["run_id"] != done["run_id"]
+    text = "style: an image of 1x48 pixels is too small for the layers block1_conv1, block2_conv1, block2_conv2"
+    assert first["error_message"] == f"{manifest}, row 0: {text}"
+    assert again["error_message"] == f"{manifest}, row 2: {text}"
+    assert first["config"]["precision"] != "auto"
+    (record,) = (json.loads(path.read_text()) for path in (output / "failures").iterdir())
+    assert record["id"] == record["run_id"] == first["run_id"] and record["error_type"] == "ValueError"
+    assert json.loads((output / "job.json").read_text())["runs"] == 2
+    assert plan(PlanOptions(manifest)).bad.shown == [first["error_message"], again["error_message"]]
 
 
 def test_failures_disappear_when_the_row_succeeds(inputs):

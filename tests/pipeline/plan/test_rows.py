@@ -10,11 +10,7 @@ import pytest
 
 from pipeline.plan.counts import Group, RunCounter
 from pipeline.plan.rows import RowPlanner
-from stylecore.config.style_config import StyleConfig
-from stylecore.networks.features import FeatureExtractor, build_backbone
 from stylecore.networks.precision import Arithmetic
-from stylecore.planning.too_small import too_small
-from stylecore.run.problem import prepare
 from tests.support.inputs import TINY
 from tests.support.pictures import paint
 from transforms.batch import BatchLimits, batch_size_of
@@ -22,7 +18,7 @@ from transforms.manifest.files import open_manifest, read_batches, read_slice
 from transforms.manifest.parse import RowError, parse_row
 from transforms.probe import probe_image
 from transforms.records import Reason
-from transforms.resolve import resolve_run
+from transforms.resolve import refusal, resolve_run
 
 
 class Facts(dict):
@@ -81,10 +77,9 @@ def one_by_one(manifest, facts, fingerprints):
             if isinstance(run, Reason):
                 yield run.error_message
                 continue
-            styles = [(facts[style.uri].height, facts[style.uri].width) for style in row.styles]
-            small = too_small(row.config, run.height, run.width, styles)
             group = Group.of(run, batch_size_of(run, BatchLimits()))
-            yield (int(run.run_id, 16), group) if small is None else f"{row.location}: {small}"
+            refused = refusal(run, facts)
+            yield refused.error_message if refused else (int(run.run_id, 16), group)
 
 
 class Collected(RunCounter):
@@ -125,39 +120,3 @@ def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
         assert any(message in reason.error_message for reason, _ in bad)
     groups = {group.stages for _, group in counter.runs}
     assert {len(stages) for stages in groups} == {1, 2}
-
-
-@pytest.mark.parametrize(
-    ("backbone", "layers", "sizes"),
-    [
-        ("vgg19", {"conv1_1": 1.0}, [(1, 1), (1, 90)]),
-        ("vgg19", {"conv2_1": 1.0}, [(1, 1), (1, 9), (2, 2), (3, 2)]),
-        ("vgg16", {"conv4_1": 1.0, "conv1_1": 1.0}, [(7, 90), (8, 8), (9, 7)]),
-        ("vgg19", {"block5_pool": 1.0}, [(31, 40), (32, 32)]),
-        ("resnet50", {"conv2_block1_out": 1.0}, [(1, 1), (2, 3)]),
-    ],
-)
-@pytest.mark.parametrize("fit", [{}, {"style_fit": "keep", "style_scale": 0.5}], ids=["stretch", "keep"])
-@pytest.mark.parametrize(
-    "pyramid", [[], [{"scale": 0.5, "share": 0.5}, {"scale": 1, "share": 0.5}]], ids=["one", "two"]
-)
-def test_too_small_is_what_a_job_finds_too_small(backbone, layers, sizes, fit, pyramid):
-    config = StyleConfig(
-        backbone=backbone, content_layers=layers, style_layers=layers, weights="random:1", pyramid=pyramid, **fit
-    )
-    names = sorted(name for name, _ in config.style_layers)
-    extractor = FeatureExtractor(build_backbone(backbone), names, "max")
-    for height, width in sizes:
-        for style in [(height, width), (40, 3), (3, 40)]:
-            problem = prepare(np.zeros((height, width, 3), np.uint8), np.zeros((*style, 3), np.uint8), config)
-            expected = None
-            for stage in problem.stages:
-                for image in (stage.content, *(image for image, _ in stage.styles)):
-                    try:
-                        extractor.check_size(*image.shape[:2])
-                    except ValueError as error:
-                        expected = expected or str(error)
-            found = too_small(config, height, width, [style])
-            assert (found is None) == (expected is None)
-            if expected:
-                assert expected in found

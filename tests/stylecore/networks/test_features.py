@@ -110,20 +110,3 @@ def test_layer_tables_are_those_of_keras(backbone):
 )
 def test_both_spellings_name_one_layer(given, canonical):
     assert layers.canonical_layer_name("vgg19", given) == canonical
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "wanted", "fits"),
-    [
-        (16, 40, "block5_conv2", True), (15, 40, "block5_conv2", False), (40, 15, "block5_conv2", False),
-        (15, 15, "block4_conv1", True), (1, 1, "block1_conv1", True), (31, 99, "block5_pool", False),
-    ],
-)  # fmt: skip
-def test_images_too_small_for_a_layer_are_refused(vgg19, height, width, wanted, fits):
-    extract = FeatureExtractor(vgg19, ["block1_conv1", wanted] if wanted != "block1_conv1" else [wanted], "max")
-    if fits:
-        extract.check_size(height, width)
-        assert min(extract(noise(height, width)[np.newaxis])[wanted].shape) >= 1
-    else:
-        with pytest.raises(ValueError, match=f"{width}x{height} pixels is too small for .*{wanted}"):
-            extract.check_size(height, width)
