@@ -5,7 +5,7 @@ from typing import Any
 
 from transforms.gallery.files import gallery_files
 from transforms.output import storage
-from transforms.output.job import job_title
+from transforms.output.job import JobRecord, read_job
 from transforms.output.paths import Output, source_path
 from transforms.output.rows import MetricsRows, RowSource
 
@@ -25,7 +25,8 @@ def write_gallery(output: Output, source: RowSource | None = None) -> str:
     """
     chunks = {f"{_CHUNKS}/{name}" for name in storage.list_names(output.gallery(_CHUNKS), ".js")}
     current = set()
-    for name, data in gallery_files(_rows(source or MetricsRows(output)), title=job_title(output)):
+    job = read_job(output) or JobRecord()
+    for name, data in gallery_files(_rows(source or MetricsRows(output)), title=job.title, grid=job.manifest):
         current.add(name)
         # A chunk's name has a digest of its content in it.
         if name not in chunks and _read(output.gallery(name)) != data:

@@ -1,5 +1,6 @@
 """gallery_files: metrics rows -> the files of the page."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +21,9 @@ FAILURE_CHUNK_BYTES = 192_000
 _SAFE_PATH = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)
 
 
-def gallery_files(rows: Iterable[Mapping[str, Any]], title: str) -> Iterator[tuple[str, bytes]]:
+def gallery_files(
+    rows: Iterable[Mapping[str, Any]], title: str, grid: str | None = None
+) -> Iterator[tuple[str, bytes]]:
     """Yields the files of the gallery of some metrics rows.
 
     Rows are read once and in order. Everything but a summary (names, losses, the parameters that vary) leaves memory
@@ -33,6 +36,8 @@ def gallery_files(rows: Iterable[Mapping[str, Any]], title: str) -> Iterator[tup
         directory, or None) and `style_thumbs` (a list of those, one for each style). Rows that share a `run_id` are
         shown once.
       title: the heading of the page.
+      grid: what the readers' choices belong to, such as the manifest's URI: two galleries with the same one share the
+        choices that a browser keeps. The title unless given.
 
     Yields:
       (path relative to OUTPUT/gallery/, content).
@@ -57,6 +62,7 @@ def gallery_files(rows: Iterable[Mapping[str, Any]], title: str) -> Iterator[tup
     yield "plotly.min.js", get_plotlyjs().encode()
     index = {
         "title": title,
+        "grid": hashlib.sha256((grid or title).encode(errors="replace")).hexdigest()[:16],
         **summary.index(),
         "chunks": {"runs": runs.names, "details": details.names, "failures": failures.names},
         "detail_starts": details.starts,

@@ -1,6 +1,7 @@
 """The gallery in a browser: headless Chromium, the page opened from disk."""
 
 import importlib.util
+import json
 import os
 import time
 import warnings
@@ -22,6 +23,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+OWN = ("data:", "blob:")  # what the page itself holds: no request
 TIMEOUT_SECS = 20  # on a machine that is busy with other tests, Plotly takes its time
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -59,7 +61,7 @@ def show(browser, grid_page) -> Iterator[Callable]:
         page = contexts[-1].new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url) if request.url[:5] != "data:" else None)
+        page.on("request", lambda request: requests.append(request.url) if request.url[:5] not in OWN else None)
         page.set_default_timeout(1000 * TIMEOUT_SECS)
         page.goto(page_path.as_uri() + hash_)
         page.output = page_path.parent.parent.as_uri() + "/"
@@ -359,6 +361,168 @@ def test_failed_rows_are_listed_with_their_reasons(show):
     assert "row 38" in page.inner_text(".failure-list")
 
 
+def exported(page) -> dict:
+    """What the page exports as choices.json."""
+    page.click("#open-choices")
+    with page.expect_download() as download:
+        page.click("#export")
+    page.keyboard.press("Escape")
+    assert download.value.suggested_filename == "choices.json"
+    return json.loads(Path(download.value.path()).read_text())
+
+
+def choice(run_id: str, rating: int | None = None, tags: tuple[str, ...] = (), rejected: bool = False) -> dict:
+    return {"run_id": run_id, "rating": rating, "tags": list(tags), "rejected": rejected}
+
+
+def import_choices(page, content: str) -> str:
+    """Imports a file; returns what the page says."""
+    page.eval_on_selector("#said", "node => node.replaceChildren()")
+    file = {"name": "choices.json", "mimeType": "application/json", "buffer": content.encode()}
+    page.set_input_files("#import-file", file)
+    wait_until(page, "document.getElementById('said').textContent !== ''")
+    return page.inner_text("#said")
+
+
+def test_choices_by_keys_alone_and_their_export(show):
+    page = show("#view=grid")
+    ids = run_ids(done_rows())
+    page.locator(".cell").first.focus()
+    for key in ("4", "ArrowRight", "x", "ArrowRight", "2", "2", "ArrowRight", "5", "0", "3"):
+        page.keyboard.press(key)
+    page.keyboard.press("t")
+    page.wait_for_selector("#detail[open]")
+    page.keyboard.type("sky, quiet, sky")
+    page.keyboard.press("Enter")
+    assert texts(page, "#detail .said") == ["rated 3, tagged sky, quiet"]
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#detail", state="hidden")
+    assert texts(page, ".badge") == ["★ 4", "✕", "★ 3 #sky #quiet"]
+    assert page.locator(".cell").nth(3).get_attribute("aria-label").endswith(", rated 3, tagged sky, quiet")
+    assert exported(page) == {
+        "version": 1,
+        "choices": [
+            choice(ids[0], 4),
+            choice(ids[1], rejected=True),
+            choice(ids[3], 3, ("sky", "quiet")),
+        ],
+    }
+
+
+def test_choices_are_undone_step_by_step(show):
+    page = show("#view=grid")
+    page.locator(".cell").first.focus()
+    seen = []
+    for key in ("4", "x", "5", "u", "Control+z", "u", "u"):
+        page.keyboard.press(key)
+        seen.append(texts(page, ".badge"))
+    assert seen == [["★ 4"], ["✕ ★ 4"], ["✕ ★ 5"], ["✕ ★ 4"], ["★ 4"], [], []]
+    assert page.inner_text("#said") == "There is nothing to undo."
+
+
+def test_choices_survive_a_reload_and_filter_the_view(show):
+    page = show("#view=grid")
+    ids = run_ids(done_rows())
+    page.locator(".cell").first.focus()
+    for key in ("4", "ArrowRight", "x", "ArrowRight", "1"):
+        page.keyboard.press(key)
+    page.reload()
+    wait_until(page, "document.querySelectorAll('.badge').length === 3")
+    page.click("#open-choices")
+    for chosen, expected in (
+        ("chosen", [ids[0], ids[2]]),
+        ("rejected", [ids[1]]),
+        ("kept", [ids[0], *ids[2:]]),
+        ("open", ids[3:]),
+    ):
+        page.select_option("#chosen", chosen)
+        assert page.inner_text("#status") == f"{len(expected)} of 36 runs"
+        assert shown_ids(page) == expected[: len(shown_ids(page))]
+    assert page.url.endswith("chosen=open")
+
+
+def test_run_ids_of_chosen_runs_are_copied(show):
+    page = show("#view=grid")
+    page.evaluate("navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }")
+    page.locator(".cell").first.focus()
+    for key in ("4", "ArrowRight", "5", "x", "ArrowRight", "1"):
+        page.keyboard.press(key)
+    page.click("#open-choices")
+    page.click("#copy")
+    ids = run_ids(done_rows())
+    assert page.evaluate("window.copied") == f"{ids[0]}\n{ids[2]}"
+    assert page.inner_text("#said") == "2 run_ids copied."
+
+
+def test_choices_are_imported_as_one_step(show):
+    page = show("#view=grid")
+    ids = run_ids(done_rows())
+    page.locator(".cell").first.focus()
+    page.keyboard.press("1")
+    choices = {"version": 1, "choices": [choice(ids[1], 5, ("<b>sky</b>",)), choice(ids[2], rejected=True)]}
+    assert import_choices(page, json.dumps(choices)) == "2 choices imported."
+    assert texts(page, ".badge") == ["★ 1", "★ 5 #<b>sky</b>", "✕"]
+    page.locator(".cell").first.focus()
+    page.keyboard.press("u")
+    assert texts(page, ".badge") == ["★ 1"]
+
+
+OTHER = choice("0123456789abcdef", 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            json.dumps({"version": 1, "choices": [OTHER]}),
+            "this gallery lacks 1 of the 1 run that the file names, such as 0123456789abcdef",
+        ),
+        (json.dumps({"version": 2, "choices": []}), "this is not a choices.json of version 1"),
+        ("no JSON", "this is not a choices.json of version 1"),
+        ("[]", "this is not a choices.json of version 1"),
+        (json.dumps({"version": 1, "choices": [OTHER, OTHER]}), "run 0123456789abcdef is named twice"),
+        *(
+            (json.dumps({"version": 1, "choices": [OTHER | change]}), "choice 1 is not")
+            for change in ({"rating": 6}, {"rating": "5"}, {"tags": "sky"}, {"tags": [1]}, {"rejected": 0})
+        ),
+    ],
+)
+def test_an_import_that_makes_no_sense_changes_nothing(show, content, reason):
+    page = show("#view=grid")
+    page.locator(".cell").first.focus()
+    page.keyboard.press("3")
+    said = import_choices(page, content)
+    assert said.startswith(f"Nothing was imported: {reason}")
+    assert "\n" not in said
+    assert texts(page, ".badge") == ["★ 3"]
+
+
+def test_choices_without_storage_last_as_long_as_the_page(browser, grid_page):
+    context = browser.new_context()
+    context.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } });"
+    )
+    page = context.new_page()
+    page.goto(grid_page.as_uri() + "#view=grid")
+    page.locator(".cell").first.focus()
+    page.keyboard.press("4")
+    assert texts(page, ".badge") == ["★ 4"]
+    page.click("#open-choices")
+    assert page.is_visible("#not-kept")
+    context.close()
+
+
+def test_choices_by_touch_on_a_phone(show):
+    page = show("#view=grid", viewport=PHONE)
+    page.locator(".cell").first.tap()
+    page.get_by_role("button", name="Rate 4 of 5").tap()
+    page.get_by_role("button", name="Reject").tap()
+    assert texts(page, "#detail .said") == ["rated 4, rejected"]
+    assert page.get_by_role("button", name="Rate 4 of 5").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Undo").tap()
+    assert page.get_by_role("button", name="Reject").get_attribute("aria-pressed") == "false"
+
+
 def test_phone_width_has_no_horizontal_overflow(show):
     ids = run_ids(done_rows())
     for hash_ in ("", "#view=grid", "#view=failed", f"#run={ids[0]}", f"#pick={ids[0]},{ids[5]},{ids[30]}&compare=1"):
@@ -433,6 +597,7 @@ VIEWS_TO_CHECK = {
     "failed": ("#view=failed", DESKTOP),
     "detail": ("#run={0}", DESKTOP),
     "compare": ("#pick={0},{1},{2}&compare=1", DESKTOP),
+    "choices": ("#view=grid", DESKTOP),
     "phone": ("#pick={0}", PHONE),
 }
 
@@ -444,6 +609,11 @@ def test_axe_finds_nothing_serious(show, view):
     page = show(hash_.format(*run_ids(done_rows())), viewport=viewport)
     if view in ("detail", "compare"):
         page.wait_for_selector("dialog .main-svg")
+    if view == "choices":
+        page.locator(".cell").first.focus()
+        for key in ("4", "ArrowRight", "x"):
+            page.keyboard.press(key)
+        page.click("#open-choices")
     if view == "phone":
         page.get_by_role("button", name="Arrange").click()
         page.click("[data-filter=style]")

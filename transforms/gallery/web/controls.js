@@ -1,5 +1,6 @@
 /* The controls choose the view, its axes, the order, the size and the filters. */
 
+import { choicesControl, drawChoices } from "./choosing.js";
 import { dimensions, index, lossWords, valuesOf } from "./data.js";
 import { ICONS, button, byId, clamp, element, find, foreign, icon, words } from "./dom.js";
 import { SIZE_RANGE_PX, VIEWS, change, state } from "./state.js";
@@ -57,7 +58,8 @@ export function drawControls() {
   byId("sort", HTMLSelectElement).value = state.sort;
   drawDirection();
   for (const key of dimensions.keys()) drawFilter(key);
-  byId("clear-filters").hidden = state.filters.size === 0;
+  drawChoices();
+  byId("clear-filters").hidden = state.filters.size === 0 && state.chosen === "all";
 }
 
 function axisControls() {
@@ -130,11 +132,15 @@ function sizeControl() {
 }
 
 function filterControls() {
-  const clear = button("Clear filters", () => change({ filters: new Map() }), { class: "quiet", id: "clear-filters" });
+  const clear = button("Clear filters", () => change({ filters: new Map(), chosen: "all" }), {
+    class: "quiet",
+    id: "clear-filters",
+  });
   return element(
     "div",
     { class: "filters", role: "group", "aria-label": "Filters" },
     [...dimensions.keys()].flatMap(filterControl),
+    choicesControl(),
     clear,
   );
 }

@@ -1,6 +1,7 @@
 /* One run: the picture in full, its sources, every parameter, and the curves of its losses. */
 
 import { clearPlot, drawCurves } from "./charts.js";
+import { choiceStrip, drawStrip } from "./choosing.js";
 import { dimensions, index, loadDetail, runTitle, runs } from "./data.js";
 import {
   ICONS,
@@ -55,10 +56,14 @@ export function drawDetail(sequence) {
   const run = state.run === null ? undefined : runs.numbers.get(state.run);
   if (run === undefined) return closeDialog(dialog);
   detail.sequence = sequence.includes(run) ? sequence : [run];
-  if (detail.run === run && dialog.open) return drawDetailPick();
+  if (detail.run === run && dialog.open) {
+    drawStrip();
+    return drawDetailPick();
+  }
   detail.run = run;
   buildDetail(dialog, run);
   if (!dialog.open) dialog.showModal();
+  drawStrip();
   byId("detail-heading").focus();
 }
 
@@ -70,6 +75,7 @@ function buildDetail(dialog, run) {
   clearPlot(dialog.querySelector(".chart"));
   dialog.replaceChildren(
     detailBar(run),
+    choiceStrip(runs.ids[run]),
     element(
       "div",
       { class: "detail-body" },
@@ -319,7 +325,7 @@ function factWords(value) {
 export function prepareDetail(onClosed) {
   const dialog = byId("detail", HTMLDialogElement);
   dialog.addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target instanceof HTMLInputElement) return;
     if (event.key === "ArrowLeft") stepDetail(-1);
     else if (event.key === "ArrowRight") stepDetail(1);
     else return;

@@ -1,5 +1,7 @@
 /* Which runs a view shows, in which cells and in which order. */
 
+import { choiceOf, isChosen } from "./choices.js";
+import { markChoice } from "./choosing.js";
 import { describeRun, dimensions, isImage, keysOf, lossWords, runs, valuesOf } from "./data.js";
 import { ICONS, NARROW_PX, clamp, element, find, foreign, formatLoss, icon, picture, thumbPath, words } from "./dom.js";
 import { state } from "./state.js";
@@ -13,12 +15,21 @@ const CAPTION_PX = { matrix: 22, grid: 45 };
 const GAP_PX = 10;
 const AUTO_SIZE_PX = { matrix: [96, 360], grid: [172, 260] };
 
+/** Whether a run passes the filter by choice. */
+function passesChoice(/** @type {string} */ id) {
+  if (state.chosen === "all") return true;
+  const choice = choiceOf(id);
+  if (state.chosen === "kept") return !choice.rejected;
+  if (state.chosen === "rejected") return choice.rejected;
+  return state.chosen === "chosen" ? isChosen(choice) : !isChosen(choice) && !choice.rejected;
+}
+
 /** The runs that pass all filters, by number, in the order of the view. */
 export function shownRuns() {
   const filters = [...state.filters].map(([key, codes]) => ({ column: runs.codes[key], codes }));
   const shown = [];
   for (let run = 0; run < runs.count; run++) {
-    if (filters.every(({ column, codes }) => codes.has(column[run]))) shown.push(run);
+    if (passesChoice(runs.ids[run]) && filters.every(({ column, codes }) => codes.has(column[run]))) shown.push(run);
   }
   if (state.sort === "order") return state.descending ? shown.reverse() : shown;
   const loss = runs.losses[state.sort];
@@ -243,7 +254,8 @@ function runCell(cellRuns, except) {
   node.append(pickButton());
   if (state.view === "grid" || state.sort !== "order") node.append(caption(run));
   markPicked(node);
-  node.setAttribute("aria-label", cellWords(cellRuns, except));
+  node.dataset.words = cellWords(cellRuns, except);
+  markChoice(node);
   return node;
 }
 

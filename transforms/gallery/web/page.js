@@ -1,6 +1,8 @@
 /* The page loads the runs and draws the view. */
 
 import { drawCompare, drawTray, forgetCompare, prepareCompare } from "./compare.js";
+import { onChoice } from "./choices.js";
+import { markChoice, prepareChoosing } from "./choosing.js";
 import { buildControls, drawControls, viewExists } from "./controls.js";
 import { index, loadRuns, runs } from "./data.js";
 import { drawDetail, forgetDetail, prepareDetail } from "./detail.js";
@@ -15,6 +17,7 @@ import { change, forgetPendingAddress, initialState, onChange, readHash, state, 
 const sheet = new Sheet(byId("sheet"), { open: openCell, pick: pickCell });
 /** @type {(Model & { shown: number }) | null} */
 let model = null;
+let choiceChanges = 0;
 let drawnKey = "";
 let drawnArrangement = "";
 /** @type {string | null} */
@@ -36,7 +39,7 @@ function render() {
 /** A text that changes when runs change their places. */
 function arrangementKey() {
   const filters = [...state.filters].map(([key, codes]) => [key, [...codes]]);
-  return JSON.stringify([state.view, state.rows, state.cols, state.sort, state.descending, filters]);
+  return JSON.stringify([state.view, state.rows, state.cols, state.sort, state.descending, state.chosen, filters]);
 }
 
 /**
@@ -45,7 +48,8 @@ function arrangementKey() {
  * @param {number} width
  */
 function sheetKey(width) {
-  return `${arrangementKey()} ${state.size} ${runs.count} ${width}`;
+  const choice = state.chosen === "all" ? 0 : choiceChanges;
+  return `${arrangementKey()} ${choice} ${state.size} ${runs.count} ${width}`;
 }
 
 /**
@@ -71,6 +75,7 @@ function drawSheet() {
   else sheet.schedule();
   scroller.classList.toggle("picking", state.picks.length > 0);
   sheet.eachCell(markPicked);
+  sheet.eachCell(markChoice);
 }
 
 /**
@@ -142,7 +147,12 @@ function readAddress() {
 
 async function start() {
   onChange(render);
+  onChoice(() => {
+    choiceChanges += 1;
+    render();
+  });
   buildControls();
+  prepareChoosing();
   prepareDetail(focusRun);
   prepareCompare(() => document.getElementById("open-compare")?.focus());
   addEventListener("popstate", readAddress);

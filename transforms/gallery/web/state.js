@@ -7,6 +7,8 @@ import { announce, clamp } from "./dom.js";
 
 /** @type {View["view"][]} */
 export const VIEWS = ["matrix", "grid", "failed"];
+/** @type {View["chosen"][]} */
+const CHOSEN = ["all", "chosen", "open", "kept", "rejected"];
 const SORTS = ["order", ...index.losses.map(({ key }) => key)];
 export const SIZE_RANGE_PX = { min: 88, max: 420 };
 export const MAX_PICKS = 8;
@@ -29,6 +31,7 @@ export function initialState() {
     descending: false,
     size: null,
     run: null,
+    chosen: "all",
     picks: [],
     comparing: false,
   };
@@ -80,6 +83,7 @@ function readField(view, key, values) {
   else if (key === "size" && Number(value) > 0) view.size = clamp(Number(value), SIZE_RANGE_PX.min, SIZE_RANGE_PX.max);
   else if (key === "run" && values.length) view.run = value;
   else if (key === "pick") view.picks = [...new Set(values)].slice(0, MAX_PICKS);
+  else if (key === "chosen") view.chosen = CHOSEN.find((known) => known === value) ?? view.chosen;
   else if (key === "compare") view.comparing = value === "1";
   else if (key.startsWith("f.") && dimensions.has(key.slice(2))) readFilter(view, key.slice(2), values);
 }
@@ -110,7 +114,7 @@ function writeHash(view) {
   /** @type {(key: string, ...values: (string | number)[]) => void} */
   const add = (key, ...values) =>
     void fields.push(`${encodeURIComponent(key)}=${values.map(encodeURIComponent).join(",")}`);
-  for (const key of /** @type {const} */ (["view", "rows", "cols", "sort", "size"])) {
+  for (const key of /** @type {const} */ (["view", "rows", "cols", "sort", "size", "chosen"])) {
     if (view[key] !== first[key]) add(key, view[key] ?? "none");
   }
   if (view.descending) add("dir", "desc");

@@ -25,6 +25,8 @@ export interface Loss {
 /** What page.py embeds; made by summary.py and files.py. */
 export interface Index {
   title: string;
+  /** What the browser keeps this gallery's choices under. */
+  grid: string;
   runs: number;
   failures: number;
   failure_types: [string, number][];
@@ -82,8 +84,16 @@ export interface View {
   descending: boolean;
   size: number | null;
   run: string | null;
+  chosen: "all" | "chosen" | "open" | "kept" | "rejected";
   picks: string[];
   comparing: boolean;
+}
+
+/** What a reader thinks of a run. */
+export interface Choice {
+  rating: number | null;
+  tags: string[];
+  rejected: boolean;
 }
 
 /** Where a cell lies. */
