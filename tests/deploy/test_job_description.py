@@ -182,7 +182,7 @@ def test_the_hinted_step_commits_before_it_yields(descriptions, emulator, monkey
 
     def committed(run_id, record):
         assert storage.exists(output.image(run_id)) and storage.exists(output.marker(run_id))
-        return run_id, record["status"]
+        return run_id, record.status
 
     with beam.Pipeline(runner=FnApiRunner()) as root:
         found = root | beam.Create(batches) | beam.ParDo(stylize) | beam.MapTuple(committed)
