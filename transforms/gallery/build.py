@@ -13,7 +13,7 @@ _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "
 _CHUNKS = "data"
 
 
-def write_gallery(output: Output, source: RowSource | None = None) -> str:
+def write_gallery(output: Output, source: RowSource | None = None, title: str | None = None) -> str:
     """Brings gallery/ up to date and returns the path of its page.
 
     A file whose bytes would be the same is not written. The page comes after all that it refers to, and only then do
@@ -22,11 +22,12 @@ def write_gallery(output: Output, source: RowSource | None = None) -> str:
     Args:
       output: the directory.
       source: the rows to show; metrics/ unless given.
+      title: the page's heading; the manifest's name unless given.
     """
     chunks = {f"{_CHUNKS}/{name}" for name in storage.list_names(output.gallery(_CHUNKS), ".js")}
     current = set()
     job = read_job(output) or JobRecord()
-    for name, data in gallery_files(_rows(source or MetricsRows(output)), title=job.title, grid=job.manifest):
+    for name, data in gallery_files(_rows(source or MetricsRows(output)), title=title or job.title, grid=job.manifest):
         current.add(name)
         # A chunk's name has a digest of its content in it.
         if name not in chunks and _read(output.gallery(name)) != data:
