@@ -1,1 +1,3 @@
 """The paper's experiments as grids, and their reproduction: `make reproduce`."""
+
+import stylecore  # noqa: F401 - first of all, before TensorFlow: see stylecore/kernels.py

@@ -21,6 +21,7 @@ from pipeline.dataflow.options import GpuWorkers, gpu_workers, only_submits
 from pipeline.options import OptionError
 from pipeline.status.process import this_process
 from stylecore.errors import UsageError
+from stylecore.kernels import KernelsError, arithmetic_description, check_deterministic
 from stylecore.run.devices import MissingGpuError, check_gpu
 from stylecore.version import __version__
 from transforms.manifest.files import open_manifest
@@ -65,6 +66,8 @@ def run(arguments: Sequence[str]) -> Summary | None:
     workers = gpu_workers(options)
     if workers.required and _computes_here(options):
         _check_gpu_here()
+    if options.view_as(StyleBeamOptions).deterministic and _computes_here(options):
+        _check_deterministic_here()
     job = prepare_job(options.view_as(StyleBeamOptions), workers)
     with job_progress(job.output, _computes_here(options)):
         pipeline = beam.Pipeline(runner=_runner(options), options=options)
@@ -89,12 +92,15 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
             raise OptionError(f"--{name}: {error}") from error
     manifest = open_manifest(options.manifest, options.limit)
     output = Output(options.output)
+    local = runs_here(options) and not only_submits(options)
     record = JobRecord(
         manifest=options.manifest,
         rows=manifest.rows,
         dataset=options.dataset,
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        process=this_process() if runs_here(options) and not only_submits(options) else None,
+        process=this_process() if local else None,
+        deterministic=options.deterministic,
+        arithmetic=arithmetic_description() if local else None,
         versions={
             "stylebeam_version": __version__,
             "tensorflow_version": tf.__version__,
@@ -148,6 +154,13 @@ def _check_gpu_here() -> None:
         check_gpu()
     except MissingGpuError as error:
         raise OptionError(f"--gpu: {error}") from error
+
+
+def _check_deterministic_here() -> None:
+    try:
+        check_deterministic()
+    except KernelsError as error:
+        raise OptionError(f"--deterministic: {error}") from error
 
 
 def _counter(result: Any, name: str) -> int:

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from stylecore.config.style_config import ConfigError, StyleConfig
+from stylecore.kernels import prefer_onednn
 
 if TYPE_CHECKING:
     from stylecore.api import stylize
@@ -23,6 +24,8 @@ _HEAVY = {
     "load_weights": "stylecore.networks.weights.sources",
     "stylize": "stylecore.api",
 }
+
+prefer_onednn()
 
 
 def __getattr__(name: str) -> Any:

