@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import PREDICTIONS, RESULTS, number, target_text
-from pipeline.dataflow.estimates import Device
+from pipeline.dataflow.estimates import gpu_device
 from pipeline.dataflow.gpus import A100, H100, L4, T4, Gpu
 from pipeline.dataflow.prices import read_prices
 from stylecore.config.style_config import StyleConfig
@@ -111,7 +111,7 @@ def predicted_table() -> Lines:
 
 def picture_secs(config: StyleConfig, precision: str, gpu: Gpu, side_px: int = PREDICTED_PX) -> float:
     """Returns the predicted seconds of one square picture in a full batch."""
-    device = Device.of_gpu(gpu)
+    device = gpu_device(gpu)
     return sum(
         iterations * device.evaluation_secs(cost_of(config, precision, height, width), precision)
         for height, width, iterations in stages(config, side_px, side_px)

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
 from pipeline.beam_options import StyleBeamOptions, runs_here
-from pipeline.dataflow.estimates import Device
+from pipeline.dataflow.estimates import gpu_device
 from pipeline.dataflow.gpus import Gpu, parse_gpu
-from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic, device_arithmetic
-from stylecore.planning.buckets import BATCH_PIXELS, step_kind
-from stylecore.planning.costs import evaluation_cost
-from transforms.batch import CPU_SECS_PER_PIXEL_AND_ITERATION, BatchLimits
+from stylecore.planning.buckets import BATCH_PIXELS
+from stylecore.planning.device import TWO_CORES
+from transforms.batch import BatchLimits
 
 if TYPE_CHECKING:
     from transforms.stylize.stylize_runs import StylizeOptions
 
-# So many pictures of 256x256 fill any GPU of ours; not measured, there was none.
+# 64 pictures of 256x256 fill any GPU in the table. Assumed, not measured: there was no GPU to measure on.
 GPU_BATCH_PIXELS = 64 * 256 * 256
 _MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -38,7 +37,7 @@ def limits_on(gpu: Gpu | None, memory_bytes: int | None, batch_size: int | None,
         max_secs=max_secs,
         pixels=GPU_BATCH_PIXELS if gpu else BATCH_PIXELS,
         memory_bytes=memory_bytes,
-        secs_per_pixel_and_iteration=_secs_per_pixel_and_iteration(gpu),
+        secs_per_pixel_and_iteration=(gpu_device(gpu) if gpu else TWO_CORES).secs_per_pixel_and_iteration(),
     )
 
 
@@ -91,10 +90,3 @@ def machine_memory_bytes() -> int:
         with contextlib.suppress(OSError, ValueError):  # Not there, or "max".
             limits.append(int(Path(path).read_text()))
     return min(limits)
-
-
-def _secs_per_pixel_and_iteration(gpu: Gpu | None) -> float:
-    if gpu is None:
-        return CPU_SECS_PER_PIXEL_AND_ITERATION
-    kind = step_kind(StyleConfig(), "")
-    return Device.of_gpu(gpu).evaluation_secs(evaluation_cost(kind, 256, 256), "float32") / 256**2

@@ -10,14 +10,13 @@ import apache_beam as beam
 
 from stylecore.planning.buckets import BATCH_PIXELS, default_batch_size
 from stylecore.planning.costs import evaluation_cost
+from stylecore.planning.device import TWO_CORES
 from stylecore.planning.pyramid import stages
 from transforms.records import Run
 
 # A shard is grouped and sorted in one worker's memory; a run weighs one to two kilobytes.
 RUNS_PER_SHARD = 512
-# Two CPU cores on VGG19 to conv5_2: 0.36 seconds at 256x256 in batches, see benchmarks/step_time.py.
-CPU_SECS_PER_PIXEL_AND_ITERATION = 5.5e-6
-# What the network's own weights, the caches of targets and the rest of the process take is left free.
+# The share of the device's memory for a batch; the rest is left to the weights, cached targets and the process itself.
 BUDGET_SHARE = 0.6
 
 
@@ -34,18 +33,18 @@ class BatchLimits:
     """What bounds a batch.
 
     Attributes:
-      batch_size: runs to a batch; None chooses by their size.
-      max_secs: a batch is kept shorter than this, by estimate.
-      pixels: beyond so many in a batch the device gains nothing.
-      memory_bytes: of the device; None if that is not known.
-      secs_per_pixel_and_iteration: of the device, for the estimate.
+      batch_size: runs in a batch; None chooses by the size of their pictures.
+      max_secs: the longest estimated time of a batch.
+      pixels: the number of pixels in a batch beyond which the device gains nothing.
+      memory_bytes: the device's memory; None if it is unknown.
+      secs_per_pixel_and_iteration: the device's speed, for the estimated time.
     """
 
     batch_size: int | None = None
     max_secs: float = 600.0
     pixels: int = BATCH_PIXELS
     memory_bytes: int | None = None
-    secs_per_pixel_and_iteration: float = CPU_SECS_PER_PIXEL_AND_ITERATION
+    secs_per_pixel_and_iteration: float = TWO_CORES.secs_per_pixel_and_iteration()
 
 
 def batch_size_of(run: Run, limits: BatchLimits) -> int:

@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Iterator
 
 from pipeline.cli.wording import duration, plural
-from pipeline.dataflow.estimates import GPU_EFFICIENCY, TWO_CORES, Device
+from pipeline.dataflow.estimates import GPU_EFFICIENCY, gpu_device, total_secs
 from pipeline.dataflow.prices import CPU
 from pipeline.plan.counts import BucketCounts
 from pipeline.plan.plan import MAX_SHOWN, BadRows, Plan
 from stylecore.planning.buckets import StepKind
+from stylecore.planning.device import TWO_CORES
 
 
 def report(plan: Plan) -> Iterator[str]:
@@ -82,9 +83,9 @@ def _costs(plan: Plan) -> Iterator[str]:
     prices = plan.prices
     hourly = f"{prices.currency} an hour"
     yield f"{'one worker with':>19} {'takes about':>14} {'hours':>11} {hourly:>12} {prices.currency:>13}"
-    yield _cost("2 CPU cores", TWO_CORES.secs(plan.counts.to_compute), prices.per_hour.get(CPU))
+    yield _cost("2 CPU cores", total_secs(TWO_CORES, plan.counts.to_compute), prices.per_hour.get(CPU))
     for gpu in plan.gpus:
-        secs = Device.of_gpu(gpu).secs(plan.counts.to_compute)
+        secs = total_secs(gpu_device(gpu), plan.counts.to_compute)
         yield _cost(gpu.name, secs, prices.per_hour.get(gpu.accelerator))
     yield (
         f"  estimates for full batches without early stops: GPUs at {GPU_EFFICIENCY:.0%} of the peaks of their data "

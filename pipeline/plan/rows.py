@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.plan.counts import RunCounter
-from stylecore.config.style_config import field_kinds
+from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic, PrecisionError
 from transforms.batch import BatchLimits, batch_size_of
 from transforms.manifest.distinct import number_combinations, number_values, to_rows, to_values
@@ -33,22 +33,10 @@ from transforms.resolve import refusal, resolve_run
 Size = tuple[int, int]
 BadRow = tuple[Reason, str]
 
-# Of these fields neither a batch, nor a size, nor a time depends; a sweep over them can have a million values.
-_DATA_FIELDS = {
-    "preset",
-    "content_weight",
-    "style_weight",
-    "tv_weight",
-    "learning_rate",
-    "beta_1",
-    "beta_2",
-    "epsilon",
-    "init",
-    "seed",
-    "early_stop_window",
-    "early_stop_tolerance",
-}
-_telling_fields = operator.attrgetter(*(name for name in field_kinds() if name not in _DATA_FIELDS))
+# What decides about a run's group.
+_telling_fields = operator.attrgetter(
+    *(field.name for field in dataclasses.fields(StyleConfig) if not field.metadata["is_data"])
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -170,7 +170,7 @@ class Pyramid:
             raise ValueError("must be a list of {scale, share}, each > 0 and <= 1") from error
 
 
-def setting(default: Any, kind: Kind, help: str, *, added_later: bool = False) -> Any:
+def setting(default: Any, kind: Kind, help: str, *, added_later: bool = False, is_data: bool = False) -> Any:
     """Declares a field of StyleConfig; its dataclass default is None, which stands for the preset's value.
 
     Args:
@@ -178,8 +178,10 @@ def setting(default: Any, kind: Kind, help: str, *, added_later: bool = False) -
       kind: what the field may hold.
       help: what the field means, in one clause; units where they could be doubted.
       added_later: leaves the field out of the canonical form at its default, so that finished grids keep their names.
+      is_data: neither what shares a batch nor what a run costs depends on the field; a sweep may give it any number of
+        values.
     """
-    metadata = {"default": default, "kind": kind, "help": help, "added_later": added_later}
+    metadata = {"default": default, "kind": kind, "help": help, "added_later": added_later, "is_data": is_data}
     return dataclasses.field(default=None, metadata=metadata)
 
 

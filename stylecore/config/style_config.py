@@ -40,7 +40,9 @@ class StyleConfig:
       ConfigError: a value out of range or of the wrong type, or a layer that the backbone does not have.
     """
 
-    preset: str = setting("basic", Choice(tuple(PRESETS)), "named configuration that the other fields start from")
+    preset: str = setting(
+        "basic", Choice(tuple(PRESETS)), "named configuration that the other fields start from", is_data=True
+    )
     backbone: str = setting("vgg19", Choice(BACKBONES), "the network whose features are compared")
     weights: str = setting("imagenet", Text(), "imagenet, random:SEED, or the URI of a Keras no-top weights file (.h5)")
     pooling: str = setting("max", Choice(("max", "avg")), "pooling inside the network")
@@ -48,22 +50,31 @@ class StyleConfig:
     style_layers: LayerWeights = setting(_STYLE_LAYERS, Layers(total=1.0), "layer -> weight of the style loss")
     content_loss: str = setting("l2", Choice(("l2", "l1")), "squared or absolute differences of the content features")
     reduction: str = setting("mean", Choice(("mean", "sum")), "mean or sum over the terms of content and style losses")
-    content_weight: float = setting(1e5, _WEIGHT, "alpha, the weight of the content loss")
-    style_weight: float = setting(1e3, _WEIGHT, "beta, the weight of the style loss")
-    tv_weight: float = setting(10.0, _WEIGHT, "gamma, the weight of the total variation")
+    content_weight: float = setting(1e5, _WEIGHT, "alpha, the weight of the content loss", is_data=True)
+    style_weight: float = setting(1e3, _WEIGHT, "beta, the weight of the style loss", is_data=True)
+    tv_weight: float = setting(10.0, _WEIGHT, "gamma, the weight of the total variation", is_data=True)
     optimizer: str = setting("adam", Choice(("adam", "lbfgs")), "how the pixels are optimised")
-    learning_rate: float = setting(15.0, Number(low=0, open_low=True), "Adam's step, in grey levels of 0..255")
-    beta_1: float = setting(0.9, _DECAY, "Adam's decay of the first moment")
-    beta_2: float = setting(0.999, _DECAY, "Adam's decay of the second moment")
-    epsilon: float = setting(1e-8, Number(low=0, open_low=True), "Adam's guard against division by zero")
+    learning_rate: float = setting(
+        15.0, Number(low=0, open_low=True), "Adam's step, in grey levels of 0..255", is_data=True
+    )
+    beta_1: float = setting(0.9, _DECAY, "Adam's decay of the first moment", is_data=True)
+    beta_2: float = setting(0.999, _DECAY, "Adam's decay of the second moment", is_data=True)
+    epsilon: float = setting(1e-8, Number(low=0, open_low=True), "Adam's guard against division by zero", is_data=True)
     history_size: int = setting(20, Whole(1, 200), "curvature pairs that L-BFGS keeps")
     iterations: int = setting(1500, Whole(0, 1_000_000), "optimisation steps")
-    early_stop_window: int = setting(0, Whole(0, 10_000), "iterations to look back for the early stop; 0 = never stop")
-    early_stop_tolerance: float = setting(
-        1e-3, Number(low=0, high=1), "stop when the total loss fell by less than this fraction over the window"
+    early_stop_window: int = setting(
+        0, Whole(0, 10_000), "iterations to look back for the early stop; 0 = never stop", is_data=True
     )
-    init: str = setting("noise", Choice(("noise", "content", "style")), "the image that the optimisation starts from")
-    seed: int = setting(30, Whole(0, MAX_SEED), "seed of the initial noise")
+    early_stop_tolerance: float = setting(
+        1e-3,
+        Number(low=0, high=1),
+        "stop when the total loss fell by less than this fraction over the window",
+        is_data=True,
+    )
+    init: str = setting(
+        "noise", Choice(("noise", "content", "style")), "the image that the optimisation starts from", is_data=True
+    )
+    seed: int = setting(30, Whole(0, MAX_SEED), "seed of the initial noise", is_data=True)
     image_size: int | None = setting(
         None, Nullable(Whole(1, MAX_SIDE_PX)), "longest side of the result in pixels, never enlarged; null = as it is"
     )

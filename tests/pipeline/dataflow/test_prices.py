@@ -7,12 +7,13 @@ from importlib import resources
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.dataflow.estimates import GPU_EFFICIENCY, TWO_CORES, Device
+from pipeline.dataflow.estimates import GPU_EFFICIENCY, gpu_device, total_secs
 from pipeline.dataflow.gpus import GPUS, L4, T4
 from pipeline.dataflow.prices import CPU, WORKERS, PriceError, read_prices
 from pipeline.plan.plan import PlanOptions, plan
 from pipeline.plan.report import report
 from stylecore.planning.costs import evaluation_cost
+from stylecore.planning.device import TWO_CORES
 from tests.support.inputs import TINY, write_manifest
 
 GOOD = {"content": "content.png", "style": "style_a.png"}
@@ -80,7 +81,7 @@ def test_seconds_are_iterations_times_evaluations(inputs, config):
     kind = found.counts.buckets[0].bucket.kind
     cost = evaluation_cost(kind, 36, 48, config.get("history_size", 0))
     secs = TWO_CORES.evaluation_secs(cost, kind.precision)
-    assert TWO_CORES.secs(found.counts.to_compute) == pytest.approx(3 * TINY["iterations"] * secs)
+    assert total_secs(TWO_CORES, found.counts.to_compute) == pytest.approx(3 * TINY["iterations"] * secs)
 
 
 def test_every_stage_of_a_pyramid_counts(inputs):
@@ -89,7 +90,7 @@ def test_every_stage_of_a_pyramid_counts(inputs):
     kind = found.counts.buckets[0].bucket.kind
     expected = [8 * TWO_CORES.evaluation_secs(evaluation_cost(kind, 18, 24), "float32")]
     expected += [2 * TWO_CORES.evaluation_secs(evaluation_cost(kind, 36, 48), "float32")]
-    assert TWO_CORES.secs(found.counts.to_compute) == pytest.approx(3 * sum(expected))
+    assert total_secs(TWO_CORES, found.counts.to_compute) == pytest.approx(3 * sum(expected))
 
 
 def test_a_gpu_computes_in_the_arithmetic_that_it_has(inputs):
@@ -97,22 +98,22 @@ def test_a_gpu_computes_in_the_arithmetic_that_it_has(inputs):
     kind = found.counts.buckets[0].bucket.kind
     cost = evaluation_cost(kind, 36, 48)
     peak = cost.flops / L4.tf32_flops + cost.bytes_moved / L4.memory_bytes_per_sec
-    assert Device.of_gpu(L4).evaluation_secs(cost, "float32") == pytest.approx(peak / GPU_EFFICIENCY)
+    assert gpu_device(L4).evaluation_secs(cost, "float32") == pytest.approx(peak / GPU_EFFICIENCY)
     half = planned(inputs, {"precision": "bfloat16"}).counts.to_compute
-    assert Device.of_gpu(T4).secs(half) is None
-    assert Device.of_gpu(L4).secs(half) < Device.of_gpu(L4).secs(found.counts.to_compute)
+    assert total_secs(gpu_device(T4), half) is None
+    assert total_secs(gpu_device(L4), half) < total_secs(gpu_device(L4), found.counts.to_compute)
 
 
 def test_a_plan_prints_hours_and_costs_at_the_users_prices(inputs):
     prices = write(inputs / "p.json", workers={CPU: [PART], "nvidia-l4": [PART]})
     found = planned(inputs, {"iterations": 1_000_000}, prices=prices)
     lines = list(report(found))
-    hours = Device.of_gpu(L4).secs(found.counts.to_compute) / 3600
+    hours = total_secs(gpu_device(L4), found.counts.to_compute) / 3600
     (l4,) = [line for line in lines if line.lstrip().startswith("L4")]
     assert l4.split()[-3:] == [f"{hours:,.2f}", "2.00", f"{2 * hours:,.2f}"]
     assert any("EUR an hour" in line for line in lines)
     (t4,) = [line for line in lines if line.lstrip().startswith("T4")]
-    assert t4.split()[-1] == f"{Device.of_gpu(T4).secs(found.counts.to_compute) / 3600:,.2f}"
+    assert t4.split()[-1] == f"{total_secs(gpu_device(T4), found.counts.to_compute) / 3600:,.2f}"
     assert any(f"prices of 2030-01-02 in here, from {prices}" in line for line in lines)
     names = {line.split("  ")[0].strip() for line in map(str.strip, lines)}
     assert {gpu.name for gpu in GPUS} <= names

@@ -1,5 +1,6 @@
 """Rows looked at by their distinct values give what the same rows give one by one."""
 
+import dataclasses
 import json
 from collections import Counter
 
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.plan.counts import Group, RunCounter
 from pipeline.plan.rows import RowPlanner
+from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic
 from tests.support.inputs import TINY
 from tests.support.pictures import paint
@@ -17,7 +19,7 @@ from transforms.batch import BatchLimits, batch_size_of
 from transforms.manifest.files import open_manifest, read_batches, read_slice
 from transforms.manifest.parse import RowError, parse_row
 from transforms.probe import probe_image
-from transforms.records import Reason
+from transforms.records import ManifestRow, Reason, Run, WeightedUri
 from transforms.resolve import refusal, resolve_run
 
 
@@ -120,3 +122,34 @@ def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
         assert any(message in reason.error_message for reason, _ in bad)
     groups = {group.stages for _, group in counter.runs}
     assert {len(stages) for stages in groups} == {1, 2}
+
+
+OTHER_VALUES = {
+    "content_weight": 7.0,
+    "style_weight": 7.0,
+    "tv_weight": 7.0,
+    "learning_rate": 7.0,
+    "beta_1": 0.5,
+    "beta_2": 0.5,
+    "epsilon": 0.5,
+    "init": "content",
+    "seed": 7,
+    "early_stop_window": 7,
+    "early_stop_tolerance": 0.5,
+}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_no_field_declared_as_data_decides_about_a_group(optimizer):
+    data = {field.name for field in dataclasses.fields(StyleConfig) if field.metadata["is_data"]}
+    assert data == {"preset", *OTHER_VALUES}  # A preset shows in the fields that it sets.
+
+    def group(**values):
+        config = StyleConfig(optimizer=optimizer, pyramid=[(0.5, 0.5), (1, 0.5)], **values)
+        row = ManifestRow(0, "m.parquet, row 0", "row-0", "c", "c", (WeightedUri("s", "s", 1.0),), config, None)
+        run = Run("0" * 16, row, "c" * 64, ("s" * 64,), "w" * 64, 48, 64)
+        return Group.of(run, batch_size_of(run, BatchLimits(memory_bytes=10**9)))
+
+    for field, value in OTHER_VALUES.items():
+        assert group(**{field: value}) == group()
+    assert group(iterations=7) != group()
