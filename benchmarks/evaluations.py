@@ -4,8 +4,8 @@
 
 Each variant minimises the objective of `gatys` on the same problems (square crops of the demo's photographs and
 paintings, from the photograph and from noise, at two content weights). An evaluation at half size counts a quarter. The
-result is the loss over that of the plain variant after as many full-size evaluations, which no machine's speed changes.
-`--confirm` takes the problems that nothing was chosen on.
+result is a variant's loss over the plain variant's after equally many full-size evaluations, which does not depend on
+the machine's speed. `--confirm` takes problems that no choice was based on.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def problems(confirm: bool) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 class Problems:
-    """The problems at every size that a variant asks for, and one engine for them all."""
+    """The problems at every size that a variant needs, and one engine for all of them."""
 
     def __init__(self, side_px: int, confirm: bool) -> None:
         self.side_px = side_px
@@ -73,7 +73,7 @@ class Problems:
     def best_totals(self, variant: dict[str, Any], evaluations: int) -> np.ndarray:
         """Returns the lowest loss of the full-size picture after each full-size evaluation, [evaluations, problems].
 
-        While a smaller stage runs there is none: infinite.
+        While a smaller stage runs there is no full-size picture, and the loss is infinite.
         """
         pictures: Sequence[np.ndarray] | None = None
         states, totals = None, []
@@ -116,7 +116,10 @@ class Problems:
 
 
 def _with_pairs(new: Any, old: Any, side: int) -> Any:
-    """Gives a first state the curvature pairs of the stage before; a gradient spreads over four times the pixels."""
+    """Gives a stage's first state the curvature pairs of the stage before.
+
+    A gradient is spread over four times as many pixels as before.
+    """
     steps = np.stack([_enlarged(step, side) for step in old.optimizer.steps])
     changes = np.stack([_enlarged(change, side) / 4 for change in old.optimizer.changes])
     kept = np.int32(len(steps))
@@ -140,7 +143,7 @@ def _square(image: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Runs variants and writes their losses over the plain variant's."""
+    """Runs the variants and writes their losses as ratios to the plain variant's."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variants", nargs="*", default=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--side_px", type=int, default=96)

@@ -1,4 +1,4 @@
-"""What a measurement hands on: figures as a line of JSON, and processes with their peak memory."""
+"""Figures, which a measurement prints as one line of JSON, and processes with their peak memory."""
 
 import argparse
 import dataclasses
@@ -21,8 +21,8 @@ class Figure:
 
     Attributes:
       name: as in predictions.json.
-      value: a ratio within one run, unless its name says a unit.
-      details: what it was made from.
+      value: a ratio within one measurement, unless the name states a unit.
+      details: the numbers it was computed from.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """A process that ended well: its wall time, its peak memory and what it printed."""
+    """A process that ended with status 0: its wall time, peak memory and output."""
 
     secs: float
     peak_bytes: int
@@ -42,13 +42,14 @@ class Finished:
 def run_measured(command: Sequence[str], **options: Any) -> Finished:
     """Runs a command and waits for it.
 
-    A process counts what its parent held when it was born: measure from a process that is light.
+    The peak memory of a process includes what its parent held when it forked: call this from a process that holds
+    little.
 
     Raises:
-      RuntimeError: it did not end with status 0; its output's end is in the message.
+      RuntimeError: the command did not end with status 0; the message has the end of its output.
     """
     started = time.perf_counter()
-    # Both streams in one file, because nobody reads a pipe while wait4 waits.
+    # One file for both streams: nothing reads a pipe during wait4.
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options) as process:
         assert process.stdout is not None
         output = process.stdout.read()
@@ -62,18 +63,18 @@ def run_measured(command: Sequence[str], **options: Any) -> Finished:
 def run_figures(module: str, arguments: Sequence[str] = ()) -> list[Figure]:
     """Runs one measurement in a process of its own."""
     finished = run_measured([sys.executable, "-m", module, *arguments])
-    # What libraries log when they are let go of may come after it.
+    # Libraries may log after the figures, while the process ends.
     found = [line for line in finished.output.splitlines() if line.startswith("[{")]
     return [Figure(**figure) for figure in json.loads(found[-1])]
 
 
 def print_figures(figures: Iterable[Figure]) -> None:
-    """Prints figures as `run_figures` reads them."""
+    """Prints figures in the form that `run_figures` reads."""
     print(json.dumps([dataclasses.asdict(figure) for figure in figures]))
 
 
 def main_of(doc: str, measure: Callable[..., Iterable[Figure]], **defaults: int) -> None:
-    """Parses whole-number options with these defaults, measures and prints: the main function of a measurement."""
+    """Is the main function of a measurement: parses whole-number options with these defaults, measures and prints."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"default: {default}")
@@ -81,19 +82,19 @@ def main_of(doc: str, measure: Callable[..., Iterable[Figure]], **defaults: int)
 
 
 def reached(figure: Figure, known: Mapping[str, Any]) -> bool:
-    """Returns whether a figure is within its target; one without a target is."""
+    """Returns whether a figure meets its target; a figure without a target does."""
     return known.get("at_least", -float("inf")) <= figure.value <= known.get("at_most", float("inf"))
 
 
 def target_text(known: Mapping[str, Any]) -> str:
-    """Returns a target for people."""
+    """Returns a target as text for a table."""
     if "at_most" in known:
         return f"<= {known['at_most']:g}"
     return f">= {known['at_least']:g}" if "at_least" in known else ""
 
 
 def number(value: float | None) -> str:
-    """Returns a number for people, to three digits."""
+    """Returns a number as text, to three digits."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,9 +1,9 @@
-"""A gallery of 20,000 runs in headless Chromium, from disk: how long until it shows, reacts, scrolls; as JSON.
+"""Times a gallery of 20,000 runs, opened from disk in headless Chromium: loading, reacting, scrolling; prints JSON.
 
     python -m benchmarks.gallery_20000 [--runs 20000]
 
 Needs playwright and Chromium (its path in STYLEBEAM_CHROMIUM, else /usr/bin/chromium). All runs share one
-thumbnail of 256 px, so that the figures are about the page.
+thumbnail of 256 px, so that the figures measure the page and not its pictures.
 """
 
 import argparse
@@ -69,7 +69,7 @@ SCROLL = """async () => {
 
 
 def synthetic_rows(count: int) -> Iterator[dict[str, Any]]:
-    """Finished runs of a grid, with histories of 60 points."""
+    """Yields metrics rows of a grid's finished runs, with histories of 60 points."""
     seeds = math.ceil(count / (CONTENTS * STYLES * CONTENT_WEIGHTS * TV_WEIGHTS))
     ranges = map(range, (CONTENTS, STYLES, CONTENT_WEIGHTS, TV_WEIGHTS, seeds))
     for number, places in enumerate(itertools.islice(itertools.product(*ranges), count)):
@@ -77,7 +77,7 @@ def synthetic_rows(count: int) -> Iterator[dict[str, Any]]:
 
 
 def synthetic_row(number: int, content: int, style: int, *parameters: int) -> dict[str, Any]:
-    """One metrics row."""
+    """Returns one metrics row."""
     run_id = f"{number:016x}"
     history = [curve_point(iteration, number) for iteration in [*range(11), *range(30, 1500, 30)]]
     return {
@@ -108,7 +108,7 @@ def synthetic_row(number: int, content: int, style: int, *parameters: int) -> di
 
 
 def synthetic_config(content_weight: int, tv_weight: int, seed: int) -> dict[str, Any]:
-    """A configuration with all kinds of fields."""
+    """Returns a configuration with fields of every kind."""
     layers = {f"block{block}_conv1": 0.2 for block in range(1, 6)}
     fixed = {"backbone": "vgg19", "weights": "imagenet", "pooling": "max", "optimizer": "adam", "learning_rate": 15.0}
     return {
@@ -125,7 +125,7 @@ def synthetic_config(content_weight: int, tv_weight: int, seed: int) -> dict[str
 
 
 def curve_point(iteration: int, number: int) -> dict[str, float]:
-    """One point of a run's curves, different for each run."""
+    """Returns one point of a run's curves, different for each run."""
     fall = math.exp(-iteration / 100) + 0.01
     scatter = 1 + math.sin(number * 12.9898) * 0.4
     return {
@@ -138,7 +138,7 @@ def curve_point(iteration: int, number: int) -> dict[str, float]:
 
 
 def write_output(directory: Path, count: int) -> dict[str, Any]:
-    """Writes an output directory whose pictures are links to one file; returns what that took."""
+    """Writes an output directory whose pictures are links to one file; returns the seconds, files, bytes and memory."""
     for folder in ("images", "thumbs", "sources", "gallery/data"):
         (directory / folder).mkdir(parents=True)
     source = directory / "sources" / "source.webp"
@@ -159,7 +159,7 @@ def write_output(directory: Path, count: int) -> dict[str, Any]:
 
 
 def measure(browser: Browser, page_path: Path) -> dict[str, Any]:
-    """Opens the gallery anew and uses it."""
+    """Opens the gallery in a new page, uses it and returns the timings."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
@@ -182,7 +182,7 @@ def measure(browser: Browser, page_path: Path) -> dict[str, Any]:
 
 
 def wait_until(page: Page, expression: str) -> None:
-    """Waits for a truth in the page."""
+    """Waits until a JavaScript expression is true in the page."""
     deadline = time.monotonic() + TIMEOUT_SECS
     while not page.evaluate(expression):
         if time.monotonic() > deadline:
@@ -191,7 +191,7 @@ def wait_until(page: Page, expression: str) -> None:
 
 
 def bytes_loaded(urls: list[str]) -> dict[str, int]:
-    """Sizes of the files that were asked for, pictures apart."""
+    """Returns the sizes of the requested files, pictures left out."""
     paths = [Path(unquote(urlsplit(url).path)) for url in dict.fromkeys(urls)]
     pictures = [path for path in paths if path.suffix == ".webp"]
     page = [path for path in paths if path.suffix != ".webp"]
@@ -204,7 +204,7 @@ def bytes_loaded(urls: list[str]) -> dict[str, int]:
 
 
 def main() -> None:
-    """Generates, measures several times, prints medians."""
+    """Generates the gallery, measures it several times and prints the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20_000)
     arguments = parser.parse_args()

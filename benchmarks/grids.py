@@ -1,4 +1,4 @@
-"""Small grids for measurements: pictures of the demo on disk, a manifest of them, and the same for `stylize`."""
+"""Small grids of the demo's pictures for measurements: as files with a manifest, and as arrays for `stylize`."""
 
 import dataclasses
 import itertools
@@ -32,11 +32,11 @@ class Grid:
         return len(self.contents) * len(self.styles) * len(self.configs)
 
     def with_fields(self, **fields: Any) -> "Grid":
-        """Returns the grid with some configuration fields set in all of it."""
+        """Returns the grid with these fields set in every configuration."""
         return dataclasses.replace(self, configs=[{**config, **fields} for config in self.configs])
 
     def write(self, folder: Path) -> Path:
-        """Writes the pictures and a manifest, whose path is returned."""
+        """Writes the pictures and a manifest; returns the manifest's path."""
         folder.mkdir(parents=True)
         contents = [_write(folder / f"content_{i}.png", image) for i, image in enumerate(self.contents)]
         styles = [_write(folder / f"style_{i}.png", image) for i, image in enumerate(self.styles)]
@@ -47,7 +47,7 @@ class Grid:
         return manifest
 
     def stylize_directly(self, content: int, **options: Any) -> float:
-        """Makes the pictures of one content by `stylize` in this process; returns the seconds."""
+        """Makes the pictures of one content with `stylize` in this process; returns the seconds."""
         pairs = list(itertools.product(self.styles, (StyleConfig(**config) for config in self.configs)))
         styles, configs = zip(*pairs, strict=True)
         started = time.perf_counter()
@@ -57,7 +57,7 @@ class Grid:
 
 
 def run_pipeline(manifest: Path, output: Path, *options: str) -> float:
-    """Runs what `stylebeam run` runs, in this process; returns the seconds."""
+    """Runs the pipeline of `stylebeam run` in this process; returns the seconds."""
     from pipeline.run import run
 
     started = time.perf_counter()
@@ -78,7 +78,7 @@ def paintings() -> list[np.ndarray]:
 
 
 def squares(images: Sequence[np.ndarray], side_px: int, count: int) -> list[np.ndarray]:
-    """Returns `count` different squares of the images, reduced to this side."""
+    """Returns `count` different square crops of the images, reduced to `side_px`."""
     found = []
     for index in range(count):
         image = Image.fromarray(images[index % len(images)])

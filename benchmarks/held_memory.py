@@ -1,9 +1,9 @@
-"""Peak memory of the compiled step over what stylecore/planning/costs.py foretells, each case in a process of its own.
+"""Peak memory of the compiled step over the prediction of stylecore/planning/costs.py, each case in its own process.
 
     python -m benchmarks.held_memory [--case PRESET SIDE BATCH OPTIMIZER PRECISION]
 
-The peak is that of the whole process above its peak after a tiny batch, so that TensorFlow, the network and the traces
-are not part of it. `HELD_FACTOR` was chosen so that no case is predicted too low.
+The figure is the process's peak above its peak after a tiny batch, which leaves out TensorFlow, the network and the
+traces. `HELD_FACTOR` was chosen so that no case is predicted too low.
 """
 
 import argparse
@@ -29,13 +29,13 @@ CASES = [
     ("basic", 256, 2, "lbfgs", "bfloat16"),
     ("resnet50", 256, 2, "adam", "float32"),
 ]
-# The values of the weights do not matter, and not every place has those of ResNet50.
+# The values of the weights do not matter here, and ResNet50's are not available everywhere.
 _WEIGHTS = "random:1"
 _WARM_PX, _EVALUATIONS = 32, 8
 
 
 def held_bytes(preset: str, side_px: int, batch_size: int, optimizer: str, precision: str) -> tuple[int, int]:
-    """Returns (measured, predicted) bytes of one batch; in a fresh process, whose peak it is."""
+    """Returns (measured, predicted) bytes of one batch; call it in a fresh process, whose peak it reads."""
     from stylecore import StyleConfig
     from stylecore.networks.weights.sources import load_weights
     from stylecore.planning.buckets import step_kind
@@ -62,7 +62,7 @@ def held_bytes(preset: str, side_px: int, batch_size: int, optimizer: str, preci
 
 
 def main() -> None:
-    """Measures one case, or all and writes them."""
+    """Measures one case, or measures all cases and writes them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--case", nargs=5, metavar=("PRESET", "SIDE", "BATCH", "OPTIMIZER", "PRECISION"))
     case = parser.parse_args().case

@@ -1,8 +1,8 @@
-"""L-BFGS on VGG19 problems: against SciPy's L-BFGS-B with the same bounds, against Adam, and its own defaults.
+"""Compares L-BFGS on VGG19 problems with SciPy's L-BFGS-B in the same bounds, with Adam, and its defaults with others.
 
 `python benchmarks/lbfgs.py [--evaluations 300] [--side_px 128] [--sweep]` writes benchmarks/results/lbfgs.json. The
-problems are made of the demo's photographs and paintings. Every figure is a ratio of losses or a count of evaluations,
-so that it does not depend on the machine's speed.
+problems are made of the demo's photographs and paintings. Every figure is a ratio of losses or a count of evaluations
+and does not depend on the machine's speed.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class _EnoughError(Exception):
 
 
 class Bench:
-    """The problems, brought to size, and their engines."""
+    """The problems at their final size, and their engines."""
 
     def __init__(self, side_px: int, evaluations: int) -> None:
         self.evaluations = evaluations
@@ -50,18 +50,18 @@ class Bench:
         self._images = {name: np.asarray(load()) for name, load in {**PHOTOGRAPHS, **PAINTINGS}.items()}
 
     def problem(self, index: int, **settings: Any) -> tuple[Problem, Engine]:
-        """Returns a problem and an engine of its own."""
+        """Returns a problem and an engine that no other problem uses."""
         content, style, config = PROBLEMS[index]
         parsed = StyleConfig(**{**config, "image_size": self._side_px, "iterations": 1_000_000, **settings})
         engine = Engine(step_kind(parsed, self._weights.fingerprint), self._weights.network)
         return prepare(self._images[content], self._images[style], parsed), engine
 
     def best_totals(self, index: int, **settings: Any) -> np.ndarray:
-        """Returns the lowest total loss after each evaluation of our optimiser."""
+        """Returns the lowest total loss of our optimiser after each evaluation."""
         return self._optimise(index, **settings)[0]
 
     def evaluations_per_iteration(self, index: int) -> float:
-        """Returns what an iteration, an accepted step, costs L-BFGS."""
+        """Returns the mean number of evaluations that L-BFGS needs for an iteration, which is one accepted step."""
         totals, accepted = self._optimise(index, optimizer="lbfgs")
         return len(totals) / accepted
 
@@ -72,7 +72,7 @@ class Bench:
         return np.minimum.accumulate(losses.total.numpy()[:, 0]), int(numbers.numpy().max())
 
     def scipy_total(self, index: int) -> float:
-        """Returns the lowest total loss that SciPy's L-BFGS-B reaches in as many evaluations."""
+        """Returns the lowest total loss that SciPy's L-BFGS-B reaches in the same number of evaluations."""
         problem, engine = self.problem(index, optimizer="lbfgs")
         batch = engine.constants([problem])
         evaluate = tf.function(lambda images: engine.losses_and_gradient(images, batch))
@@ -97,7 +97,7 @@ class Bench:
 
 
 def against_scipy(bench: Bench) -> dict[str, Any]:
-    """Returns our loss over SciPy's after the same evaluations, and how soon we are where Adam ends."""
+    """Returns our loss over SciPy's after equally many evaluations, and when we reach Adam's final loss."""
     ratios, evaluations = [], []
     for index in range(len(PROBLEMS)):
         ours = bench.best_totals(index, optimizer="lbfgs")
@@ -113,7 +113,7 @@ def against_scipy(bench: Bench) -> dict[str, Any]:
 
 
 def sweep(bench: Bench) -> dict[str, Any]:
-    """Returns the loss after all evaluations by history size and by first step, over that of the defaults."""
+    """Returns the final loss for each history size and each first step, as a ratio to that of the defaults."""
     base = [bench.best_totals(index, optimizer="lbfgs")[-1] for index in range(len(PROBLEMS))]
 
     def relative(**settings: Any) -> float:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.million_rows [--rows 1000000]
 
-Rows per second, and the bytes of peak memory per row above the same command on 1,000 rows over as many images. Each
-command is a process of its own, so the seconds include its start.
+The figures are rows per second, and bytes of peak memory per row above the same command on 1,000 rows over equally
+many images. Each command runs in a process of its own, so the seconds include its start.
 """
 
 import sys
@@ -30,7 +30,7 @@ def measure(rows: int) -> Iterator[Figure]:
         directory = Path(folder)
         write_images(directory)
         write_spec(directory / "many.yaml", "content_*.png", "style_*.png", configs)
-        # The same images: every one of them a content.
+        # The same images, each as the content of one row.
         write_spec(directory / "few.yaml", "*_*.png", "style_000.png", 1)
         commands = [grid_and_plan(directory / name) for name in ("few.yaml", "many.yaml")]
     (few_grid, few_plan), (grid, plan) = commands
@@ -47,7 +47,7 @@ def write_images(directory: Path) -> None:
 
 
 def write_spec(path: Path, contents: str, styles: str, configs: int) -> None:
-    """Writes a grid of all contents, some styles and so many configurations."""
+    """Writes the specification of a grid of contents x styles x `configs` configurations."""
     weights = [1e5 / (index + 1) for index in range(configs)]
     path.write_text(
         f"contents: ['{contents}']\nstyles: ['{styles}']\nconfig: {{iterations: 200}}\n"
@@ -56,13 +56,13 @@ def write_spec(path: Path, contents: str, styles: str, configs: int) -> None:
 
 
 def grid_and_plan(spec: Path) -> tuple[Finished, Finished]:
-    """Runs both commands."""
+    """Runs `grid` and then `plan`."""
     manifest = str(spec.with_suffix(".parquet"))
     return stylebeam("grid", str(spec), "--output", manifest), stylebeam("plan", "--manifest", manifest)
 
 
 def stylebeam(*arguments: str) -> Finished:
-    """Runs a command of ours in a process of its own."""
+    """Runs a `stylebeam` command in a process of its own."""
     return run_measured([sys.executable, "-m", "pipeline", *arguments])
 
 

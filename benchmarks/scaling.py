@@ -1,10 +1,10 @@
-"""How large what flows through a job is and what it leaves: the measured figures of docs/scaling.md.
+"""The sizes of what a job shuffles and writes: the measured figures of docs/scaling.md.
 
     python -m benchmarks.scaling [--runs 160] [--iterations 300]
 
-A small job of pictures of 64 px on shallow layers, since sizes do not depend on depth; sizes are those of Beam's own
-coders and of the files on disk, for each run. Gallery data is that of synthetic rows, the difference of two sizes, so
-that what is written once does not count.
+The job is small: pictures of 64 px on shallow layers, because sizes do not depend on depth. Elements are measured with
+Beam's own coders, files on disk, both per run. Gallery data comes from synthetic rows, as the difference between two
+numbers of rows, which leaves out what is written once.
 """
 
 import itertools
@@ -45,7 +45,7 @@ SHALLOW = {"weights": "random:1", "content_layers": {"conv1_1": 1.0}, "style_lay
 
 
 def measure(runs: int, iterations: int) -> Iterator[Figure]:
-    """Yields bytes a run, or an image, of each thing; and seconds of the gallery."""
+    """Yields the bytes of each element and file per run or per image, and the seconds of the gallery."""
     with tempfile.TemporaryDirectory() as folder:
         grid = small_grid(runs, iterations)
         manifest = grid.write(Path(folder) / "grid")
@@ -58,7 +58,9 @@ def measure(runs: int, iterations: int) -> Iterator[Figure]:
 
 
 def small_grid(runs: int, iterations: int) -> Grid:
-    """Two photographs, two styles and a sweep; smooth noise, which compresses about as pictures do."""
+    """Returns two photographs, two styles and a sweep; the images are smooth noise, which compresses about as
+    pictures do.
+    """
     generator = np.random.default_rng(0)
     images = [_smooth_noise(generator) for _ in range(4)]
     weights = [float(10**exponent) for exponent in np.linspace(3, 6, max(1, runs // 4))]
@@ -72,7 +74,7 @@ def _smooth_noise(generator: np.random.Generator) -> np.ndarray:
 
 
 def _element_figures(manifest: str, output: Output) -> Iterator[Figure]:
-    """Sizes as Beam encodes elements between steps."""
+    """Yields the sizes of elements as Beam encodes them between steps."""
     runs = list(_runs(manifest))
     row, size = runs[0].row, default_batch_size(SIDE_PX, SIDE_PX)
     batch = RunBatch(size, tuple(runs[:size]))
@@ -108,7 +110,7 @@ def _encoded(name: str, element: Any, each: int = 1) -> Figure:
 
 
 def _file_figures(output: Output, runs: int) -> Iterator[Figure]:
-    """Sizes on disk, divided by the number of runs."""
+    """Yields sizes on disk, divided by the number of runs."""
     for folder in ("images", "thumbs", "runs", "metrics", "dataset"):
         files = [path for path in Path(output.root, folder).iterdir() if path.is_file()]
         yield Figure(f"{folder}_bytes_per_run", sum(path.stat().st_size for path in files) / runs)
@@ -120,7 +122,7 @@ def _file_figures(output: Output, runs: int) -> Iterator[Figure]:
 
 
 def _snapshot_figures(grid: Grid) -> Iterator[Figure]:
-    """A checkpoint of one run, by optimiser."""
+    """Yields the size of one run's checkpoint for each optimiser."""
     for optimizer in ("adam", "lbfgs"):
         config = StyleConfig(**{**grid.configs[0], "optimizer": optimizer})
         problem = prepare(grid.contents[0], grid.styles[0], config)

@@ -1,9 +1,9 @@
-"""A grid of 256 runs of 64 px through `stylebeam run`: its seconds per run over those of one run alone, all warm.
+"""Seconds per run of a grid of 256 runs of 64 px through `stylebeam run`, over those of one run alone, all warm.
 
     python -m benchmarks.small_grid [--side_px 64] [--runs 256] [--iterations 50]
 
-One run alone is a direct `stylize` call of one picture: the median of some before and some after the grid. Its 50
-iterations instead of 200 weigh what the pipeline adds to a run four times as heavily.
+One run alone is a direct `stylize` call for one picture: the median of several before and after the grid. With 50
+iterations instead of 200, what the pipeline adds to a run weighs four times as much.
 """
 
 import statistics
@@ -20,7 +20,7 @@ WARM_ITERATIONS = 2
 
 
 def measure(side_px: int, runs: int, iterations: int) -> Iterator[Figure]:
-    """Yields the one figure."""
+    """Yields the ratio."""
     contents, styles = squares(photographs(), side_px, CONTENTS), squares(paintings(), side_px, STYLES)
     weights = [1e5 / (index + 1) for index in range(runs // (CONTENTS * STYLES))]
     grid = Grid(contents, styles, [{"iterations": iterations, "content_weight": weight} for weight in weights])

@@ -2,9 +2,9 @@
 
     python -m benchmarks.step_time [--sides_px 128 256 512] [--precisions float32 bfloat16]
 
-The bare convolutions are the chain of tf.nn.conv2d, ReLU and pooling up to the same layer and the gradient of a sum
-of its output to the picture: no losses, no optimiser, no bookkeeping. Both are compiled; they take turns in pieces of
-some seconds, and the figure is the median of the turns' ratios, because other tenants of a machine come and go.
+The bare convolutions are the chain of tf.nn.conv2d, ReLU and pooling up to the same layer, and the gradient of the sum
+of its output with respect to the picture: no losses, no optimiser, no bookkeeping. Both are compiled. They take turns
+of a few seconds each, and the figure is the median of the turns' ratios, because the load of a shared machine changes.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class BareConvolutions:
     Args:
       network: a keras.applications VGG with max pooling.
       deepest: Keras' name of the last layer.
-      precision: of everything between the picture and the sum.
+      precision: precision of all arithmetic between the picture and the sum.
     """
 
     def __init__(self, network: keras.Model, deepest: str, precision: str) -> None:
@@ -59,14 +59,14 @@ class BareConvolutions:
         return values
 
     def gradient(self, images: tf.Tensor) -> tf.Tensor:
-        """Returns the gradient of the sum of the output to the images."""
+        """Returns the gradient of the output's sum with respect to the images."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
             total = tf.reduce_sum(tf.cast(self.activation(images), tf.float32))
         return tape.gradient(total, images)
 
     def _gradients(self, images: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        # Each round takes the pixels from the one before, or the graph would compute it once.
+        # Each round starts from the pixels of the one before; otherwise the graph would compute it only once.
         return tf.while_loop(
             lambda done, _: done < count,
             lambda done, images: (done + 1, images + 1e-6 * self.gradient(images)),
@@ -81,7 +81,7 @@ class BareConvolutions:
 
 
 def bare_step(bare: BareConvolutions, side_px: int, batch_size: int) -> Step:
-    """Returns what makes some rounds of the bare convolutions; the first call has been made."""
+    """Returns a function that runs rounds of the bare convolutions; it has already been called once."""
     images = tf.random.stateless_uniform([batch_size, side_px, side_px, 3], [0, 0], 0.0, 255.0)
 
     def step(count: int) -> None:
@@ -92,7 +92,7 @@ def bare_step(bare: BareConvolutions, side_px: int, batch_size: int) -> Step:
 
 
 def our_step(engine: Engine, config: StyleConfig, side_px: int, batch_size: int) -> Step:
-    """Returns what makes some evaluations of a configuration; the first call has been made."""
+    """Returns a function that runs evaluations of a configuration; it has already been called once."""
     image = np.random.default_rng(0).integers(0, 256, (side_px, side_px, 3), np.uint8)
     problems = [prepare(image, image[::-1].copy(), config)] * batch_size
     batch = engine.constants(problems)
@@ -108,14 +108,14 @@ def our_step(engine: Engine, config: StyleConfig, side_px: int, batch_size: int)
 
 
 def secs_per_picture(step: Step, batch_size: int, count: int) -> float:
-    """Returns the seconds of one evaluation of one picture, from a piece of `count` evaluations."""
+    """Returns the seconds of one evaluation of one picture, measured over `count` evaluations."""
     started = time.perf_counter()
     step(count)
     return (time.perf_counter() - started) / count / batch_size
 
 
 def best_batch(make: Callable[[int], Step], side_px: int) -> tuple[int, Step]:
-    """Tries the batch sizes and returns the quickest, a picture, with its step."""
+    """Tries the batch sizes and returns the one with the least seconds per picture, with its step."""
     tried = []
     for size in BATCH_SIZES:
         if size == 1 or size * side_px**2 <= MAX_PIXELS:
@@ -127,12 +127,12 @@ def best_batch(make: Callable[[int], Step], side_px: int) -> tuple[int, Step]:
 
 
 def evaluations_in(step: Step, batch_size: int, secs: float) -> int:
-    """Returns how many evaluations fill so many seconds, at least one."""
+    """Returns how many evaluations fit into `secs` seconds, at least one."""
     return max(1, round(secs / (secs_per_picture(step, batch_size, 1) * batch_size)))
 
 
 def ratios(ours: tuple[int, Step], bare: tuple[int, Step]) -> list[float]:
-    """Returns our seconds over the bare ones, turn by turn."""
+    """Returns the ratio of our seconds to the bare ones for each turn."""
     counts = [evaluations_in(step, size, PIECE_SECS) for size, step in (ours, bare)]
     found = []
     for _ in range(TURNS):

@@ -1,4 +1,4 @@
-"""Counts what a reader of the source meets: files, their sizes, functions, and the private ones that are used once.
+"""Counts the files of the source, their lines, their functions, and the private functions that are used once.
 
 python -m benchmarks.structure [CHECKOUT]
 """
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def report(checkout: Path) -> Iterator[str]:
-    """Yields a line per package and per figure."""
+    """Yields one line for each package and figure."""
     sources = {path: path.read_text() for package in PACKAGES for path in sorted((checkout / package).rglob("*.py"))}
     for package in PACKAGES:
         own = [path for path in sources if path.is_relative_to(checkout / package)]
@@ -49,7 +49,7 @@ def _body_lines(function: Function) -> int:
 
 
 def _private_functions(functions: Iterable[Function], texts: Iterable[str]) -> tuple[int, int]:
-    """Counts private functions, and those whose name stands in the source just twice: definition and one use."""
+    """Counts private functions, and those whose name occurs exactly twice in the source: definition and one use."""
     words = re.findall(r"\w+", "\n".join(texts))
     uses = {name: words.count(name) for name in {f.name for f in functions if re.match(r"_[^_]", f.name)}}
     return len(uses), sum(count <= 2 for count in uses.values())

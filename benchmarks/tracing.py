@@ -1,11 +1,11 @@
-"""Traces of a sweep, and the seconds that a collection of many picture shapes loses to them.
+"""How often a sweep traces the step, and the share of time that a collection of many picture shapes loses to tracing.
 
     python -m benchmarks.tracing [--shapes 200] [--iterations 20]
 
-A sweep of 3 sizes and 4 parameter values: how often the step was traced. A collection in which no two pictures have the
-same shape, one batch for each: every picture is made twice, and what the first time took longer than the second was
-lost to tracing and to whatever else a new shape costs. Sides of 24 to 72 px; the 20 iterations instead of 200 make
-the lost share up to ten times as large.
+The sweep has 3 sizes and 4 parameter values. In the collection no two pictures have the same shape, and each is a batch
+of its own: every picture is made twice, and the extra time of the first attempt was lost to tracing and to any other
+cost of a new shape. Sides are 24 to 72 px; with 20 iterations instead of 200 the lost share is up to ten times as
+large.
 """
 
 import itertools
@@ -25,14 +25,14 @@ SHORTEST_PX, LONGEST_PX, STRIDE_PX = 24, 72, 3
 
 
 def measure(shapes: int, iterations: int) -> Iterator[Figure]:
-    """Yields both figures; the collection comes first, since it needs a process that has traced nothing."""
+    """Yields both figures; the collection comes first, because it needs a process that has traced nothing."""
     yield collection(shapes, iterations)
     yield sweep(iterations)
 
 
 def collection(shapes: int, iterations: int) -> Figure:
     """Returns the share of the seconds that new shapes cost."""
-    # The weights are loaded before: that is not tracing.
+    # The weights are loaded first, because loading them is not tracing.
     load_weights("vgg19", "imagenet")
     content, style = squares(photographs(), LONGEST_PX, 1)[0], squares(paintings(), LONGEST_PX, 1)[0]
     sides = range(SHORTEST_PX, LONGEST_PX + 1, STRIDE_PX)
@@ -57,8 +57,8 @@ def collection(shapes: int, iterations: int) -> Figure:
 
 
 def sweep(iterations: int) -> Figure:
-    """Returns how often the step was traced in 3 sizes x 4 parameter values, in an engine of its own."""
-    # Another content loss is another kind of step: nothing of it was traced before.
+    """Returns how often a new engine traced the step for 3 sizes x 4 parameter values."""
+    # Another content loss makes another kind of step, which has not been traced yet.
     fields = {"iterations": iterations, "content_loss": "l1"}
     configs = [{**fields, "content_weight": weight} for weight in SWEEP_CONTENT_WEIGHTS]
     for side_px in SWEEP_SIDES_PX:
@@ -67,7 +67,7 @@ def sweep(iterations: int) -> Figure:
 
 
 def traces(fields: dict[str, Any]) -> int:
-    """Returns how often this process traced the step of a configuration."""
+    """Returns how often this process has traced the step of a configuration."""
     config = StyleConfig(**fields)
     kind = step_kind(config, load_weights(config.backbone, config.weights).fingerprint)
     return get_engine(kind, _never).traces
