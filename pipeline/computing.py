@@ -1,4 +1,4 @@
-"""What the options and the device say about computing: how large batches are, and how runs are computed."""
+"""Options and device -> how large batches are, and how runs are computed."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ _MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.lim
 
 
 def batch_limits(options: PipelineOptions) -> BatchLimits:
-    """Returns what bounds batches: the options, and the memory and speed of the device that is asked for or is here."""
+    """Returns what bounds batches: the options, and the memory and speed of the chosen device or of this machine."""
     own = options.view_as(StyleBeamOptions)
     gpu = parse_gpu(own.gpu)[0] if own.gpu else None
     return limits_on(gpu, device_memory_bytes(options), own.batch_size, own.max_batch_secs)
@@ -70,7 +70,7 @@ def stylize_options(options: PipelineOptions, require_gpu: bool) -> "StylizeOpti
 
 
 def device_memory_bytes(options: PipelineOptions) -> int | None:
-    """Returns the memory of the device that computes; None where that cannot be known from here."""
+    """Returns the memory of the device that computes, None where this machine cannot know it."""
     own = options.view_as(StyleBeamOptions)
     if own.device_memory_gb:
         return int(own.device_memory_gb * 1e9)

@@ -108,7 +108,6 @@ class BatchRuns(beam.PTransform):
         self._every = every if limits.batch_size is None else None
 
     def expand(self, runs: Any) -> Any:
-        """See beam.PTransform."""
         keyed = runs | "KeyByBucket" >> beam.WithKeys(bucket_key).with_output_types(tuple[str, Run])
         counts = keyed | "CountBuckets" >> beam.combiners.Count.PerKey()
         limits, totals = self._limits, {}

@@ -1,7 +1,7 @@
-"""Counting the runs of a manifest, their batches and their time, without keeping them.
+"""RunCounter: the distinct runs of a manifest and their batches, counted without keeping the runs.
 
-Of a row nothing stays but 12 bytes: its run_id as a number (a run_id is 64 bits, so nothing is lost) and the group that
-it is counted in. At the end the numbers are sorted, for which NumPy takes another 40 bytes a row for a moment.
+A row leaves 12 bytes: its run_id as a number (a run_id has 64 bits, so nothing is lost) and the number of its group. At
+the end the run_ids are sorted, for which NumPy briefly takes another 40 bytes a row.
 """
 
 import dataclasses
@@ -24,10 +24,10 @@ class Group:
     """Runs that batch alike and take equally long.
 
     Attributes:
-      bucket: theirs.
-      batch_size: up to so many make a batch.
+      bucket: what the runs may share a batch within.
+      batch_size: the number of runs in a full batch.
       stages: (height, width, iterations) of each size that a picture goes through; sides in pixels.
-      history_size: curvature pairs of L-BFGS.
+      history_size: the number of L-BFGS' curvature pairs; 0 under Adam.
     """
 
     bucket: Bucket
@@ -45,7 +45,7 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class BucketCounts:
-    """Of one bucket: distinct runs, those still to compute, and their batches of up to so many."""
+    """The distinct runs of one bucket, those still to compute, their batches and the largest batch size."""
 
     bucket: Bucket
     runs: int
@@ -59,11 +59,11 @@ class Counts:
     """What is distinct in a manifest.
 
     Attributes:
-      runs: distinct ones.
-      finished: of these, those that are known to be finished.
-      unidentified: of these, those whose run_id is not known, so that they never count as finished.
+      runs: the number of distinct runs.
+      finished: the number of those known to be finished.
+      unidentified: the number of those without a known run_id, which never count as finished.
       buckets: ordered by size, largest first.
-      to_compute: runs of each group that are not finished.
+      to_compute: group -> number of unfinished runs.
     """
 
     runs: int
@@ -74,10 +74,10 @@ class Counts:
 
 
 class RunCounter:
-    """Takes the run of each valid row.
+    """Counts the runs of valid rows.
 
     Args:
-      is_identified: says of a bucket whether the run_ids of its runs are those that a job would give them.
+      is_identified: tells whether the run_ids of a bucket's runs are those that a job would give them.
     """
 
     def __init__(self, is_identified: Callable[[Bucket], bool]) -> None:
@@ -88,7 +88,7 @@ class RunCounter:
 
     @property
     def rows(self) -> int:
-        """Number of runs taken, repeated ones included."""
+        """The number of runs added, repeated ones included."""
         return len(self._ids)
 
     def number(self, run: Run, batch_size: int) -> int:
@@ -97,7 +97,7 @@ class RunCounter:
         return self._numbers.setdefault(group, len(self._numbers))
 
     def add(self, ids: np.ndarray, groups: np.ndarray) -> None:
-        """Takes runs: their run_ids as numbers (uint64 [n]) and the numbers of their groups (any integers, [n])."""
+        """Adds runs: their run_ids as numbers (uint64 [n]) and the numbers of their groups (any integers, [n])."""
         self._ids.frombytes(ids.tobytes())
         self._groups.frombytes(groups.astype(np.uint32).tobytes())
 
@@ -122,7 +122,7 @@ class RunCounter:
         )
 
     def _distinct(self) -> tuple[np.ndarray, np.ndarray]:
-        """Run_ids, sorted, and the group of each. numpy.unique would do, in twice the memory."""
+        """Returns the distinct run_ids, sorted, and the group of each. numpy.unique would need twice the memory."""
         ids, groups = np.frombuffer(self._ids, np.uint64), np.frombuffer(self._groups, np.uint32)
         order = np.argsort(ids)
         ids = ids[order]

@@ -1,7 +1,7 @@
-"""`stylebeam plan`: what a job would do, found out without computing, writing or downloading anything.
+"""plan: what a job would do, found without computing, writing or downloading anything.
 
-Rows are read in a stream and forgotten, see plan_rows.py and run_counts.py for what stays of them; beside that there is
-one entry for each distinct image and each distinct (backbone, weights).
+Rows are read in a stream and not kept; counts.py says what a row leaves in memory. Each distinct image and each
+distinct (backbone, weights) has one entry beside that.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ from transforms.probe import probe_image
 from transforms.records import ImageFacts, Reason
 
 MAX_SHOWN = 20
-# Beyond so many distinct reasons the others are counted by their type alone: a reason may name a value.
+# Further reasons are counted by their error type alone: a reason may name a value, so that each row has its own.
 MAX_REASONS = 1_000
 _UNKNOWN = "unknown:"
 _MARKER = re.compile(r"[0-9a-f]{16}\.json")
@@ -42,14 +42,14 @@ _GOT = re.compile(r", got .*", re.DOTALL)
 
 @dataclasses.dataclass
 class BadRows:
-    """Rows that cannot be run: how many, the first of them in full, and the reasons of all."""
+    """Rows that cannot be run: their number, the messages of the first ones, and how often each reason occurs."""
 
     count: int = 0
     shown: list[str] = dataclasses.field(default_factory=list)
     reasons: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def add(self, reason: Reason, location: str) -> None:
-        """Counts a row, which stands at `location`."""
+        """Counts a row; `location` is its name in messages."""
         self.count += 1
         if len(self.shown) < MAX_SHOWN:
             self.shown.append(reason.error_message)
@@ -63,16 +63,16 @@ class Plan:
     """What a job would do.
 
     Attributes:
-      manifest: its URI.
-      rows: of the manifest, bad ones included.
-      duplicates: valid rows that ask for a run which an earlier row asks for.
+      manifest: the manifest's URI.
+      rows: the number of rows in the manifest, bad ones included.
+      duplicates: the number of valid rows whose run an earlier row has asked for.
       bad: the rows that cannot be run.
-      images: distinct ones, bad ones included.
+      images: the number of distinct images, bad ones included.
       output: the output directory, if one was given.
-      unknown_weights: the (backbone, weights) that only a download could tell.
-      counts: of the valid rows.
-      gpus: the types that costs are wanted for.
-      prices: of workers.
+      unknown_weights: the (backbone, weights) whose fingerprint is unknown without a download.
+      counts: what the valid rows ask for.
+      gpus: the GPU types to estimate costs for.
+      prices: what workers cost.
     """
 
     manifest: str
@@ -89,7 +89,7 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class PlanOptions:
-    """What `stylebeam run` would be given, see its options of the same names, and a file like prices.json."""
+    """The options of `stylebeam run` of the same names, and `prices`, a file like prices.json."""
 
     manifest: str
     output: str | None = None
@@ -103,13 +103,14 @@ class PlanOptions:
 
 
 def plan(options: PlanOptions) -> Plan:
-    """Looks at every row and every distinct image of a manifest.
+    """Checks every row and every distinct image of a manifest.
 
     Raises:
-      ManifestError, OptionError: a manifest that cannot be read, an output directory that cannot be, no such GPU.
-      PriceError: a file of prices that cannot be used.
-      WeightsError: weights that the manifest names by their path and that are not there or not for their backbone.
-      StorageError: an output directory that cannot be listed or written.
+      ManifestError: the manifest cannot be read.
+      OptionError: the output directory is impossible, or the GPU type is unknown.
+      PriceError: the file of prices cannot be used.
+      WeightsError: weights that the manifest names by path are missing, or belong to another backbone.
+      StorageError: the output directory cannot be listed or written.
     """
     gpus, prices = _gpus(options.gpu), read_prices(options.prices)
     finished = _finished(options.output)
@@ -136,7 +137,7 @@ def plan(options: PlanOptions) -> Plan:
 
 
 def _finished(output: str | None) -> np.ndarray:
-    """Returns the run_ids that have their marker as numbers, uint64 [n]."""
+    """Returns the run_ids that have a marker, as numbers, uint64 [n]."""
     if output is None:
         return np.empty(0, np.uint64)
     try:
@@ -150,7 +151,7 @@ def _finished(output: str | None) -> np.ndarray:
 
 
 def _check_writable(directory: Path) -> None:
-    """Raises OptionError if a directory cannot be written or made. Of gs:// only a write would tell."""
+    """Raises OptionError if a directory cannot be written or made; on gs:// only a write could tell."""
     existing = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise OptionError(f"--output: {existing}: not a directory")
@@ -168,7 +169,7 @@ def _gpus(name: str | None) -> tuple[Gpu, ...]:
 
 
 def _arithmetic(name: str | None, gpus: tuple[Gpu, ...]) -> Arithmetic:
-    """That of the type that was asked for; else `auto` is settled as it would be here, and nothing is refused."""
+    """Returns the arithmetic of the chosen type; without one that of this machine, which then refuses no precision."""
     if name:
         return gpu_arithmetic(gpus[0])
     import_tensorflow()
@@ -200,7 +201,7 @@ def _look_at(part: ManifestSlice, rows: RowPlanner, bad: BadRows, bar: Any) -> N
 
 
 class _Facts(dict[str, ImageFacts | Reason]):
-    """Facts of images by URI; an image is probed when it is first asked for, and its pixels are not kept."""
+    """URI -> facts; an image is probed at its first look-up, and its pixels are not kept."""
 
     def __missing__(self, uri: str) -> ImageFacts | Reason:
         probed = probe_image(uri)
@@ -209,7 +210,7 @@ class _Facts(dict[str, ImageFacts | Reason]):
 
 
 class _Fingerprints(dict[tuple[str, str], str]):
-    """(backbone, weights) -> fingerprint, or a placeholder where only a download could tell."""
+    """(backbone, weights) -> fingerprint, or a placeholder where only a download would give it."""
 
     def __init__(self, weights_dir: str | None, source: str) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""The rows of a manifest as a plan sees them.
+"""RowPlanner: the runs that rows ask for, and what is wrong with the other rows.
 
-What a grid repeats, images, styles and configurations, is looked at once for each batch of rows; what is left for a
-good row is its run_id. A bad row goes the way that it would go in a job, so that it gets the same reason.
+A grid repeats images, styles and configurations: each is parsed once for each Arrow batch, so that a good row costs no
+more than its run_id. A bad row is parsed and resolved as in a job, and so has the same reason.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ from transforms.resolve import refusal, resolve_run
 Size = tuple[int, int]
 BadRow = tuple[Reason, str]
 
-# What decides about a run's group.
+# The fields that decide about a run's group.
 _telling_fields = operator.attrgetter(
     *(field.name for field in dataclasses.fields(StyleConfig) if not field.metadata["is_data"])
 )
@@ -70,14 +70,14 @@ class _Config:
 
 
 class RowPlanner:
-    """Counts the runs of good rows and says what is wrong with the others.
+    """Counts the runs of good rows and gives the reasons of the bad ones.
 
     Args:
-      counter: takes the runs.
-      facts: of the images, by URI; those that are not known are found out when asked for.
-      fingerprints: (backbone, weights) -> fingerprint, likewise.
-      arithmetic: of the device that would compute.
-      limits: of batches, as `stylebeam run` would have them.
+      counter: counts the runs.
+      facts: URI -> facts of an image, or the reason why it is bad; may find them at the first look-up.
+      fingerprints: (backbone, weights) -> fingerprint; likewise.
+      arithmetic: what the device that would compute is good at.
+      limits: what bounds batches in `stylebeam run`.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class RowPlanner:
         self._limits = limits
 
     def take(self, batch: pa.RecordBatch, part: ManifestSlice, offset: int) -> list[BadRow]:
-        """Takes the rows that begin `offset` rows after the first of a slice; returns the bad ones in order."""
+        """Counts the rows of a batch that begins `offset` rows into a slice; returns the bad ones in order."""
         columns = self._columns(batch, storage.parent(part.file))
         rows, groups = self._groups(batch, columns, part, offset)
         self._counter.add(_run_ids(columns, rows), groups)
@@ -135,7 +135,7 @@ class RowPlanner:
     def _groups(
         self, batch: pa.RecordBatch, columns: tuple[_Column, _Column, _Column], part: ManifestSlice, offset: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the rows that can be run, and the group of each: rows of one combination here share theirs."""
+        """Returns the rows that can be run and the group of each: equal sizes and telling fields make a group."""
         content, style, config = columns
         rows = np.flatnonzero(content.good() & style.good() & config.good())
         parts = [
@@ -165,7 +165,7 @@ class RowPlanner:
     def _resolved(
         self, batch: pa.RecordBatch, rows: np.ndarray, part: ManifestSlice, offset: int
     ) -> Iterator[tuple[str, Run | Reason]]:
-        """Yields the location and the run of some rows, or why there can be none, as a job would find it."""
+        """Yields the location of some rows and their run, or the reason that a job would give for having none."""
         for row, values in zip(rows.tolist(), to_rows(batch.take(pa.array(rows))), strict=True):
             in_slice = offset + row
             location = row_location(part.file, part.first_in_file + in_slice)
