@@ -1,4 +1,4 @@
-"""Input images by URI and hash, decoded, in a cache of this process that is bounded in bytes."""
+"""Decoded input images by URI and hash, in a cache of this process that is bounded in bytes."""
 
 import hashlib
 import threading
@@ -17,16 +17,23 @@ _lock = threading.Lock()
 
 
 class ChangedError(ValueError):
-    """An image that is not any more what it was when the job began."""
+    """An image that has changed since the job began."""
 
 
 def load_image(uri: str, sha256: str) -> np.ndarray:
-    """Returns uint8 RGB [height, width, 3].
+    """Returns an input image, from the cache where it is there.
+
+    Args:
+      uri: its path or gs:// URI.
+      sha256: the hash that its bytes had when the job began, hex.
+
+    Returns:
+      Pixels, uint8 RGB [height, width, 3].
 
     Raises:
-      StorageError: it cannot be read.
-      ImageError: it cannot be decoded.
-      ChangedError: its bytes have another hash than `sha256`.
+      StorageError: the file cannot be read.
+      ImageError: the file cannot be decoded.
+      ChangedError: the file has another hash than `sha256`.
     """
     with _lock:
         if (image := _cache.get(sha256)) is not None:

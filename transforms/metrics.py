@@ -1,4 +1,4 @@
-"""WriteMetrics: one row per manifest row of the current manifest, in Parquet files that a rerun overwrites."""
+"""WriteMetrics: one metrics row for each row of the manifest, in Parquet files that a rerun overwrites."""
 
 import dataclasses
 import io
@@ -19,7 +19,12 @@ from transforms.records import Failure, ManifestRow, Reason
 
 
 def done_row(row: ManifestRow, record: RunRecord) -> RunRecord:
-    """Returns the metrics row of a manifest row whose run is finished: the run's record, as this manifest has it."""
+    """Returns the metrics row of a manifest row whose run is finished.
+
+    Args:
+      row: says how this manifest names the images, and its further columns.
+      record: the run's record, possibly of an earlier job with another manifest.
+    """
     return dataclasses.replace(record, **_described(row))
 
 
@@ -28,8 +33,8 @@ def failed_row(number: int, described: ManifestRow | Mapping[str, Any], failure:
 
     Args:
       number: the row's number in the manifest.
-      described: the row, or as much of its content, style and extra as was understood.
-      failure: why it failed.
+      described: the row; or, if it is not valid, the columns content, style and extra as far as they could be read.
+      failure: the failure of the row or of its run.
     """
     known = _described(described) if isinstance(described, ManifestRow) else dict(described)
     return RunRecord(
@@ -70,9 +75,9 @@ class WriteMetrics(beam.PTransform):
     """{"runs": Run, "outcomes": (run_id, record or Reason), "failed": metrics rows} -> names of the files written.
 
     Args:
-      output: whose metrics/ is written.
-      rows: number of rows of the manifest; with it the set of files is known, and every other file is stale.
-      recorded_failures: ids of the failures that were on record when the job began.
+      output: the output directory.
+      rows: the number of rows of the manifest, which fixes the set of files: every other file is stale.
+      recorded_failures: the ids of the failures that were recorded when the job began.
     """
 
     def __init__(self, output: Output, rows: int, recorded_failures: beam.pvalue.AsSingleton) -> None:
@@ -82,7 +87,6 @@ class WriteMetrics(beam.PTransform):
         self._files = max(1, math.ceil(rows / ROWS_PER_METRICS_FILE))
 
     def expand(self, inputs: Any) -> Any:
-        """See beam.PTransform."""
         runs = inputs["runs"] | "RunsById" >> beam.Map(lambda run: (run.run_id, run.row))
         joined = (
             {"rows": runs, "outcomes": inputs["outcomes"]}
@@ -128,7 +132,7 @@ class _RowsOfRuns(beam.DoFn):
         if outcome is None:
             outcome = outcome_of_finished(self._output, run_id, recorded_failures)
         elif isinstance(outcome, Reason):
-            # Another job may have made it meanwhile; completed, the traces of our failure go.
+            # Another job may have made the picture meanwhile. Completing its commit deletes the record of our failure.
             outcome = complete_commit(self._output, run_id) or outcome
         for row in joined["rows"]:
             if isinstance(outcome, Reason):
@@ -140,12 +144,12 @@ class _RowsOfRuns(beam.DoFn):
 def read_metrics(
     output: Output, columns: list[str] | None = None, within: range | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yields the metrics rows of an output directory in order, maps as dicts.
+    """Yields the metrics rows in the order of the manifest, maps as dicts.
 
     Args:
-      output: the directory.
-      columns: only these.
-      within: manifest rows; files that hold none of them are not read.
+      output: the output directory.
+      columns: the columns to read; all unless given.
+      within: numbers of manifest rows; files that hold none of them are not read.
     """
     for index, name in enumerate(sorted(storage.list_names(output.metrics(), ".parquet"))):
         first = index * ROWS_PER_METRICS_FILE
@@ -157,7 +161,7 @@ def read_metrics(
 
 
 def summary(output: Output) -> tuple[int, dict[str, int]]:
-    """Returns how many rows are done, and how many failed by error type."""
+    """Returns the number of rows that are done, and the number that failed for each error type."""
     done = 0
     failed: dict[str, int] = {}
     for row in read_metrics(output, ["status", "error_type"]):

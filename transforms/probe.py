@@ -1,4 +1,4 @@
-"""ProbeImages: distinct image URIs -> what is known of each, or why it cannot be used."""
+"""ProbeImages: image URIs -> the facts of each distinct image, or the reason why it cannot be used."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,13 +14,13 @@ from transforms.records import ImageFacts, Reason
 
 
 def probe_image(uri: str) -> tuple[ImageFacts, np.ndarray] | Reason:
-    """Reads and decodes an image once, fully.
+    """Reads an image and decodes all of it.
 
     Args:
-      uri: of a file in a format that `decode_image` reads.
+      uri: the path or gs:// URI of a file in a format that `decode_image` reads.
 
     Returns:
-      What is known of it and its pixels, uint8 RGB [height, width, 3]; or why it cannot be used.
+      Its facts and its pixels, uint8 RGB [height, width, 3]; or the reason why it cannot be used.
     """
     try:
         data = storage.read_bytes(uri, MAX_FILE_BYTES)
@@ -35,14 +35,13 @@ def probe_image(uri: str) -> tuple[ImageFacts, np.ndarray] | Reason:
 
 
 class ProbeImages(beam.PTransform):
-    """Image URIs -> (URI, ImageFacts or Reason), one a distinct URI; their thumbnails go to sources/."""
+    """Image URIs -> (URI, ImageFacts or Reason), once for each distinct URI; thumbnails are written to sources/."""
 
     def __init__(self, output: Output) -> None:
         super().__init__()
         self._output = output
 
     def expand(self, uris: Any) -> Any:
-        """See beam.PTransform."""
         return uris | "DistinctImages" >> beam.Distinct() | "Probe" >> beam.ParDo(_Probe(self._output))
 
 

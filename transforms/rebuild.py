@@ -1,4 +1,4 @@
-"""`stylebeam gallery`: gallery/ and dataset/ once more, from what a directory holds."""
+"""`stylebeam gallery`: builds gallery/ and dataset/ again from the records of an output directory."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ def rebuild(output: Output, dataset: str | None = None) -> str:
     """Brings gallery/ and dataset/ up to date and returns the path of the gallery's page.
 
     They show the current manifest where its metrics are complete. Otherwise (the job died, or is still running) they
-    show every run that is finished and every failure on record. Files whose content would be the same are not touched.
+    show every finished run and every recorded failure. Files whose content would be the same are not written.
 
     Args:
-      output: the directory.
-      dataset: see DATASET_MODES; None does as the job was told.
+      output: the output directory.
+      dataset: what dataset/ holds, see DATASET_MODES; None repeats what the job was told.
 
     Raises:
-      StorageError: there is no such output directory, or it cannot be read or written.
+      StorageError: the output directory does not exist, or cannot be read or written.
     """
     with _rows(output) as source:
         page = write_gallery(output, source)

@@ -1,4 +1,4 @@
-"""What flows between the steps."""
+"""The elements that flow between the steps of the pipeline."""
 
 import dataclasses
 import functools
@@ -10,13 +10,13 @@ from stylecore.config.style_config import StyleConfig
 from stylecore.errors import one_line
 from stylecore.planning.buckets import Bucket, bucket_of
 
-# Part of every run_id: raised when the same input gives another picture.
+# Part of every run_id: raised whenever a change of the code makes another picture of the same input.
 RESULTS_VERSION = 3
 _ID_HEX_DIGITS = 16
 
 
 class WeightedUri(NamedTuple):
-    """A style as the manifest has it, with the URI that it resolves to."""
+    """A style image as the manifest names it (`written`), with its resolved URI and its weight."""
 
     written: str
     uri: str
@@ -28,14 +28,14 @@ class ManifestRow:
     """A valid row of the manifest.
 
     Attributes:
-      number: position in the whole manifest, from 0.
-      location: file and row in it, for messages.
-      failure_id: under which failures of this row are recorded while it has no run_id.
-      content: the content's URI as written.
-      content_uri: the same, resolved against the manifest's directory.
+      number: its position in the whole manifest, from 0.
+      location: its file and its row there, for messages.
+      failure_id: names the record of its failure while it has no run_id.
+      content: the content image as the manifest names it.
+      content_uri: the content image's URI, resolved against the manifest's directory.
       styles: the style images.
-      config: parsed and valid, `weights` resolved like an image's URI.
-      extra: the other columns as JSON, or None.
+      config: the configuration, with `weights` resolved like an image's URI.
+      extra: the further columns as JSON; None if there are none.
     """
 
     number: int
@@ -48,21 +48,21 @@ class ManifestRow:
     extra: str | None
 
     def style_entries(self) -> list[dict[str, Any]]:
-        """Returns the styles as a record holds them."""
+        """Returns the style images in the form of a record: {uri as written, weight}."""
         return [{"uri": style.written, "weight": style.weight} for style in self.styles]
 
     def images(self) -> list[tuple[str, str]]:
-        """Returns (column, resolved URI) of content and styles."""
+        """Returns (column, resolved URI) of the content image and each style image."""
         return [("content", self.content_uri), *(("style", style.uri) for style in self.styles)]
 
     def image_uris(self) -> list[str]:
-        """Returns the resolved URIs of content and styles."""
+        """Returns the resolved URIs of the content image and the style images."""
         return [uri for _, uri in self.images()]
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFacts:
-    """What is known of an image that was read and decoded once: sha256 in hex, size in pixels."""
+    """The facts of an input image that could be decoded: sha256 of its file in hex, size in pixels."""
 
     sha256: str
     height: int
@@ -71,31 +71,31 @@ class ImageFacts:
 
 @dataclasses.dataclass(frozen=True)
 class Reason:
-    """Why something failed: the error's type and one line for people."""
+    """Why a row, run or image failed: the error's type, and a message of one line."""
 
     error_type: str
     error_message: str
 
     @classmethod
     def of(cls, error: Exception) -> "Reason":
-        """Describes an exception."""
+        """Returns the reason that an exception gives."""
         return cls(type(error).__name__, one_line(error, 2000) or type(error).__name__)
 
     def to_dict(self) -> dict[str, str]:
-        """Returns its fields by name."""
+        """Returns the fields by name."""
         return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A row or run that failed; `run_id` is None if it never got that far."""
+    """The failure of a row or run; `run_id` is None if the row got none."""
 
     id: str
     run_id: str | None
     reason: Reason
 
     def to_json(self) -> bytes:
-        """Returns the failure record."""
+        """Returns the content of the failure record."""
         record = {"id": self.id, "run_id": self.run_id, **self.reason.to_dict()}
         return json.dumps(record, indent=1, sort_keys=True).encode()
 
@@ -105,13 +105,13 @@ class Run:
     """One picture to make, whatever rows ask for it.
 
     Attributes:
-      run_id: names the work, see `identify_run`.
+      run_id: names the run, see `identify_run`.
       row: the first manifest row that asks for it.
-      content_sha256: of the content's bytes.
-      style_sha256: of each style's bytes.
-      weights_sha256: fingerprint of the backbone's weights.
-      height: of the result, in pixels.
-      width: of the result, in pixels.
+      content_sha256: hash of the content image's file, hex.
+      style_sha256: hash of each style image's file, hex.
+      weights_sha256: fingerprint of the backbone's weights, hex.
+      height: the picture's height in pixels.
+      width: the picture's width in pixels.
     """
 
     run_id: str
@@ -124,40 +124,46 @@ class Run:
 
     @property
     def bucket(self) -> Bucket:
-        """What it can share a batch with."""
+        """The runs that share a batch have equal buckets."""
         return bucket_of(self.row.config, self.weights_sha256, self.height, self.width)
 
 
 def identify_run(content_sha256: str, styles: list[tuple[str, float]], config: StyleConfig, weights_sha256: str) -> str:
-    """Returns the run_id: the same work has the same name anywhere.
+    """Returns the run_id: the same images, configuration and weights have the same one everywhere.
 
     Args:
-      content_sha256: of the content's bytes, hex.
-      styles: (sha256 of the bytes, weight) of each style, in order.
-      config: only its canonical form counts.
-      weights_sha256: the weights' fingerprint, hex.
+      content_sha256: hash of the content image's file, hex.
+      styles: (hash of the file in hex, weight) of each style image, in order.
+      config: the configuration, of which only the canonical form counts.
+      weights_sha256: fingerprint of the backbone's weights, hex.
     """
     return join_identity(content_sha256, style_identity(styles), config_identity(config, weights_sha256))
 
 
 def join_identity(content_sha256: str, styles: str, config: str) -> str:
-    """Returns the run_id, from the parts that `style_identity` and `config_identity` give."""
+    """Returns the run_id.
+
+    Args:
+      content_sha256: hash of the content image's file, hex.
+      styles: from `style_identity`.
+      config: from `config_identity`.
+    """
     return _sha256(f'[{RESULTS_VERSION},"{content_sha256}",{styles},{config}]')
 
 
 def style_identity(styles: list[tuple[str, float]]) -> str:
-    """Returns what a run_id says of the styles: (sha256 of the bytes, weight) of each, in order."""
+    """Returns the part of a run_id's source that names the styles, each (hash of the file in hex, weight), in order."""
     return _json(styles)
 
 
 @functools.lru_cache(maxsize=4096)
 def config_identity(config: StyleConfig, weights_sha256: str) -> str:
-    """Returns what a run_id says of a configuration and its weights; a grid has few of them."""
+    """Returns the part of a run_id's source that names configuration and weights; cached, since a grid has few."""
     return f"{_json(config.canonical_json())},{_json(weights_sha256)}"
 
 
 def identify_failed_row(values: dict[str, Any]) -> str:
-    """Returns the name under which a row's failures are recorded while it has no run_id."""
+    """Returns the name of the failure record of a row without a run_id, from the row's values."""
     return f"row-{_sha256(_json(values))}"
 
 

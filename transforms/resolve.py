@@ -1,4 +1,4 @@
-"""ResolveRuns: rows and the facts of their images -> runs, and failures for the rows that cannot have one."""
+"""ResolveRuns: rows and the facts of their images -> runs, and failures for the rows that have none."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -20,13 +20,13 @@ Facts = Mapping[str, ImageFacts | Reason]
 def resolve_run(
     row: ManifestRow, facts: Facts, fingerprints: Mapping[tuple[str, str], str], arithmetic: Arithmetic
 ) -> Run | Reason:
-    """Returns the run that a row asks for, or the reason why it has none.
+    """Returns the run that a row asks for, or the reason why there is none.
 
     Args:
       row: a valid row.
-      facts: image URI -> facts, or the reason why the image is bad.
+      facts: image URI -> the image's facts, or the reason why it cannot be used.
       fingerprints: (backbone, weights) -> fingerprint.
-      arithmetic: what the device that computes is good at.
+      arithmetic: the precisions that the computing device supports.
     """
     try:
         row = dataclasses.replace(row, config=arithmetic.settle(row.config))
@@ -58,7 +58,7 @@ def refusal(run: Run, facts: Facts) -> Reason | None:
 
     Args:
       run: from `resolve_run`.
-      facts: ImageFacts of each style's URI.
+      facts: image URI -> ImageFacts, of each style image.
     """
     sizes = []
     for style in run.row.styles:
@@ -72,13 +72,13 @@ def refusal(run: Run, facts: Facts) -> Reason | None:
 class ResolveRuns(beam.DoFn):
     """ManifestRow -> Run, or (row number, row, Failure) tagged "failures"; and its run_id, if any, tagged "run_ids".
 
-    A run that cannot be computed has its run_id in its Failure. Where the row has a run_id now, the record of an
-    earlier failure without one is deleted.
+    The Failure of a run that cannot be computed has its run_id. The record of an earlier failure is deleted where it
+    was made without a run_id and the row has one now.
 
     Args:
-      output: holds the recorded failures.
+      output: the output directory.
       fingerprints: (backbone, weights) -> fingerprint.
-      arithmetic: what the device that computes is good at.
+      arithmetic: the precisions that the computing device supports.
     """
 
     def __init__(self, output: Output, fingerprints: Mapping[tuple[str, str], str], arithmetic: Arithmetic) -> None:

@@ -1,4 +1,4 @@
-"""Where running pictures stand, saved from time to time, so that a killed worker loses little."""
+"""Checkpoints: snapshots of running pictures, saved from time to time, so that a killed worker loses little."""
 
 import logging
 from collections.abc import Mapping
@@ -10,14 +10,19 @@ from transforms.output import storage
 from transforms.output.paths import NPZ, Output
 
 SAVING_THREADS = 8
-# L-BFGS of the largest pictures that fit into a device.
+# The state of L-BFGS for the largest pictures that fit into a device.
 MAX_CHECKPOINT_BYTES = 16 * 2**30
 
 logger = logging.getLogger(__name__)
 
 
 def save_checkpoints(output: Output, snapshots: Mapping[str, Snapshot]) -> None:
-    """Saves snapshots by run_id. One that cannot be written is no reason to stop: it is logged."""
+    """Saves snapshots; one that cannot be written is logged, and the work goes on.
+
+    Args:
+      output: the output directory.
+      snapshots: the snapshot of each run by its run_id.
+    """
 
     def save(run_id: str) -> None:
         try:
@@ -30,7 +35,13 @@ def save_checkpoints(output: Output, snapshots: Mapping[str, Snapshot]) -> None:
 
 
 def load_checkpoint(output: Output, run_id: str, problem: Problem) -> Snapshot | None:
-    """Returns where a run was left; None if it was not, or if that cannot be read."""
+    """Returns the snapshot from which a run goes on; None if there is none that can be read.
+
+    Args:
+      output: the output directory.
+      run_id: names the run.
+      problem: the run's problem, with images at their final size.
+    """
     try:
         return read_snapshot(storage.read_bytes(output.checkpoint(run_id), MAX_CHECKPOINT_BYTES), problem)
     except storage.NotFoundError:

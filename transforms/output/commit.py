@@ -1,7 +1,7 @@
-"""What is finished and what failed: the only place that answers, commits and records it.
+"""Commits finished runs, records failures, and alone decides what is finished and what failed.
 
-The picture is the record. It is created once and carries its metrics row; thumbnail and marker are derived from the
-picture that won, the marker last. A failure record may be overwritten and goes when the run succeeds.
+The picture is what counts. It is created once and carries its run's record; thumbnail and marker are derived from the
+picture that won the race, the marker last. A failure record may be overwritten, and is deleted when the run succeeds.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ def finished_ids(output: Output) -> set[str]:
 
 
 def failed_ids(output: Output) -> set[str]:
-    """Returns the ids of the failures on record."""
+    """Returns the ids of the recorded failures."""
     return output.ids("failures")
 
 
@@ -36,7 +36,7 @@ def finished_record(output: Output, run_id: str) -> RunRecord | None:
 
 
 def read_marker(output: Output, run_id: str) -> RunRecord | None:
-    """Returns the record in a run's marker; None if there is no marker, or one that is damaged or of another run."""
+    """Returns the record in a run's marker; None if the marker is missing, damaged, or belongs to another run."""
     try:
         record = RunRecord.from_json(storage.read_bytes(output.marker(run_id)))
     except (storage.NotFoundError, RecordError):
@@ -45,16 +45,16 @@ def read_marker(output: Output, run_id: str) -> RunRecord | None:
 
 
 def commit_result(output: Output, run: Run, result: Result, untimed: bool = False) -> RunRecord:
-    """Makes a finished run durable and returns the record that won; safe to repeat and to race.
+    """Stores a finished run and returns the record of the picture that won; safe to repeat and to race.
 
     Args:
-      output: where it goes.
-      run: what was computed.
-      result: with a picture.
-      untimed: `seconds` stands in the marker alone, so that the picture has the same bytes whenever it is made.
+      output: the output directory.
+      run: the run that was computed.
+      result: its result, which must have a picture.
+      untimed: writes `seconds` into the marker alone, so that the picture has the same bytes whenever it is made.
 
     Raises:
-      StorageError: the output cannot be written.
+      StorageError: the output directory cannot be written.
     """
     assert result.image is not None
     check_present(output)
@@ -70,7 +70,7 @@ def commit_result(output: Output, run: Run, result: Result, untimed: bool = Fals
 
 
 def _run_record(run: Run, result: Result, seconds: float | None) -> RunRecord:
-    # Where a run was computed TensorFlow is loaded; whoever only asks what is finished does without it.
+    # A process that computes has loaded TensorFlow; one that only asks what is finished does without it.
     import tensorflow as tf
 
     from stylecore.run.devices import device_name
@@ -104,7 +104,7 @@ def _run_record(run: Run, result: Result, seconds: float | None) -> RunRecord:
 
 
 def complete_commit(output: Output, run_id: str) -> RunRecord | None:
-    """Returns the record of a run whose picture is there, completing what is derived from it; None if it is not."""
+    """Returns a run's record from its picture, and completes thumbnail and marker; None if no sound picture exists."""
     try:
         return _derive(output, run_id, storage.read_bytes(output.image(run_id), MAX_PICTURE_BYTES))
     except (storage.NotFoundError, ImageError, RecordError):
@@ -127,7 +127,7 @@ def _derive(output: Output, run_id: str, picture: bytes) -> RunRecord:
 
 
 def _seconds_beside(output: Output, run_id: str) -> float | None:
-    """Returns how long the run took, which its picture does not say; None if that is lost."""
+    """Returns the seconds that a run took, which its picture does not hold; None if they are lost."""
     timing = storage.read_json_object(output.timing(run_id)) or {}
     if isinstance(timing.get("seconds"), int | float):
         return float(timing["seconds"])
@@ -136,15 +136,15 @@ def _seconds_beside(output: Output, run_id: str) -> float | None:
 
 
 def outcome_of_finished(output: Output, run_id: str, recorded_failures: set[str]) -> RunRecord | Reason:
-    """Returns the record of a run that was finished before this job, without an older failure of it.
+    """Returns the record of a run that was finished before this job, and deletes an older failure of it.
 
     Args:
       output: the output directory.
-      run_id: of a run that had a marker when the job began.
-      recorded_failures: the ids of the failures on record when the job began.
+      run_id: names a run that had a marker when the job began.
+      recorded_failures: the ids of the failures that were recorded when the job began.
 
     Returns:
-      The record; or, where marker and picture are damaged, why there is none, which is recorded as a failure.
+      The record; or the reason why there is none, marker and picture both being damaged, recorded as a failure.
     """
     if (record := finished_record(output, run_id)) is None:
         marker = output.marker(run_id)
@@ -162,7 +162,7 @@ def record_failure(output: Output, failure: Failure) -> None:
 
 
 def forget_failure(output: Output, failure_id: str) -> None:
-    """Removes a failure record, if there is one."""
+    """Deletes a failure record, if there is one."""
     storage.delete(output.failure(failure_id))
 
 

@@ -8,18 +8,18 @@ PNG, WEBP, JSON = "image/png", "image/webp", "application/json"
 PARQUET, HDF5 = "application/vnd.apache.parquet", "application/x-hdf5"
 NPZ = "application/x-npz"
 MARKDOWN = "text/markdown; charset=utf-8"
-# A metrics file is sorted in one worker's memory: about 30 kB a row, histories included.
+# One worker sorts a metrics file in memory: about 30 kB a row, histories included.
 ROWS_PER_METRICS_FILE = 5_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """An output directory, local or not."""
+    """The paths of an output directory, local or gs://."""
 
     root: str
 
     def image(self, run_id: str) -> str:
-        """The picture, which carries its metrics row."""
+        """The picture, which carries its run's record."""
         return storage.join(self.root, image_path(run_id))
 
     def thumb(self, run_id: str) -> str:
@@ -27,7 +27,7 @@ class Output:
         return storage.join(self.root, "thumbs", f"{run_id}.webp")
 
     def marker(self, run_id: str) -> str:
-        """The marker of a finished run: its metrics row."""
+        """The marker of a finished run, which holds its record."""
         return storage.join(self.root, "runs", f"{run_id}.json")
 
     def failure(self, failure_id: str) -> str:
@@ -35,11 +35,11 @@ class Output:
         return storage.join(self.root, "failures", f"{failure_id}.json")
 
     def checkpoint(self, run_id: str) -> str:
-        """Where a run that is not done was left, see `stylecore.run.snapshot`."""
+        """The snapshot from which an unfinished run goes on, see `stylecore.run.snapshot`."""
         return storage.join(self.root, "checkpoints", f"{run_id}.npz")
 
     def timing(self, run_id: str) -> str:
-        """How long a run took, until its marker says so, if its picture must not."""
+        """The seconds that a run took, kept here until its marker holds them, where the picture must not."""
         return storage.join(self.root, "checkpoints", f"{run_id}.json")
 
     def partial(self, run_id: str) -> str:
@@ -47,7 +47,7 @@ class Output:
         return storage.join(self.root, "partial", f"{run_id}.png")
 
     def source(self, sha256: str) -> str:
-        """The thumbnail of an input image."""
+        """The thumbnail of an input image; `sha256` is in hex."""
         return storage.join(self.root, source_path(sha256))
 
     def weights(self, fingerprint: str) -> str:
@@ -55,11 +55,11 @@ class Output:
         return storage.join(self.root, "weights", f"{fingerprint}.weights.h5")
 
     def metrics(self, name: str = "") -> str:
-        """A file of metrics, or their directory."""
+        """A metrics file; the directory of the metrics unless a name is given."""
         return storage.join(self.root, "metrics", *filter(None, [name]))
 
     def dataset(self, name: str = "") -> str:
-        """A file of the dataset, or its directory."""
+        """A file of the dataset; its directory unless a name is given."""
         return storage.join(self.root, "dataset", *filter(None, [name]))
 
     def gallery(self, name: str) -> str:
@@ -68,11 +68,11 @@ class Output:
 
     @property
     def job(self) -> str:
-        """What job this is."""
+        """job.json, which describes the job."""
         return storage.join(self.root, "job.json")
 
     def ids(self, folder: str) -> set[str]:
-        """Returns the names, without .json, of the records in `runs` or `failures`."""
+        """Returns the names, without .json, of the files in the folder `runs` or `failures`."""
         return {name.removesuffix(".json") for name in storage.list_names(storage.join(self.root, folder), ".json")}
 
 
@@ -82,5 +82,5 @@ def image_path(run_id: str) -> str:
 
 
 def source_path(sha256: str) -> str:
-    """Returns the path of an input's thumbnail in the output directory."""
+    """Returns the path of an input image's thumbnail in the output directory; `sha256` is in hex."""
     return f"sources/{sha256[:16]}.webp"

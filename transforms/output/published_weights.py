@@ -26,17 +26,17 @@ def publish_weights(
     """Finds the weights of each (backbone, weights) and copies them to the output directory.
 
     Args:
-      output: where they go.
-      pairs: as `manifest.distinct_backbones` gives them.
-      weights_dir: where to look for imagenet files first, local or not.
+      output: the output directory.
+      pairs: the distinct (backbone, weights) of a manifest, see `distinct_backbones`.
+      weights_dir: the directory, local or gs://, to search first for imagenet files; None takes the environment's.
       source: see `stylecore.networks.weights.sources.load_weights`.
 
     Returns:
       (backbone, weights) -> fingerprint.
 
     Raises:
-      WeightsError: weights that cannot be had.
-      StorageError: the output cannot be written.
+      WeightsError: weights are not found, cannot be downloaded, or do not fit their backbone.
+      StorageError: the output directory cannot be written.
     """
     fingerprints = {}
     for backbone, name in sorted(pairs):
@@ -50,7 +50,17 @@ def publish_weights(
 
 
 def find_weights(backbone: str, name: str, weights_dir: str | None, source: str = "auto") -> Weights:
-    """Loads weights like `stylecore.networks.weights.sources.load_weights`, from gs:// too."""
+    """Loads weights like `stylecore.networks.weights.sources.load_weights`, from gs:// too.
+
+    Args:
+      backbone: the network's name.
+      name: "imagenet", "random:SEED", or the path or gs:// URI of an .h5 file.
+      weights_dir: the directory, local or gs://, to search first for imagenet files; None takes the environment's.
+      source: see `load_weights`.
+
+    Raises:
+      WeightsError: the weights are not found, cannot be downloaded, or do not fit the backbone.
+    """
     if name.endswith(".h5"):
         with _local_copy(name) as path:
             return load_file(backbone, path, origin=name)
@@ -62,10 +72,15 @@ def find_weights(backbone: str, name: str, weights_dir: str | None, source: str 
 
 
 def load_published(output: Output, backbone: str, fingerprint: str) -> keras.Model:
-    """Returns the network with the weights in the output directory.
+    """Returns the network with the weights that the job has published.
+
+    Args:
+      output: the output directory.
+      backbone: the network's name.
+      fingerprint: names the weights, hex.
 
     Raises:
-      WeightsError: they are not there, or are not those of the fingerprint.
+      WeightsError: the file is missing, or its weights have another fingerprint.
     """
     with _local_copy(output.weights(fingerprint)) as path:
         loaded = load_file(backbone, path)

@@ -1,4 +1,4 @@
-"""Reading ahead: many small objects of a bucket cost their latency once, not each."""
+"""Reading ahead: many small objects in Cloud Storage cost the latency of one, not of each."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +10,13 @@ Result = TypeVar("Result")
 
 
 def read_ahead(function: Callable[[Item], Result], items: Iterable[Item], ahead: int) -> Iterator[Result]:
-    """Yields `function(item)` for each item, in order, with at most `ahead` of them waiting or under way."""
+    """Yields `function(item)` for each item, in order, and computes the next ones in threads meanwhile.
+
+    Args:
+      function: may be called in several threads at once.
+      items: read one by one, as results are taken.
+      ahead: at most this many results, >= 1, are computed or wait to be taken.
+    """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(ahead) as pool:
         for item in items:

@@ -1,4 +1,4 @@
-"""Where gallery and dataset take their rows from: metrics/, or the markers and failure records of a job that died."""
+"""The rows that gallery and dataset show: from metrics/, or from the markers and failure records of a job that died."""
 
 import contextlib
 import dataclasses
@@ -23,10 +23,15 @@ NumberedRow = tuple[int, Mapping[str, Any]]
 
 
 class RowSource(Protocol):
-    """Metrics rows, each with its position; the same rows at the same positions however often they are read."""
+    """Metrics rows, each with its position; every reading gives the same rows at the same positions."""
 
     def rows(self, columns: Sequence[str] | None = None, within: range | None = None) -> Iterator[NumberedRow]:
-        """Yields the rows in order: only some columns, only those whose position is in `within`, if given."""
+        """Yields (position, row) in order.
+
+        Args:
+          columns: the columns that are wanted; all unless given. A row may have others too.
+          within: the positions that are wanted; all unless given.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +41,6 @@ class MetricsRows:
     output: Output
 
     def rows(self, columns: Sequence[str] | None = None, within: range | None = None) -> Iterator[NumberedRow]:
-        """See RowSource."""
         wanted = None if columns is None else [*dict.fromkeys(["manifest_row", *columns])]
         for row in read_metrics(self.output, wanted, within):
             if within is None or row["manifest_row"] in within:
@@ -45,9 +49,9 @@ class MetricsRows:
 
 @contextlib.contextmanager
 def marker_rows(output: Output) -> Iterator["SpooledRows"]:
-    """A row for every finished run, in the order of the manifest, and one for every failure on record.
+    """Gives a row for every finished run, in the order of the manifest, and then one for every recorded failure.
 
-    Markers are read once, into a temporary file: what stays in memory is where each begins.
+    Markers are read once, into a temporary file; only the offset of each stays in memory.
     """
     with tempfile.TemporaryFile() as spool:
         finished: list[tuple[int, str, int]] = []
@@ -66,7 +70,6 @@ class SpooledRows:
         self._offsets = offsets
 
     def rows(self, columns: Sequence[str] | None = None, within: range | None = None) -> Iterator[NumberedRow]:
-        """See RowSource."""
         for position in within if within is not None else range(len(self._offsets)):
             self._spool.seek(self._offsets[position])
             size = int.from_bytes(self._spool.read(4))
@@ -92,7 +95,7 @@ def _markers(output: Output) -> Iterator[dict[str, Any]]:
 
 
 def _failures(output: Output) -> Iterator[dict[str, Any]]:
-    """A failure record says why; what the row asked for stands only in the manifest."""
+    """Yields rows that have only the reason of a failure: what the row asked for stands in the manifest alone."""
     names = sorted(failed_ids(output))
     records = read_ahead(lambda name: read_failure(output, name), names, _READ_AHEAD)
     for name, record in zip(names, records, strict=True):
