@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 
 from pipeline.cli.command import Commands, ExitStatus
-from pipeline.options import add_weights_options, positive
+from pipeline.options import add_weights_options, positive, positive_number
 
 
 def declare(commands: Commands) -> None:
@@ -19,6 +19,7 @@ def declare(commands: Commands) -> None:
     parser.add_argument(
         "--max_batch_secs", type=float, default=600.0, metavar="S", help="as `run` would be given it (default: 600)"
     )
+    parser.add_argument("--device_memory_gb", type=positive_number, metavar="GB", help="as `run` would be given it")
     parser.add_argument("--gpu", metavar="TYPE", help="estimate time and cost for this type alone, such as nvidia-l4")
     parser.add_argument("--prices", metavar="FILE", help="what workers cost, a file like pipeline/dataflow/prices.json")
     add_weights_options(parser)

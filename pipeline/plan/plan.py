@@ -96,6 +96,7 @@ class PlanOptions:
     limit: int | None = None
     batch_size: int | None = None
     max_batch_secs: float = 600.0
+    device_memory_gb: float | None = None
     weights_dir: str | None = None
     weights_source: str = "auto"
     gpu: str | None = None
@@ -179,6 +180,8 @@ def _arithmetic(name: str | None, gpus: tuple[Gpu, ...]) -> Arithmetic:
 def _limits(options: PlanOptions, gpus: tuple[Gpu, ...]) -> BatchLimits:
     gpu = gpus[0] if options.gpu else None
     memory_bytes = gpu.memory_bytes if gpu else machine_memory_bytes()
+    if options.device_memory_gb:
+        memory_bytes = int(options.device_memory_gb * 1e9)
     return limits_on(gpu, memory_bytes, options.batch_size, options.max_batch_secs)
 
 

@@ -9,16 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.cli.main import main
+from pipeline.computing import batch_limits
 from pipeline.plan import counts as run_counts
 from pipeline.plan.counts import RunCounter
 from pipeline.plan.plan import MAX_REASONS, MAX_SHOWN, BadRows, PlanOptions, plan
 from pipeline.plan.report import report
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.weights.sources import random_network, save_weights
+from stylecore.planning.costs import evaluation_cost
 from tests.support.inputs import TINY, write_manifest
 from transforms import batch as batching
+from transforms.batch import BUDGET_SHARE
 from transforms.output.published_weights import find_weights
 from transforms.records import ManifestRow, Reason, Run
 
@@ -273,3 +277,20 @@ def test_no_valid_row_is_no_error(inputs):
 def test_it_prints_no_bar_where_there_is_no_terminal(inputs, capfd):
     assert main(["plan", "--manifest", write_manifest(inputs / "m.parquet", [GOOD])]) == 0
     assert capfd.readouterr().err == ""
+
+
+def test_the_memory_of_the_device_bounds_the_batches_of_a_plan_as_of_a_run(inputs, capsys):
+    rows = [{**GOOD, "config": {**TINY, "seed": seed}} for seed in range(12)]
+    manifest = write_manifest(inputs / "m.parquet", rows)
+    sizes = {}
+    for gigabytes in ("0.01", "0.02", "100"):
+        options = ["--manifest", manifest, "--device_memory_gb", gigabytes]
+        run_limits = batch_limits(PipelineOptions(options[2:]))
+        (bucket,) = planned(manifest, device_memory_gb=float(gigabytes)).counts.buckets
+        cost = evaluation_cost(bucket.bucket.kind, 36, 48)
+        assert run_limits.memory_bytes == float(gigabytes) * 1e9
+        assert bucket.batch_size == max(1, min(64, int(run_limits.memory_bytes * BUDGET_SHARE / cost.bytes_held)))
+        sizes[gigabytes] = bucket.batch_size
+        assert main(["plan", *options]) == 0
+        assert f"12 runs in {-(-12 // bucket.batch_size)} batch" in capsys.readouterr().out
+    assert 1 <= sizes["0.01"] < sizes["0.02"] < sizes["100"]
