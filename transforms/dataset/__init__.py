@@ -1,4 +1,4 @@
-"""The gallery as a Hugging Face dataset."""
+"""The finished runs as a Hugging Face dataset."""
 
-# What dataset/ holds: nothing, rows with the paths of their pictures, or rows with their pictures.
+# What dataset/ holds: nothing, rows with paths of pictures, or rows with the pictures themselves.
 DATASET_MODES = ("none", "metadata", "full")

@@ -1,4 +1,4 @@
-"""dataset/README.md: the card with which a dataset is published. What a curator writes into it stays."""
+"""dataset/README.md, the card of the published dataset. A rebuild keeps what a curator has written into it."""
 
 import dataclasses
 import io
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 BEGIN = "<!-- Written by stylebeam from here; anything above or below is kept when the dataset is built again. -->"
 END = "<!-- Written by stylebeam up to here. -->"
-# Beyond this, foreign text is cut: a heading of 10,000 characters helps nobody.
+# Foreign text is cut at this length: a heading of 10,000 characters cannot be read.
 MAX_TEXT = 200
 
 _HEAD = re.compile(r"\A---\s*\n(?P<head>.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
@@ -69,14 +69,14 @@ licences of those.
 
 @dataclasses.dataclass(frozen=True)
 class CardFacts:
-    """What a card tells about a dataset.
+    """What a card says about a dataset.
 
     Attributes:
       title: any text.
-      layout: of the rows.
-      rows: of each split.
-      files: of each split.
-      versions: what made the pictures, such as "StyleBeam 0.1.0".
+      layout: the layout of the rows.
+      rows: the number of rows of each split.
+      files: the number of files of each split.
+      versions: the versions that made the pictures, such as "StyleBeam 0.1.0".
     """
 
     title: str
@@ -87,10 +87,14 @@ class CardFacts:
 
 
 def dataset_card(facts: CardFacts, existing: str | None = None) -> str:
-    """Returns the card; of an existing one, what people wrote stays.
+    """Returns the card as Markdown with a YAML head; what people wrote into the existing one is kept.
 
-    The fields `configs` and `size_categories` and the part between the two comments are ours. Foreign text is escaped
-    wherever it stands.
+    A rebuild replaces the fields `configs` and `size_categories` and the part between the two comments. Foreign text is
+    escaped everywhere.
+
+    Args:
+      facts: what the card says.
+      existing: the card of an earlier build, possibly edited; None if there is none.
     """
     part = f"{BEGIN}\n{_text(facts)}{END}"
     if existing is None:
@@ -120,7 +124,7 @@ def _head(facts: CardFacts, head: CommentedMap) -> CommentedMap:
 
 
 def _data_files(facts: CardFacts, split: str) -> dict[str, str]:
-    """The number of files is part of the pattern: shards of an older build do not match it."""
+    """Returns a pattern that has the number of files in it, so that shards of an older build do not match."""
     return {"split": split, "path": f"{split}-*-of-{facts.files[split]:05d}.parquet"}
 
 
@@ -165,12 +169,12 @@ def _labels(layout: Layout) -> Iterator[str]:
 
 
 def escape(text: str) -> str:
-    """Returns any text as Markdown that shows it as it is, on one line."""
+    """Returns Markdown that shows any text literally, on one line."""
     return _one_line(text).translate(_PUNCTUATION)
 
 
 def _one_line(text: str) -> str:
-    """Cuts, and shows what would break lines or turn the direction of writing as U+FFFD."""
+    """Returns one line of limited length; controls that would break it or turn its direction become U+FFFD."""
     line = one_line(text)
     line = line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}…"
     return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(mark) else mark for mark in line)

@@ -1,4 +1,4 @@
-"""The columns of the dataset: their Arrow types, and the same as Hugging Face features, so that pictures decode."""
+"""The columns of the dataset, as Arrow types and as Hugging Face features, so that pictures decode."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from transforms.output.record import DATASET, columns, metrics_schema
 
 DEFAULT_SPLIT = "train"
 SPLIT_COLUMN = "split"
-# A further column of this name with more values than this tells rows apart, it does not split them.
+# A further column of that name with more values than this identifies rows; it does not split them.
 MAX_SPLITS = 50
 MAX_SPLIT_CHARACTERS = 60
 
@@ -25,9 +25,12 @@ _FEATURE_TYPES = {pa.float64(): "float64", pa.float32(): "float32"}
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """A further column of the manifest: its name there, its name in the dataset, and what its values are.
+    """A further column of the manifest.
 
-    `kind` is bool, int, float, string, or json for values that are none of these or not all the same.
+    Attributes:
+      key: its name in the manifest.
+      column: its name in the dataset.
+      kind: bool, int, float or string; json for other or mixed values (int mixed with float is float).
     """
 
     key: str
@@ -37,10 +40,10 @@ class Label:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What the rows of a dataset look like.
+    """The form of a dataset's rows.
 
     Attributes:
-      mode: full or metadata, see DATASET_MODES.
+      mode: "full" or "metadata", see DATASET_MODES.
       labels: the further columns.
       splits: the names of the splits.
     """
@@ -50,7 +53,7 @@ class Layout:
     splits: tuple[str, ...]
 
     def split_of(self, extra: Mapping[str, Any]) -> str:
-        """Returns the split that a row with these further columns is in."""
+        """Returns the split to which a row with these further columns belongs."""
         name = split_name(extra)
         return name if name in self.splits else DEFAULT_SPLIT
 
@@ -68,7 +71,12 @@ class Layout:
         return pa.schema(fields, metadata={"huggingface": json.dumps(features)})
 
     def row(self, metrics_row: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the dataset's row of a finished run, as `schema` has it, without its picture's bytes."""
+        """Returns the dataset's row of a finished run in the form of `schema`, without the picture's bytes.
+
+        Args:
+          metrics_row: has at least METRICS_COLUMNS.
+          extra: the row's further columns, parsed.
+        """
         run_id, image = metrics_row["run_id"], metrics_row["image"]
         picture = {"image": {"bytes": None, "path": f"{run_id}.png"}} if self.mode == "full" else {"image_path": image}
         return {
@@ -79,12 +87,12 @@ class Layout:
         }
 
 
-# The metrics that `Layout.row` reads.
+# The columns of the metrics that a dataset needs.
 METRICS_COLUMNS = (*_CARRIED_AS_THEY_ARE, "status", "image", "config", "extra")
 
 
 def parse_extra(text: str | None) -> dict[str, Any]:
-    """Returns the further columns of a row."""
+    """Returns a row's further columns; none if the text is not a JSON object."""
     try:
         extra = json.loads(text) if text else {}
     except ValueError:
@@ -93,34 +101,34 @@ def parse_extra(text: str | None) -> dict[str, Any]:
 
 
 def split_name(extra: Mapping[str, Any]) -> str:
-    """Returns the name of the split that a row asks for, as file names and `load_dataset` allow it."""
+    """Returns the name of the split that a row asks for, in characters that file names and `load_dataset` allow."""
     asked = extra.get(SPLIT_COLUMN)
     if asked is None or isinstance(asked, dict | list):
         return DEFAULT_SPLIT
     name = re.sub(r"\W+", "_", str(asked), flags=re.ASCII).strip("_").lower()[:MAX_SPLIT_CHARACTERS]
-    # `all` stands for all splits together.
+    # `load_dataset` takes `all` for all splits together.
     return f"{name}_" if name == "all" else name or DEFAULT_SPLIT
 
 
 class LabelKinds:
-    """Learns from the rows which further columns there are, and what their values are."""
+    """Collects the further columns of all rows and the kinds of their values."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, Counter[str]] = {}
 
     def add(self, extra: Mapping[str, Any]) -> None:
-        """Takes the further columns of one row."""
+        """Adds the further columns of one row."""
         for key, value in extra.items():
             seen = self._kinds.setdefault(key, Counter())
             if value is not None:
                 seen[_kind(value)] += 1
 
     def labels(self) -> tuple[Label, ...]:
-        """Returns the columns, in order of name; none has the name of a column that the dataset has anyway."""
+        """Returns the columns in order of name, renamed where the dataset has a column of that name already."""
         taken = {"image", "image_path", "config", *_CARRIED_AS_THEY_ARE}
         labels = []
         for key in sorted(self._kinds):
-            # Arrow ends a name at a NUL; no tool likes the others.
+            # Arrow ends a name at a NUL; other control characters confuse tools.
             column = re.sub(r"[\x00-\x1f\x7f]", "_", key) or "extra"
             while column in taken:
                 column = f"extra_{column}"
@@ -155,7 +163,7 @@ def _label_value(kind: str, value: Any) -> Any:
 
 
 def _config_field(field: pa.Field) -> pa.Field:
-    """Features know no maps: layer weights become a list of {layer, weight}."""
+    """Returns the field with a map turned into a list of {layer, weight}: Hugging Face features have no maps."""
     if not pa.types.is_map(field.type):
         return field
     return pa.field(field.name, pa.list_(pa.struct([("layer", pa.string()), ("weight", pa.float64())])))
@@ -168,7 +176,7 @@ def _config_value(value: Any) -> Any:
 
 
 def _feature(kind: pa.DataType) -> dict[str, Any]:
-    """The feature of an Arrow type, in the JSON that `datasets` writes itself."""
+    """Returns the feature of an Arrow type in the JSON that `datasets` writes itself."""
     if kind == _IMAGE:
         return {"_type": "Image"}
     if pa.types.is_struct(kind):

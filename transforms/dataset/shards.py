@@ -1,4 +1,4 @@
-"""WriteDataset: the finished rows and their pictures, in Parquet files that `datasets.load_dataset` opens."""
+"""WriteDataset: the finished rows and their pictures -> Parquet files that `datasets.load_dataset` opens."""
 
 import contextlib
 import dataclasses
@@ -26,9 +26,9 @@ from transforms.output.rows import MetricsRows, RowSource
 
 logger = logging.getLogger(__name__)
 
-# A shard is put together in one worker's memory.
+# One worker assembles a shard in memory.
 SHARD_BYTES = 256 * 2**20
-# Up to so many bytes of pictures, they are part of the dataset unless --dataset says otherwise.
+# Pictures up to this size in all are part of the dataset, unless --dataset says otherwise.
 FULL_UP_TO_BYTES = 10 * 10**9
 CARD = "README.md"
 
@@ -42,7 +42,7 @@ _FIRST_SPLITS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One file: the finished rows of a split whose positions are in `rows`."""
+    """One file of the dataset: the finished rows of a split whose positions are in `rows`."""
 
     name: str
     split: str
@@ -52,20 +52,20 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a dataset will consist of."""
+    """The shards of a dataset, and the facts of its card."""
 
     shards: tuple[Shard, ...]
     facts: CardFacts
 
 
 def plan_dataset(source: RowSource, title: str, mode: str | None, shard_bytes: int) -> Plan:
-    """Cuts the finished rows into shards, by an estimate of their bytes: the same rows, the same files.
+    """Divides the finished rows into shards by an estimate of their bytes; the same rows give the same shards.
 
     Args:
       source: the rows, which are read once.
-      title: for the card.
-      mode: full or metadata; None chooses by the size of the pictures.
-      shard_bytes: a shard is kept below this, by an estimate that is seldom too low: the pictures' raw pixels.
+      title: the heading of the card.
+      mode: "full" or "metadata"; None chooses by the size of the pictures.
+      shard_bytes: the largest size of a shard, estimated from the pictures' raw pixels, which is seldom too low.
     """
     kinds, versions = LabelKinds(), dict[str, None]()
     cuts = {"full": _Cuts(shard_bytes), "metadata": _Cuts(shard_bytes)}
@@ -93,7 +93,7 @@ class _Cuts:
         self._open_bytes: dict[str, int] = {}
 
     def add(self, split: str, position: int, size_bytes: int) -> None:
-        """Takes the next row."""
+        """Adds the next row."""
         if split not in self._rows and len(self._rows) >= MAX_SPLITS:
             split = DEFAULT_SPLIT
         self.bytes += size_bytes
@@ -106,7 +106,7 @@ class _Cuts:
         shards[-1] = range(shards[-1].start, position + 1)
 
     def plan(self, title: str, mode: str, kinds: LabelKinds, versions: tuple[str, ...]) -> Plan:
-        """Names the shards. A dataset without rows has one file all the same: it opens, and has its columns."""
+        """Returns the plan. A dataset without rows has one file too, so that it opens and has its columns."""
         cuts = self._shards or {DEFAULT_SPLIT: [range(0)]}
         splits = [split for split in _FIRST_SPLITS if split in cuts] + sorted(cuts.keys() - _FIRST_SPLITS)
         layout = Layout(mode, kinds.labels(), tuple(splits))
@@ -122,9 +122,14 @@ class _Cuts:
 
 
 def write_shard(source: RowSource, output: Output, shard: Shard) -> str:
-    """Writes a file of the dataset, unless it is there with the same rows, and returns its name.
+    """Writes a file of the dataset, unless it exists with the same rows, and returns its name.
 
-    A picture that is not there any more is left out; such a file is written again by the next build.
+    A row whose picture is missing is left out; the next build then writes the file again.
+
+    Args:
+      source: the rows from which the dataset was planned.
+      output: the output directory.
+      shard: the file to write.
     """
     digest = _rows_digest(source, shard)
     uri = output.dataset(shard.name)
@@ -167,7 +172,7 @@ def _with_picture(output: Output, row: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _groups(rows: Iterable[dict[str, Any] | None]) -> Iterator[list[dict[str, Any] | None]]:
-    """Row groups: a viewer reads one whole, and there must be one at a time in memory beside the file."""
+    """Yields the rows of each row group: a viewer reads a whole one, and one is held in memory beside the file."""
     group: list[dict[str, Any] | None] = []
     size = 0
     for row in rows:
@@ -181,7 +186,7 @@ def _groups(rows: Iterable[dict[str, Any] | None]) -> Iterator[list[dict[str, An
 
 
 def _rows_digest(source: RowSource, shard: Shard) -> str:
-    """Of everything in a shard but the pictures: those never change, and `run_id` names them."""
+    """Returns a digest of a shard without its pictures, which never change and are named by `run_id`."""
     schema = shard.layout.schema()
     digest = hashlib.sha256(schema.serialize())
     for group in _groups(_shard_rows(source, shard)):
@@ -190,14 +195,14 @@ def _rows_digest(source: RowSource, shard: Shard) -> str:
 
 
 def _recorded_digest(uri: str) -> str | None:
-    """The digest in a file's footer, all that is read of it; None if there is no such file or it is damaged."""
+    """Returns the digest in a file's footer, the only part that is read; None if the file is missing or damaged."""
     with contextlib.suppress(OSError, pa.ArrowException), storage.open_binary(uri) as file:
         return (pq.read_metadata(file).metadata or {}).get(_DIGEST, b"").decode()
     return None
 
 
 def finish_dataset(output: Output, plan: Plan) -> None:
-    """Writes the card, which names the files that count, and then removes the others."""
+    """Writes the card, which names the current files, and then deletes the files of older builds."""
     card = output.dataset(CARD)
     try:
         existing = storage.read_bytes(card).decode("utf-8", "replace")
@@ -213,7 +218,14 @@ def finish_dataset(output: Output, plan: Plan) -> None:
 
 
 def write_dataset(source: RowSource, output: Output, mode: str | None, shard_bytes: int = SHARD_BYTES) -> None:
-    """Writes dataset/ in this process, one shard after the other; files whose rows are the same stay."""
+    """Writes dataset/ in this process, shard by shard; files whose rows are the same are not written.
+
+    Args:
+      source: the rows.
+      output: the output directory.
+      mode: "full" or "metadata"; None chooses by the size of the pictures.
+      shard_bytes: see `plan_dataset`.
+    """
     plan = plan_dataset(source, job_title(output), mode, shard_bytes)
     for shard in plan.shards:
         write_shard(source, output, shard)
@@ -221,12 +233,12 @@ def write_dataset(source: RowSource, output: Output, mode: str | None, shard_byt
 
 
 class WriteDataset(beam.PTransform):
-    """PCollection of one element -> writes dataset/ from metrics/.
+    """A PCollection of one element -> dataset/, written from metrics/.
 
     Args:
-      output: the directory.
-      mode: full or metadata; None chooses by the size of the pictures.
-      after: what metrics/ must wait for, as side inputs.
+      output: the output directory.
+      mode: "full" or "metadata"; None chooses by the size of the pictures.
+      after: side inputs that are ready once metrics/ is complete.
       shard_bytes: see `plan_dataset`.
     """
 
@@ -240,7 +252,6 @@ class WriteDataset(beam.PTransform):
         self._shard_bytes = shard_bytes
 
     def expand(self, start: Any) -> Any:
-        """See beam.PTransform."""
         output, mode, shard_bytes = self._output, self._mode, self._shard_bytes
         source = MetricsRows(output)
         plan = start | "PlanDataset" >> beam.Map(

@@ -1,4 +1,4 @@
-"""The gallery as a step: rows in, gallery/ out."""
+"""write_gallery: metrics rows -> gallery/."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,11 +16,11 @@ _CHUNKS = "data"
 def write_gallery(output: Output, source: RowSource | None = None, title: str | None = None) -> str:
     """Brings gallery/ up to date and returns the path of its page.
 
-    A file whose bytes would be the same is not written. The page comes after all that it refers to, and only then do
-    the chunks of older pages go.
+    A file whose bytes would be the same is not written. The page is written after all that it refers to; then the
+    chunks of older pages are deleted.
 
     Args:
-      output: the directory.
+      output: the output directory.
       source: the rows to show; metrics/ unless given.
       title: the page's heading; the manifest's name unless given.
     """
@@ -29,7 +29,7 @@ def write_gallery(output: Output, source: RowSource | None = None, title: str | 
     job = read_job(output) or JobRecord()
     for name, data in gallery_files(_rows(source or MetricsRows(output)), title=title or job.title, grid=job.manifest):
         current.add(name)
-        # A chunk's name has a digest of its content in it.
+        # A chunk's name contains a digest of its content.
         if name not in chunks and _read(output.gallery(name)) != data:
             storage.write(output.gallery(name), data, _content_type(name))
     for name in chunks - current:

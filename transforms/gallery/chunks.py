@@ -1,4 +1,4 @@
-"""Data in chunks: script files, since a page opened from disk cannot fetch anything else."""
+"""Chunks of the page's data, as script files: a page opened from disk can load nothing else."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,11 +8,15 @@ from transforms.gallery.js_literal import js_literal
 
 
 class ChunkWriter:
-    """Collects records and yields a script file whenever `max_bytes` of them have come together.
+    """Collects records and yields a script file whenever `max_bytes` of them are collected.
+
+    Args:
+      kind: begins the name of each chunk.
+      max_bytes: ends a chunk as soon as it is reached; None leaves that to `flush`.
 
     Attributes:
-      names: paths of the chunks yielded so far.
-      starts: for each of them, the number of its first record.
+      names: the paths of the chunks yielded so far.
+      starts: the number of the first record of each of these chunks.
     """
 
     def __init__(self, kind: str, max_bytes: int | None = None):
@@ -25,14 +29,14 @@ class ChunkWriter:
         self._count = 0
 
     def add(self, record: Any) -> Iterator[tuple[str, bytes]]:
-        """Takes one record; yields the chunk that it fills, if it does."""
+        """Adds a record, and yields a chunk if the record fills it."""
         self._records.append(js_literal(record))
         self._size_bytes += len(self._records[-1])
         if self._max_bytes is not None and self._size_bytes >= self._max_bytes:
             yield from self.flush()
 
     def flush(self) -> Iterator[tuple[str, bytes]]:
-        """Yields what has been collected as a chunk, if there is anything."""
+        """Yields the collected records as a chunk, if there are any."""
         if not self._records:
             return
         key = f"{self._kind}-{len(self.names):05d}"

@@ -1,4 +1,4 @@
-"""Dictionary-encoded columns: what one parameter takes as values, and which of them each run has."""
+"""Dictionary-encoded columns: the distinct values of a parameter, and the number of each run's value among them."""
 
 import json
 from array import array
@@ -7,9 +7,9 @@ from typing import Any
 
 
 class Column:
-    """The values of one parameter over all runs.
+    """The values of one parameter in all runs.
 
-    A parameter that never varies costs nothing for each run: the codes start with the second value.
+    A parameter that never varies takes no memory per run: codes are stored from the second distinct value on.
     """
 
     def __init__(self, length: int = 0):
@@ -34,14 +34,14 @@ class Column:
         self._length += 1
 
     def codes(self, start: int, stop: int) -> list[int]:
-        """For each run of the range, the number of its value in `values`."""
+        """Returns, for each run from `start` to before `stop`, the number of its value in `values`."""
         if self._codes is None:
             return [0] * (min(stop, self._length) - start)
         return list(self._codes[start:stop])
 
 
 class Columns:
-    """Columns by name, some of which appear only after many runs: they were None until then."""
+    """Columns by name; a column that first appears after many runs is None for those."""
 
     def __init__(self, max_values: int | None = None):
         self._columns: dict[str, Column] = {}
@@ -50,7 +50,7 @@ class Columns:
         self._length = 0
 
     def append(self, values: dict[str, Any]) -> None:
-        """Adds the values of the next run; a column that exceeds `max_values` different ones is given up."""
+        """Adds the values of the next run; a column with more than `max_values` distinct values is dropped."""
         for name in values.keys() - self._columns.keys() - self._crowded:
             self._columns[name] = Column(self._length)
         self._length += 1
@@ -58,7 +58,7 @@ class Columns:
             self._append(name, values.get(name))
 
     def varying(self) -> Iterator[tuple[str, Column]]:
-        """The columns with at least two values, in order of name."""
+        """Yields the columns with at least two distinct values, in order of name."""
         for name in sorted(self._columns):
             if len(self._columns[name].values) > 1:
                 yield name, self._columns[name]
@@ -72,7 +72,7 @@ class Columns:
 
 
 def _key(value: Any) -> str:
-    """One text for equal values: 10 is 10.0, and a mapping is the same in any order."""
+    """Returns the same text for equal values: 10 equals 10.0, and the order of a mapping does not count."""
     return json.dumps(_normal(value), sort_keys=True, default=str)
 
 

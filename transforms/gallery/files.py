@@ -14,7 +14,7 @@ from transforms.gallery.page import page_html
 from transforms.gallery.summary import Summary
 from transforms.output.record import DETAILS, FAILURES, LOSSES, columns
 
-# Loading a chunk for one run's curves should feel immediate, and 20,000 runs should not become 20,000 files.
+# Small enough to load at once for one run's curves, and large enough that 20,000 runs are not 20,000 files.
 DETAIL_CHUNK_BYTES = 192_000
 FAILURE_CHUNK_BYTES = 192_000
 
@@ -24,20 +24,20 @@ _SAFE_PATH = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)
 def gallery_files(
     rows: Iterable[Mapping[str, Any]], title: str, grid: str | None = None
 ) -> Iterator[tuple[str, bytes]]:
-    """Yields the files of the gallery of some metrics rows.
+    """Yields the files of a gallery that shows metrics rows.
 
     Rows are read once and in order. Everything but a summary (names, losses, the parameters that vary) leaves memory
-    in chunks as soon as they are full. The same rows give the same bytes. Chunks carry a digest of their content in
-    their name, so a rebuild only has to write names that are not there yet, and a browser's cache never mixes two
-    builds; `index.html` comes last, when all that it refers to has been yielded.
+    in chunks as soon as they are full. The same rows give the same bytes. The name of a chunk contains a digest of its
+    content, so a rebuild writes only the names that do not exist yet, and a browser's cache never mixes two builds.
+    `index.html` comes last, after all that it refers to.
 
     Args:
-      rows: dicts with the metrics columns of the design, and optionally `content_thumb` (a path relative to the output
-        directory, or None) and `style_thumbs` (a list of those, one for each style). Rows that share a `run_id` are
-        shown once.
+      rows: dicts with the columns of the metrics, and optionally `content_thumb` (a path relative to the output
+        directory, or None) and `style_thumbs` (a list of such paths, one for each style image). Rows that share a
+        `run_id` are shown once.
       title: the heading of the page.
-      grid: what the readers' choices belong to, such as the manifest's URI: two galleries with the same one share the
-        choices that a browser keeps. The title unless given.
+      grid: names what the readers' choices belong to, such as the manifest's URI; galleries with the same name share
+        the choices that a browser keeps. The title unless given.
 
     Yields:
       (path relative to OUTPUT/gallery/, content).
@@ -71,13 +71,13 @@ def gallery_files(
 
 
 def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with layer weights as mappings: Arrow hands maps out as pairs."""
+    """Returns the configuration with layer weights as mappings, which Arrow gives as pairs."""
     layers = ("content_layers", "style_layers")
     return {name: dict(value) if name in layers and value is not None else value for name, value in config.items()}
 
 
 def _thumbs(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The thumbnails, each None unless it is a plain relative path: nothing else may become a picture's source."""
+    """Returns the thumbnails, each None unless it is a plain relative path: no other text becomes an image's source."""
     return {
         "content_thumb": _safe_path(row.get("content_thumb")),
         "style_thumbs": [_safe_path(path) for path in row.get("style_thumbs") or []],
@@ -89,7 +89,7 @@ def _safe_path(path: str | None) -> str | None:
 
 
 def _detail(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page shows of one run once it is opened."""
+    """Returns what the page shows of a run that is opened."""
     return {
         **{column: row.get(column) for column in (*columns(DETAILS), "content_thumb", "style_thumbs")},
         "image": _safe_path(row.get("image")),
@@ -99,19 +99,19 @@ def _detail(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _history(history: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The curves as columns, six digits each: a third of the bytes of a list of records, and no visible difference."""
+    """Returns the curves as columns with six digits: a third of the bytes of a list, without a visible difference."""
     points = list(history)
     curves = {term: [significant(point[term], 6) for point in points] for term in (loss.short for loss in LOSSES)}
     return {"iteration": [point["iteration"] for point in points], **curves}
 
 
 def _failure(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page lists of one failed row."""
+    """Returns what the page lists of a failed row."""
     return {column: row.get(column) for column in columns(FAILURES)}
 
 
 def _parsed_extra(extra: str | None) -> Any:
-    """The manifest's further columns; text that is no JSON is shown as it is."""
+    """Returns the manifest's further columns; text that is not JSON is returned unchanged."""
     try:
         return json.loads(extra) if extra else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Values as JSON that is safe inside a script: nothing in a manifest can end the script or become code."""
+"""js_literal: values -> JSON that is safe inside a script, so that nothing in a manifest ends it or becomes code."""
 
 import json
 import math
@@ -10,15 +10,16 @@ _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u20
 
 
 def js_literal(value: Any) -> str:
-    """The value as compact JSON in ASCII, which is also a JavaScript literal and the content of a script element.
+    """Returns compact JSON in ASCII, which may stand in a script as a literal and in a script element as its content.
 
-    Numbers that JavaScript cannot hold (NaN, infinities) become null, whole numbers beyond 2**53 become text.
+    Numbers that JSON cannot hold (NaN, infinities) become null; whole numbers beyond 2**53, which JavaScript cannot
+    hold exactly, become text.
     """
     return json.dumps(_plain(value), allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
 
 
 def significant(value: float | None, digits: int) -> float | int | None:
-    """The value rounded to so many significant digits, as the shortest number; None for what is not finite."""
+    """Returns the value rounded to `digits` significant digits, whole numbers as int; None if it is not finite."""
     if value is None or not math.isfinite(value):
         return None
     rounded = float(f"{value:.{digits}g}")

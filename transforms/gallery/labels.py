@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-# Deeper than this, the whole URI is clearer than its tail.
+# With more parts than this, the whole URI is clearer than its tail.
 _MAX_TAIL_PARTS = 4
 _PICTURE_SUFFIX = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
 _KERAS_VGG_LAYER = re.compile(r"block(\d)_conv(\d)")
 
 
 def short_names(uris: Iterable[str]) -> dict[str, str]:
-    """The shortest tail of each URI that names it alone: `town`, else `town.jpg`, else `photos/town.jpg`, ..."""
+    """Returns the shortest unique tail of each URI: `town`, else `town.jpg`, else `photos/town.jpg`, ..."""
     depths = dict.fromkeys(uris, 0)
     while True:
         names = {uri: _tail(uri, depth) for uri, depth in depths.items()}
@@ -26,14 +26,19 @@ def short_names(uris: Iterable[str]) -> dict[str, str]:
 
 
 def style_label(styles: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
-    """A mixture as `starry × 0.7 + scream × 0.3`; a single style of weight 1 by its name alone."""
+    """Returns the label of a mixture, `starry × 0.7 + scream × 0.3`; of a single style with weight 1, its name alone.
+
+    Args:
+      styles: {uri, weight} of each style image.
+      names: URI -> short name, see `short_names`.
+    """
     if len(styles) == 1 and styles[0]["weight"] == 1:
         return names[styles[0]["uri"]]
     return " + ".join(f"{names[style['uri']]} × {number_label(style['weight'])}" for style in styles)
 
 
 def value_label(name: str, value: Any) -> str:
-    """One value of a swept parameter."""
+    """Returns the label of a value of the configuration field `name`."""
     match value:
         case None:
             return "none"
@@ -49,7 +54,7 @@ def value_label(name: str, value: Any) -> str:
 
 
 def number_label(value: float | None) -> str:
-    """A number in at most six significant digits; whole numbers up to a million in full."""
+    """Returns a number in at most six significant digits; whole numbers below a million are written in full."""
     if value is None:
         return "none"
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e6):
@@ -58,7 +63,7 @@ def number_label(value: float | None) -> str:
 
 
 def layers_label(weights: dict[str, float]) -> str:
-    """Layer weights: `conv1_1 conv2_1 × 0.5` when all are equal, else `conv1_1 0.9, conv2_1 0.1`; without zeros."""
+    """Returns `conv1_1 conv2_1 × 0.5` if all weights are equal, else `conv1_1 0.9, conv2_1 0.1`; zeros are left out."""
     used = {_short_layer(layer): weight for layer, weight in weights.items() if weight != 0}
     if not used:
         return "none"
@@ -69,7 +74,12 @@ def layers_label(weights: dict[str, float]) -> str:
 
 
 def distinct_labels(values: Sequence[Any], label: Callable[[Any], str]) -> list[str]:
-    """A label for each value; values whose short labels agree are written out in full."""
+    """Returns a label for each value, so that different values have different labels.
+
+    Args:
+      values: distinct values.
+      label: gives a value's short label; values whose short labels agree are written as JSON.
+    """
     labels = [label(value) for value in values]
     uses = Counter(labels)
     return [
@@ -88,7 +98,7 @@ def _tail(uri: str, depth: int) -> str:
 
 
 def _short_layer(layer: str) -> str:
-    """Keras' name of a VGG layer as the papers write it."""
+    """Returns the name that the papers give to a VGG layer, from Keras' name."""
     return _KERAS_VGG_LAYER.sub(r"conv\1_\2", layer)
 
 

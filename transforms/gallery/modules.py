@@ -1,6 +1,6 @@
 """join_modules: ES modules -> one script without imports, for pages that are opened from disk.
 
-The joiner understands these forms, each at the beginning of a line, and refuses every other:
+The joiner accepts these forms, each at the beginning of a line, and refuses every other:
 
     import { one, two } from "./other.js";
     export function one() ...    export async function ...    export function* ...    export class ...
@@ -27,7 +27,7 @@ _PREFIX = "module_"
 
 
 class ModuleError(ValueError):
-    """A module that the joiner does not understand."""
+    """Modules that cannot be joined."""
 
 
 class _Module(NamedTuple):
@@ -46,11 +46,11 @@ def join_modules(sources: Mapping[str, str], entry: str) -> str:
       entry: the module that starts the page.
 
     Returns:
-      the script. The same modules give the same text.
+      The script; the same modules give the same text.
 
     Raises:
       ModuleError: a form of import or export is not among those above, a module or an exported name does not exist,
-        modules import each other in a circle, or a module is imported by none.
+        modules import each other in a circle, or a module is not reached from the entry.
     """
     modules = {name: _parsed(name, source) for name, source in sources.items()}
     if entry not in modules:
@@ -77,7 +77,7 @@ def _parsed(name: str, source: str) -> _Module:
 
 
 def _without_imports(name: str, source: str) -> tuple[str, dict[str, list[str]]]:
-    """The text after the imports, and what is imported, by module."""
+    """Returns the text after the imports, and the imported names by module."""
     imports: dict[str, list[str]] = {}
     end = 0
     for match in _IMPORT.finditer(source):

@@ -1,8 +1,8 @@
-"""index.html: markup, style and script of web/, joined with the index of the data.
+"""index.html: the markup, style and script of web/, with the index of the data.
 
 The script is written as ES modules, which browsers do not load into a page that is opened from disk. They are joined
-here, when the page is built: that needs no node on the user's machine, and no bundle lies in the repository that might
-be older than its sources. See modules.py for what is joined.
+here, when the page is built, which needs no node on the user's machine and keeps no bundle in the repository that could
+be older than its sources. The forms that can be joined are listed in modules.py.
 """
 
 import base64
@@ -20,11 +20,11 @@ _ENTRY = "page.js"
 
 
 def page_html(title: str, index: dict[str, Any]) -> bytes:
-    """The page with everything inlined that is always needed: it cannot disagree with a cached style or script.
+    """Returns the page, with style and script inlined: it cannot disagree with a cached file.
 
     Args:
       title: the page's title, any text.
-      index: what `data.js` expects; see Summary.index.
+      index: the index that `data.js` expects, see `gallery_files`.
     """
     page = string.Template(_source("page.html")).substitute(
         policy=_content_security_policy("\n" + script()),
@@ -38,7 +38,7 @@ def page_html(title: str, index: dict[str, Any]) -> bytes:
 
 @cache
 def script() -> str:
-    """The page's modules as one script."""
+    """Returns the page's modules joined into one script."""
     modules = (file for file in resources.files("transforms.gallery").joinpath("web").iterdir())
     return join_modules(
         {file.name: file.read_text(encoding="utf-8") for file in modules if file.name.endswith(".js")}, _ENTRY
@@ -46,10 +46,10 @@ def script() -> str:
 
 
 def _content_security_policy(code: str) -> str:
-    """Nothing but this script, and pictures and scripts from where the page itself lies.
+    """Returns a policy that allows only this script, and images and scripts from the page's own origin.
 
-    Plotly writes style elements and attributes, and 6.x asks for a picture in a data: address. No foreign text is ever
-    parsed as markup or taken as an address, so that neither opens anything.
+    Plotly writes style elements and attributes, and 6.x loads an image from a data: address. Allowing both is safe,
+    because no foreign text is ever parsed as markup or used as an address.
     """
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return "; ".join(

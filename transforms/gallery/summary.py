@@ -1,4 +1,4 @@
-"""What the page knows of every run from the start: its name, losses, and the parameters that vary."""
+"""The part of every run that the page loads first: its name, its losses, and the parameters that vary."""
 
 import dataclasses
 import json
@@ -13,12 +13,12 @@ from transforms.gallery.labels import distinct_labels, short_names, style_label,
 from transforms.output.record import LOSSES
 
 RUNS_PER_CHUNK = 2_000
-# A further column of the manifest with more values than this names rows, it does not group them.
+# A further column of the manifest with more values than this identifies rows; it does not group them.
 MAX_LABEL_VALUES = 200
 
 
 class Summary:
-    """The columns of all runs that the page needs for its matrix, filters and order."""
+    """The columns of all runs from which the page makes its matrix, filters and order."""
 
     def __init__(self) -> None:
         self._run_ids: dict[str, None] = {}
@@ -35,7 +35,7 @@ class Summary:
         return run_id in self._run_ids
 
     def add_run(self, row: Mapping[str, Any]) -> None:
-        """Takes the summary of a finished run, whose thumbnails and layer weights gallery_files has made plain."""
+        """Adds a finished run, whose thumbnails are safe paths and whose layer weights are mappings."""
         self._run_ids[row["run_id"]] = None
         self._sizes.extend((row["height"], row["width"]))
         for loss, column in self._losses.items():
@@ -52,7 +52,7 @@ class Summary:
         self._failures[row["error_type"] or "unknown"] += 1
 
     def run_chunks(self) -> Iterator[dict[str, Any]]:
-        """The runs as columns, some thousand at a time."""
+        """Yields the runs as columns, RUNS_PER_CHUNK at a time."""
         run_ids = list(self._run_ids)
         dimensions = [(dimension["key"], column, _ranks(order)) for dimension, column, order in self._dimensions()]
         for start in range(0, len(run_ids), RUNS_PER_CHUNK):
@@ -68,7 +68,7 @@ class Summary:
             }
 
     def index(self) -> dict[str, Any]:
-        """The counts, and the dimensions with their values in the order in which they are shown."""
+        """Returns the counts, and the dimensions with their values in display order."""
         return {
             "runs": len(self._run_ids),
             "failures": self._failures.total(),
@@ -85,7 +85,7 @@ class Summary:
                 self._style_thumbs.setdefault(style["uri"], thumb)
 
     def _dimensions(self) -> Iterator[tuple[dict[str, Any], Column, list[int]]]:
-        """What can be a row, a column or a filter: its description, its column, and its values' order."""
+        """Yields what can be a row, column or filter: its description, its column, the display order of its codes."""
         if len(self._content.values) > 1:
             yield _dimension("content", "content", self._content, self._content_values())
         if len(self._style.values) > 1:
@@ -120,7 +120,7 @@ def _dimension(
 
 
 def _value(label: str, full: str, thumbs: list[str | None]) -> dict[str, Any]:
-    """A value of a dimension; `full` only where it says more than the label."""
+    """Returns a value of a dimension, with `full` only where it differs from the label."""
     shown = [thumb for thumb in thumbs if thumb]
     return {"label": label, **({"full": full} if full != label else {}), **({"thumbs": shown} if shown else {})}
 
@@ -130,7 +130,7 @@ def _parameter_values(name: str, column: Column) -> list[dict[str, Any]]:
 
 
 def _display_order(values: Sequence[Any]) -> list[int]:
-    """Numbers ascending, before none; anything else in the order of the manifest."""
+    """Returns the codes in display order: numbers ascending, None last; other values in the order of the manifest."""
     codes = range(len(values))
     if not all(_is_number(value) or value is None for value in values):
         return list(codes)
@@ -138,7 +138,7 @@ def _display_order(values: Sequence[Any]) -> list[int]:
 
 
 def _ranks(order: Sequence[int]) -> list[int]:
-    """The place of each code in the display order."""
+    """Returns the place of each code in the display order."""
     ranks = [0] * len(order)
     for rank, code in enumerate(order):
         ranks[code] = rank
@@ -150,12 +150,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _compact(values: Sequence[int]) -> int | list[int]:
-    """A column that does not vary, as one number."""
+    """Returns one number for a column that does not vary, else the list."""
     return values[0] if len(set(values)) == 1 else list(values)
 
 
 def _scalars(extra: str | None) -> dict[str, Any]:
-    """The labels among a row's further columns: whatever is one text, number or truth value."""
+    """Returns a row's further columns whose values are text, numbers, truth values or None."""
     try:
         fields = json.loads(extra) if extra else {}
     except ValueError:
