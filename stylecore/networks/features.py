@@ -1,4 +1,8 @@
-"""The keras.applications networks as feature extractors: cut at the deepest layer in use, pooling swapped."""
+"""The keras.applications networks as feature extractors, cut at the deepest layer in use.
+
+Pooling and the precision of the convolutions can be exchanged. The first convolution always computes in float32:
+bfloat16 has 8 bits and would round the pixels to steps of up to one grey level.
+"""
 
 from collections.abc import Sequence
 
@@ -10,6 +14,9 @@ from stylecore.tensors import Features, Images, Tensor
 # ImageNet's mean in blue, green, red, as keras.applications' "caffe" preprocessing subtracts it.
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 
+# The layers that see pixels: VGG's first convolution, ResNet50's with the padding before it.
+_FIRST_LAYERS = ("block1_conv1", "conv1_pad", "conv1_conv")
+
 _APPLICATIONS = {
     "vgg19": keras.applications.VGG19,
     "vgg16": keras.applications.VGG16,
@@ -18,11 +25,11 @@ _APPLICATIONS = {
 
 
 def build_backbone(backbone: str, weights: str | None = None) -> keras.Model:
-    """Returns the whole no-top network of a name in `layers.BACKBONES`, for any image size.
+    """Returns a whole network without its classifier, for images of any size.
 
     Args:
-      backbone: the network.
-      weights: None for an untrained one, "imagenet" for Keras' own download.
+      backbone: a name in `layers.BACKBONES`.
+      weights: None leaves the network untrained, "imagenet" takes Keras' own download.
     """
     return _APPLICATIONS[backbone](include_top=False, weights=weights, input_shape=(None, None, 3))
 
@@ -37,10 +44,10 @@ class FeatureExtractor:
     """Activations of the named layers of a backbone, for RGB images in 0..255.
 
     Args:
-      network: the whole network with its weights, from `build_backbone`. Shared unless something is exchanged.
+      network: the whole network with its weights, from `build_backbone`; copied if pooling or precision differ.
       layers: Keras' names of the layers whose activations are wanted.
       pooling: "max" or "avg".
-      precision: of the convolutions, "float32" or "bfloat16".
+      precision: the arithmetic of all convolutions but the first, "float32" or "bfloat16".
     """
 
     def __init__(self, network: keras.Model, layers: Sequence[str], pooling: str, precision: str = "float32") -> None:
@@ -58,15 +65,18 @@ class FeatureExtractor:
 
 
 def rebuilt(network: keras.Model, pooling: str, precision: str) -> keras.Model:
-    """Returns a copy of the network, weights included, with its poolings and the arithmetic of its layers exchanged.
+    """Returns a copy of a network, weights included, with other pooling layers and another precision.
 
     Args:
-      network: with max pooling, in float32.
+      network: a network with max pooling, in float32.
       pooling: "max" or "avg".
-      precision: "float32" or "bfloat16"; kernels are kept in it, other variables stay float32.
+      precision: "float32" or "bfloat16". Kernels are kept in it; other variables and the first convolution, with the
+        padding before it, stay float32.
     """
 
     def policy(layer: keras.layers.Layer) -> str:
+        if layer.name in _FIRST_LAYERS:
+            return "float32"
         if precision == "float32" or isinstance(layer, keras.layers.Conv2D):
             return precision  # A float32 kernel would be cast in every evaluation.
         return f"mixed_{precision}"

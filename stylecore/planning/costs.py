@@ -105,7 +105,8 @@ def _bytes_moved(
     for layer in layers.values():
         taken = sum(layers[name].values if name else picture for name in layer.inputs)
         # Forward: in, out. Gradient: out, in. A ReLU's gradient reads two tensors and writes one.
-        moved += size * (2 * (taken + layer.values) + 3 * layer.rectified * layer.values)
+        value_bytes = FLOAT32_BYTES if "" in layer.inputs else size  # The first layer is float32 at every precision.
+        moved += value_bytes * (2 * (taken + layer.values) + 3 * layer.rectified * layer.values)
     # Gram: F; F and a gradient; its sum with the gradient from above.
     compared = 6 * sum(layer.values for layer in style) + 12 * sum(layer.values for layer in content)
     if size != FLOAT32_BYTES:
@@ -127,7 +128,9 @@ def _bytes_held(layers: Mapping[str, Layer], style: Collection[Layer], content: 
     if size != FLOAT32_BYTES:
         compared += sum(layer.values for layer in compared_layers)
     grams = 4 * sum(layer.channels**2 for layer in style)
-    return round(HELD_FACTOR * (size * (kept + 3 * largest) + FLOAT32_BYTES * (compared + grams)))
+    # The first layer and its gradient.
+    wide = 2 * (FLOAT32_BYTES - size) * sum(layer.values for layer in layers.values() if "" in layer.inputs)
+    return round(HELD_FACTOR * (size * (kept + 3 * largest) + wide + FLOAT32_BYTES * (compared + grams)))
 
 
 def _optimizer_bytes_moved(kind: StepKind, picture: int, pairs: int) -> int:

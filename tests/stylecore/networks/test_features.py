@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from stylecore.networks import layers
 from stylecore.networks.features import FeatureExtractor, build_backbone, preprocess
@@ -70,6 +71,40 @@ def test_average_pooling_changes_the_pooling_alone(request, fixture, deepest, po
             for values, expected in zip(layer.get_weights(), network.get_layer(layer.name).get_weights(), strict=True):
                 np.testing.assert_array_equal(values, expected)
     assert any(isinstance(layer, keras.layers.MaxPooling2D) for layer in network.layers)
+
+
+@pytest.mark.parametrize(
+    ("fixture", "first", "deepest"),
+    [("vgg19", "block1_conv1", "block2_conv1"), ("resnet50", "conv1_conv", "pool1_pool")],
+)
+def test_bfloat16_leaves_half_a_grey_level_in_the_first_layer(request, fixture, first, deepest):
+    """In bfloat16 itself neighbours near 255 are a grey level apart, minus ImageNet's mean half a level."""
+    extract = FeatureExtractor(request.getfixturevalue(fixture), [first, deepest], "max", "bfloat16")
+    single = FeatureExtractor(request.getfixturevalue(fixture), [first, deepest], "max")
+    image = np.full((1, 24, 24, 3), 254.0, np.float32)
+    for shift in (0.5, 0.125):
+        features, moved = (extract(image + step)[first].numpy() for step in (0, shift))
+        wanted = [single(image + step)[first].numpy() for step in (0, shift)]
+        np.testing.assert_array_equal([features, moved], wanted)
+        assert (features != moved).any()
+    assert extract._model.get_layer(deepest).compute_dtype == "bfloat16"
+
+
+def test_bfloat16_computes_gradients_of_the_first_layer_in_float32(vgg19):
+    """The gradient to the pixels of two pictures half a grey level apart differs, as it does in float32."""
+    image = np.full((1, 8, 8, 3), 254.0, np.float32)
+    gradients = {}
+    for precision in ("float32", "bfloat16"):
+        extract = FeatureExtractor(vgg19, ["block1_conv1"], "max", precision)
+        for shift in (0.0, 0.5):
+            pixels = tf.constant(image + shift)
+            with tf.GradientTape() as tape:
+                tape.watch(pixels)
+                loss = tf.reduce_sum(tf.square(extract(pixels)["block1_conv1"]))
+            gradients[precision, shift] = tape.gradient(loss, pixels).numpy()
+    for shift in (0.0, 0.5):
+        np.testing.assert_array_equal(gradients["bfloat16", shift], gradients["float32", shift])
+    assert (gradients["bfloat16", 0.0] != gradients["bfloat16", 0.5]).any()
 
 
 def test_resnet_features_do_not_depend_on_companions(resnet50):
