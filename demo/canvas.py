@@ -1,4 +1,4 @@
-"""What all paintings share: the size of the canvas, coordinates, colours (RGB in 0..1, float64) and noise."""
+"""The canvas that all paintings share: its size, coordinates, colours (RGB in 0..1, float64) and noise."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 640, 512
-OVERSAMPLE = 2  # Pillow draws without smoothing: everything is drawn this much larger and reduced at the end
+OVERSAMPLE = 2  # Pillow draws without smoothing, so everything is drawn larger by this factor and reduced at the end
 
 
 def rgb(*hex_codes: str) -> Floats:
@@ -17,7 +17,7 @@ def rgb(*hex_codes: str) -> Floats:
 
 
 def mix(ramp: Floats, position: Floats) -> Floats:
-    """Colours [..., 3] found at `position` [...] in 0..1 along a ramp of evenly spaced colours [n, 3]."""
+    """Colours [..., 3] at `position` [...] in 0..1 along a ramp of evenly spaced colours [n, 3]."""
     stops = np.linspace(0, 1, len(ramp))
     return np.stack([np.interp(position, stops, channel) for channel in ramp.T], axis=-1)
 

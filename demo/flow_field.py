@@ -14,7 +14,7 @@ ACCENTS = rgb("f08a24", "f9d24a", "c8324a", "a02c5a", "5a2a82", "5a2a82", "efe3b
 
 
 class Whirl(NamedTuple):
-    """One vortex: centre and radius in pixels, sense and strength of its turning, warmth of its colour in 0..1."""
+    """One vortex: centre and radius in pixels, direction and strength of its rotation, warmth of its colour in 0..1."""
 
     x: float
     y: float
@@ -62,7 +62,7 @@ def flow_field_strokes() -> Pixels:
 
 
 def stream_function(rng: np.random.Generator) -> Floats:
-    """Landscape [height, width] whose contours are the flow: hills that whirl, a slope that drifts, some unrest."""
+    """Landscape [height, width] whose contours are the flow: a hill for each whirl, a slope that drifts, some noise."""
     _, y = grid()
     hills = np.sum([whirl.spin * whirl.radius * bump(whirl, 0.75) for whirl in WHIRLS], axis=0)
     return hills + 0.25 * y + 5 * smooth_noise(rng, 30)
@@ -95,7 +95,7 @@ def paint_layer(
 
 
 def start_points(spacing: float, rng: np.random.Generator) -> Floats:
-    """A jittered grid of points [n, 2] as x, y: covers evenly without showing a grid."""
+    """Points [n, 2] as x, y of a jittered grid, which cover the canvas evenly without showing the grid."""
     points = np.mgrid[0 : WIDTH + spacing : spacing, 0 : HEIGHT + spacing : spacing].reshape(2, -1).T
     return points + rng.uniform(-0.7, 0.7, points.shape) * spacing
 
@@ -117,7 +117,7 @@ def slopes(surface: Floats) -> tuple[Floats, Floats]:
 
 
 def pixels_at(points: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and column of the pixels nearest to points [..., 2], for those outside too."""
+    """Row and column of the pixels nearest to points [..., 2], which may lie outside the canvas."""
     nearest = np.rint(points).astype(np.int64)
     return np.clip(nearest[..., 1], 0, HEIGHT - 1), np.clip(nearest[..., 0], 0, WIDTH - 1)
 
@@ -126,7 +126,7 @@ def paint_stroke(
     draw: ImageDraw.ImageDraw, path: Floats, width: float, colour: Floats, rng: np.random.Generator
 ) -> None:
     """Draw a stroke bristle by bristle; alpha, which Pillow stores without blending, is the height of the paint."""
-    offsets = np.linspace(-1, 1, max(3, round(width * OVERSAMPLE / 2)))  # of the bristles, across the brush
+    offsets = np.linspace(-1, 1, max(3, round(width * OVERSAMPLE / 2)))  # positions of the bristles across the brush
     along = np.gradient(path, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], axis=-1) / (np.linalg.norm(along, axis=-1, keepdims=True) + 1e-9)
     lines = (path + offsets[:, None, None] * across * width / 2) * OVERSAMPLE
@@ -137,7 +137,7 @@ def paint_stroke(
 
 
 def bristle_colours(offsets: Floats, colour: Floats, rng: np.random.Generator) -> Floats:
-    """Colours [bristles, 3]: a brush is never loaded evenly, one side of it leans to a second colour."""
+    """Colours [bristles, 3]: no brush is loaded evenly, so one side leans towards a second colour."""
     second = colour + rng.normal(0, 0.10) + rng.normal(0, 0.04, 3)
     load = np.clip(0.5 + 0.5 * offsets * rng.choice([-1, 1]) + rng.normal(0, 0.25, len(offsets)), 0, 1)
     shade = 1 + rng.normal(0, 0.06, len(offsets))

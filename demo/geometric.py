@@ -112,7 +112,7 @@ def dots(rng: np.random.Generator) -> Outlines:
 
 
 class Pass(NamedTuple):
-    """One round of painting: so many forms of these kinds, of this range of half-sizes in pixels, in these colours."""
+    """One round of painting: the number of forms, their kinds, the range of half-sizes in pixels and the colours."""
 
     forms: tuple[Form, ...]
     repeats: int

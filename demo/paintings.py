@@ -1,7 +1,7 @@
-"""Style pictures painted by our own code: deterministic, and free of anybody else's rights.
+"""Style images painted by our own code: deterministic, and free of other people's rights.
 
-Style transfer copies colours and local texture at every scale and ignores where things are. So each painting is rich
-everywhere, from shapes of a hundred pixels down to grain of one or two.
+Style transfer copies colours and local texture at every scale and ignores where things are. Each painting is therefore
+rich everywhere, from shapes of a hundred pixels down to grain of one or two.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,7 @@
 | `coffee`  | a red cup on a wooden table | Rachel Michetti, for Pikolo Espresso Bar    | CC0           |
 | `rocket`  | a Falcon 9 at dusk          | SpaceX Photos on Flickr, photo 16511594820  | public domain |
 
-Chosen for large clear shapes, which survive at 192 pixels.
+They were chosen for their large clear shapes, which remain visible at 192 pixels.
 """
 
 from collections.abc import Callable

@@ -24,7 +24,7 @@ def strip(output: Path) -> Image.Image:
 
 
 def side_by_side(paths: list[Path]) -> Image.Image:
-    """Returns pictures in one line, all as high as the last."""
+    """Returns the pictures in one line, all as high as the last one."""
     pictures = [Image.open(path).convert("RGB") for path in paths]
     height = pictures[-1].height
     fitted = [picture.resize((round(picture.width * height / picture.height), height)) for picture in pictures]
@@ -37,7 +37,7 @@ def side_by_side(paths: list[Path]) -> Image.Image:
 
 
 def stacked(lines: list[Image.Image]) -> Image.Image:
-    """Returns lines one below the other."""
+    """Returns the lines one below the other."""
     width = max(line.width for line in lines)
     page = Image.new("RGB", (width, sum(line.height for line in lines) + GAP_PX * (len(lines) - 1)), "white")
     top = 0

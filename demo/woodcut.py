@@ -11,7 +11,7 @@ Integers = NDArray[np.int64]
 INDIGO = rgb("16233f")[0]
 SEA = rgb("f3e7cf", "b9d3cf", "5f9fb0", "2c6a94", "1d4478")
 SUNSET = rgb("f3e7cf", "f2c9a0", "e8774a", "cf3b2c", "a52a2a")
-FAR_PX, GROWTH = 34.0, 1.055  # distance of the farthest waves, and what each nearer row multiplies it by
+FAR_PX, GROWTH = 34.0, 1.055  # spacing of the farthest waves, and its factor from each row to the next nearer one
 OFF_REGISTER_PX = (1.5, -1.5, 0)  # down, to the left, and not across channels
 
 
@@ -44,7 +44,7 @@ def wave_centres(rng: np.random.Generator) -> Floats:
 
 
 def overlap(waves: Floats) -> tuple[Floats, Integers]:
-    """For each pixel, the wave in front: how far out from its centre, in 0..1 of its radius, and its number.
+    """For each pixel, the wave in front: the distance from its centre, in 0..1 of its radius, and its number.
 
     Both [height, width]. Later waves hide earlier ones.
     """
@@ -58,7 +58,7 @@ def overlap(waves: Floats) -> tuple[Floats, Integers]:
 
 
 def colour_block(depth: Floats, owner: Integers, count: int, rng: np.random.Generator) -> Floats:
-    """Printed colour [height, width, 3]: each wave from its own part of a ramp, a few of them from the sunset."""
+    """Printed colour [height, width, 3]: each wave from its own part of a ramp, a few of them in sunset colours."""
     start = rng.uniform(0.0, 0.6, count)[owner]
     position = start + 0.5 * (1 - depth) + 0.04 * smooth_noise(rng, 0.7, 14) + 0.03 * smooth_noise(rng, 1)
     warm = (rng.random(count) < 0.14)[owner]

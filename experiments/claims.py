@@ -1,7 +1,7 @@
-"""The paper's claims, each judged by a pure function of an experiment's pictures, with its criterion beside it.
+"""The paper's claims: each has its criterion and a pure function that judges it from an experiment's pictures.
 
-Criteria were fixed before any result was seen; where the paper says "falls" or "more", a plain comparison is the
-criterion. A claim about single pictures must hold for every pair of photograph and painting of its experiment.
+The criteria were fixed before any result was seen. Where the paper says "falls" or "more", the criterion is a plain
+comparison. A claim about single pictures must hold for every pair of photograph and painting in its experiment.
 """
 
 import itertools
@@ -13,7 +13,7 @@ import numpy as np
 from experiments.judging import Claim, Finding, MissingPictureError, by_label, each_pair, in_order, less, listed
 from experiments.pictures import Picture
 
-# Where the curves are steep: "faster" is judged after a tenth of the iterations.
+# "Faster" is judged after a tenth of the iterations, where the curves are steep.
 EARLY = 0.1
 # The paper's 500 and 1000 of 2000 iterations.
 QUARTER, HALF = 0.25, 0.5
@@ -29,7 +29,7 @@ def starts_near_1e8(pictures: Sequence[Picture]) -> Finding:
 
 @each_pair
 def is_mosaic(pictures: Sequence[Picture]) -> Finding:
-    """4.2: at ratio 1e-4 the picture is about as far from the photograph as the painting itself."""
+    """4.2: at ratio 1e-4 the picture is about as far from the photograph as the painting itself is."""
     (picture,) = by_label(pictures, "0.0001")
     mine, paintings = picture.content_distance("conv5_2"), picture.yardstick.painting_content["conv5_2"]
     return Finding(f"L_content {mine:.3g}, the painting itself {paintings:.3g}", mine >= 0.9 * paintings)

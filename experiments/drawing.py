@@ -1,4 +1,4 @@
-"""The report's pictures: labelled strips, made with Pillow, and curves, made with matplotlib; both deterministic."""
+"""Draws the report's labelled strips with Pillow and its curves with matplotlib, both deterministically."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ GAP_PX, LABEL_PX = 4, 16
 LARGEST_CELL_PX = 192
 WEBP_QUALITY = 80
 _TITLES = {"content": "L_content", "style": "L_style", "tv": "L_tv", "total": "L_total, weighted"}
-# Distinguishable without colour too: the second round of colours is dashed.
+# The second round of colours is dashed, so that lines can be told apart without colour too.
 _DASHES = ("-", "--", ":")
 
 
 def strip(lines: Sequence[Mapping[str, np.ndarray]]) -> bytes:
-    """Draws lines of pictures, each with its label above it, as WebP.
+    """Draws lines of pictures as WebP, each picture with its label above it.
 
     Args:
       lines: label -> RGB pixels [height, width, 3], uint8; a line is as high as its last picture.
@@ -56,7 +56,7 @@ def _cell(label: str, picture: Image.Image, height: int) -> Image.Image:
 
 
 def curves(pictures: Sequence[Picture]) -> bytes:
-    """Draws the loss terms over the iterations, a line for each label, as PNG; of several pairs the first."""
+    """Draws the loss terms over the iterations as PNG, a line for each label; only the first pair is drawn."""
     figure = Figure(figsize=(12, 3.2), layout="constrained")
     panels = figure.subplots(1, len(TERMS))
     first = {picture.label: picture for picture in reversed(pictures)}
@@ -73,7 +73,7 @@ def curves(pictures: Sequence[Picture]) -> bytes:
             )
         panel.set_title(_TITLES[term], fontsize=9)
         panel.set_xlabel("iteration", fontsize=8)
-        # A term can be zero, where the optimisation starts from the photograph.
+        # A term is zero where the optimisation starts from the photograph.
         panel.set_yscale("log", nonpositive="mask")
         panel.tick_params(labelsize=7)
         panel.grid(alpha=0.3)
@@ -84,7 +84,7 @@ def curves(pictures: Sequence[Picture]) -> bytes:
 
 
 def _small(png: bytes) -> bytes:
-    """Lines on white need no more than 64 colours: a third of the bytes."""
+    """Reduces a drawing of lines to 64 colours, which look the same in a third of the bytes."""
     out = io.BytesIO()
     Image.open(io.BytesIO(png)).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""What a claim is, and the kinds of judgement that several claims share."""
+"""Claims, and the kinds of judgement that several claims share."""
 
 import dataclasses
 import itertools
@@ -9,7 +9,7 @@ from experiments.pictures import Picture
 
 
 class Finding(NamedTuple):
-    """What was measured, in words, and whether the claim holds; None: it could not be judged."""
+    """The measurement in words, and whether the claim holds; None if it could not be judged."""
 
     measured: str
     holds: bool | None
@@ -17,14 +17,14 @@ class Finding(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A claim.
+    """A claim of the paper.
 
     Attributes:
-      text: what is claimed.
-      criterion: when we say that it holds, and why so.
-      judge: measures it on the pictures of its experiment.
-      reason: the likeliest reason if it does not hold; a guess, not a measurement.
-      unverified: what to say if it cannot be judged.
+      text: the claim in words.
+      criterion: when the claim counts as held, and why.
+      judge: measures the claim on the pictures of its experiment.
+      reason: the likeliest reason if the claim does not hold; a guess, not a measurement.
+      unverified: the report's text if the claim cannot be judged.
     """
 
     text: str
@@ -34,7 +34,7 @@ class Claim:
     unverified: str = "a picture that it needs is missing"
 
     def find(self, pictures: Sequence[Picture]) -> Finding:
-        """Judges the claim; pictures that are missing make it unjudged."""
+        """Judges the claim; if pictures are missing, it stays unjudged."""
         try:
             return self.judge(pictures)
         except MissingPictureError as error:
@@ -42,11 +42,11 @@ class Claim:
 
 
 class MissingPictureError(LookupError):
-    """An experiment without a picture that a claim is about."""
+    """The experiment lacks a picture that the claim needs."""
 
 
 def by_label(pictures: Sequence[Picture], *labels: str) -> list[Picture]:
-    """Returns the pictures with these labels, in their order."""
+    """Returns the pictures with these labels, in the order of the labels."""
     found = {picture.label: picture for picture in pictures}
     for label in labels:
         if label not in found:
@@ -63,7 +63,7 @@ def pairs(pictures: Sequence[Picture]) -> Mapping[tuple[str, str], list[Picture]
 
 
 def each_pair(judge: Callable[[Sequence[Picture]], Finding]) -> Callable[[Sequence[Picture]], Finding]:
-    """Makes a judgement on one photograph and painting one on all of them: it must hold for each."""
+    """Turns a judgement of one photograph and painting into one of all pairs, which must hold for each."""
 
     def judge_all(pictures: Sequence[Picture]) -> Finding:
         groups = pairs(pictures)
@@ -81,12 +81,12 @@ def each_pair(judge: Callable[[Sequence[Picture]], Finding]) -> Callable[[Sequen
 
 
 def listed(values: Mapping[str, float]) -> str:
-    """Returns names with their values, for people."""
+    """Returns names and values as text."""
     return ", ".join(f"{name}: {value:.3g}" for name, value in values.items())
 
 
 def in_order(term: str, labels: Sequence[str], rising: bool) -> Callable[[Sequence[Picture]], Finding]:
-    """A final loss rises, or falls, strictly from label to label."""
+    """Returns a judgement that a final loss rises, or falls, strictly from label to label."""
 
     def judge(pictures: Sequence[Picture]) -> Finding:
         values = {picture.label: picture.losses[term] for picture in by_label(pictures, *labels)}
@@ -99,7 +99,7 @@ def in_order(term: str, labels: Sequence[str], rising: bool) -> Callable[[Sequen
 def less(
     value: Callable[[Picture], float], smaller: str, larger: str, name: str
 ) -> Callable[[Sequence[Picture]], Finding]:
-    """A measure is smaller for one label than for another."""
+    """Returns a judgement that a measure is smaller for one label than for another."""
 
     def judge(pictures: Sequence[Picture]) -> Finding:
         few, many = by_label(pictures, smaller, larger)

@@ -1,4 +1,4 @@
-"""Measures pictures by one yardstick, whatever their configuration was: features of VGG19 with max pooling."""
+"""Measures all pictures with the same features, those of VGG19 with max pooling, whatever their configuration was."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from stylecore.networks.features import FeatureExtractor
 from stylecore.networks.layers import canonical_layer_name
 from stylecore.objective import losses
 
-# conv5_2 is the content layer of `basic`; conv4_2 is no experiment's, so that it favours none.
+# conv5_2 is the content layer of `basic`; conv4_2 is used by no experiment and so favours none.
 CONTENT_LAYERS = ("conv4_2", "conv5_2")
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 _LUMINANCE = (0.299, 0.587, 0.114)
@@ -21,7 +21,7 @@ _REDUCTION = 4
 
 
 class Measure:
-    """Compares pictures with all photographs and paintings of the experiments.
+    """Compares pictures with every photograph and painting of the experiments.
 
     Args:
       network: the whole VGG19 with its weights.
@@ -81,7 +81,7 @@ def _style(features: Mapping[str, tf.Tensor], target: Mapping[str, tf.Tensor]) -
 
 
 def colour_distance(pixels: np.ndarray, target: np.ndarray) -> float:
-    """Returns the 1-Wasserstein distance of the histograms, in grey levels, mean over red, green and blue.
+    """Returns the 1-Wasserstein distance between the histograms in grey levels, averaged over red, green and blue.
 
     Args:
       pixels: [height, width, 3] in 0..255.

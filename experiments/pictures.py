@@ -1,4 +1,4 @@
-"""What the claims are judged by: the pictures of an experiment with their losses, and yardsticks common to all."""
+"""The pictures of an experiment with their losses, and the measures common to all: the claims are judged by them."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -32,15 +32,15 @@ class Yardstick:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A finished run, as one row of an experiment asked for it.
+    """A finished run, as one row of an experiment requested it.
 
     Attributes:
-      label: what it has of what the experiment varies, unique for a photograph and a painting.
+      label: the picture's value of what the experiment varies, unique for each photograph and painting.
       photograph: name of the content.
       painting: name of the style.
       config: every field of its configuration.
-      losses: of the delivered picture: total weighted, content, style and tv not.
-      history: the same with `iteration`, at iteration 0, the first ten, a regular stride and the last.
+      losses: losses of the delivered picture: `total` is weighted; `content`, `style` and `tv` are not.
+      history: losses with their `iteration`: iteration 0, the first ten, a regular stride and the last.
       yardstick: measures common to all pictures.
     """
 
@@ -54,7 +54,7 @@ class Picture:
 
     @property
     def iterations(self) -> int:
-        """Number of the last iteration."""
+        """The number of the last iteration."""
         return int(self.history[-1]["iteration"])
 
     def at(self, fraction: float, term: str) -> float:
@@ -63,14 +63,14 @@ class Picture:
         return [point[term] for point in self.history if point["iteration"] <= last][-1]
 
     def left(self, fraction: float, term: str) -> float:
-        """Returns what is left of a loss after a fraction of the iterations, as a share of its beginning."""
+        """Returns a loss after a fraction of the iterations, as a share of its initial value."""
         return self.at(fraction, term) / self.history[0][term]
 
     def content_distance(self, layer: str) -> float:
-        """Returns the distance to its own photograph at a layer."""
+        """Returns the distance between the picture and its photograph at a layer."""
         return self.yardstick.content[self.photograph][layer]
 
     def style_distance(self, *layers: str) -> float:
-        """Returns the mean distance to its own painting over layers, all five if none is named."""
+        """Returns the mean distance between the picture and its painting over these layers, by default all five."""
         distances = self.yardstick.style[self.painting]
         return float(np.mean([distances[layer] for layer in layers or distances]))

@@ -1,4 +1,4 @@
-"""Writes docs/presets.md: every preset with what it changes and a picture."""
+"""Writes docs/presets.md: every preset, the fields that it changes, and a picture."""
 
 import io
 import json
@@ -26,7 +26,7 @@ _MISSING = "no picture here: ResNet50's ImageNet weights need a network that Ker
 
 
 def write_presets_page(results: Results, size: Size, page: Path, folder: Path) -> None:
-    """Writes the page, and its pictures into `folder`, which is below the page's own."""
+    """Writes the page, and its pictures into `folder`, which lies below the folder of the page."""
     folder.mkdir(parents=True, exist_ok=True)
     finished = {row["config"]["preset"]: row for row in results.rows.get(PRESETS_GRID, ()) if row["status"] == "done"}
     lines = [

@@ -1,4 +1,4 @@
-"""Writes docs/reproduction.md from the results: the same bytes from the same results."""
+"""Writes docs/reproduction.md from the results; the same results give the same bytes."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -57,7 +57,7 @@ def _head(results: Results, size: Size) -> list[str]:
 def _sizes(results: Results, size: Size) -> list[str]:
     runs = results.runs()
     shapes = sorted({f"{run['width']}x{run['height']}" for run in runs})
-    # An estimate, because measured seconds would be others each time.
+    # An estimate, because measured seconds would differ each time.
     minutes = sum(estimated_secs(run["iterations"], run["height"], run["width"]) for run in runs) / 60
     rows = sum(len(rows) for rows in results.rows.values())
     other = "" if size == FULL else " `make reproduce FULL=1` runs them at the paper's size."
@@ -140,7 +140,7 @@ def _lines(pictures: Sequence[Picture], section: Section, results: Results) -> l
             photograph: results.photographs[photograph],
             painting.replace("_", " "): results.paintings[painting],
         }
-        # The gallery's labels are the names of photograph and painting, which stand there already.
+        # The labels of the gallery section are the names of photograph and painting, which the inputs already show.
         label = "result" if picture.label.startswith(photograph) else picture.label
         lines.setdefault((photograph, painting), inputs)[label] = results.pixels[row["run_id"]]
     return list(lines.values())
@@ -168,7 +168,7 @@ def _finding_row(claim: Claim, finding: Finding) -> str:
 
 
 def _doubts(findings: Sequence[tuple[Claim, Finding]], size: Size) -> list[str]:
-    """For claims that do not hold, the likeliest reason."""
+    """Returns the likeliest reason for each claim that does not hold."""
     smaller = "" if size == FULL else f" Nor is this the paper's size ({size.described()} here)."
     lines = [
         f'- "{claim.text}" does not hold. Likeliest reason, not tested: {claim.reason}.{smaller}'

@@ -1,6 +1,7 @@
 """Runs the paper's experiments and writes docs/reproduction.md: `python -m experiments.reproduce`.
 
-One manifest, one job: what several experiments ask for is computed once, and a rerun computes what is missing.
+All experiments form one manifest and one job: a run that several of them share is computed once, and a rerun computes
+only what is missing.
 """
 
 import argparse
@@ -22,8 +23,8 @@ from stylecore.config.style_config import StyleConfig
 
 HERE = Path(__file__).resolve().parent
 DONE, ROWS_FAILED = 0, 3
-# Float arithmetic depends on the batch size, and the optimisation amplifies it: so it is fixed, and the numbers are the
-# same whether the job was interrupted or not. Larger batches would be faster, but here most are short and are padded.
+# Float arithmetic depends on the batch size, and the optimisation amplifies the differences. A fixed batch size gives
+# the same numbers whether the job was interrupted or not. Larger batches would mostly be short here, and be padded.
 RUN_OPTIONS = ("--deterministic", "--batch_size=2")
 
 Row = dict[str, Any]
@@ -31,7 +32,7 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What to reproduce and where to.
+    """What to reproduce, and where the results go.
 
     Attributes:
       size: image size and iterations.
@@ -39,7 +40,7 @@ class Settings:
       report: the page to write; presets.md and the pictures go beside it.
       grids: folder of the experiments' grids, with inputs/.
       overrides: further configuration fields to set in every row.
-      run_options: of `stylebeam run`.
+      run_options: options for `stylebeam run`.
     """
 
     size: Size
@@ -69,7 +70,7 @@ def reproduce(settings: Settings) -> int:
 
 
 def write_manifest(settings: Settings) -> Path:
-    """Expands every grid at the size wanted into one manifest, with the grid's name in the column `experiment`."""
+    """Expands every grid at the chosen size into one manifest; the column `experiment` has the grid's name."""
     rows = [row for grid, factor in _grids() for row in _rows(settings, grid, factor)]
     if not has_resnet50(settings):
         print("ResNet50 is left out: its ImageNet weights cannot be had here")
@@ -85,12 +86,12 @@ def _grids() -> list[tuple[str, int]]:
 
 
 def _rows(settings: Settings, grid: str, iterations_factor: int) -> Iterator[Row]:
-    # Beside the whole manifest, so that the paths of inputs hold for both.
+    # Beside the whole manifest, so that relative paths mean the same in both.
     part = settings.output / f"{grid}.parquet"
     overrides = {**settings.size.overrides(iterations_factor), **settings.overrides}
     write_grid(str(settings.grids / f"{grid}.yaml"), str(part), overrides)
     for row in pq.read_table(part).to_pylist(maps_as_pydicts="strict"):
-        # The grids sweep different fields: as JSON their configurations fit into one column.
+        # The grids sweep different fields; as JSON, their configurations share one column.
         config = {name: value for name, value in row["config"].items() if value is not None}
         yield {**row, "config": json.dumps(config), "experiment": grid}
     part.unlink()
@@ -101,7 +102,7 @@ def _config(row: Row) -> StyleConfig:
 
 
 def has_resnet50(settings: Settings) -> bool:
-    """Looks for ResNet50's ImageNet weights; a job that names weights which cannot be had does not start."""
+    """Returns whether ResNet50's ImageNet weights can be found; a job that names missing weights does not start."""
     if settings.overrides.get("weights", "imagenet") != "imagenet":
         return False
     from stylecore.networks.weights.sources import WeightsError
@@ -115,7 +116,7 @@ def has_resnet50(settings: Settings) -> bool:
 
 
 def _estimate(rows: Sequence[Row]) -> str:
-    """Says how long it takes on two cores; pictures are taken to be three by two, like the demo's photographs."""
+    """Returns the estimated time on two cores as text; it assumes pictures of 3:2, like the demo's photographs."""
     runs = {(row["content"], row["style"], _config(row).canonical_json()): _config(row) for row in rows}
     secs = 0.0
     for config in runs.values():
@@ -128,7 +129,7 @@ def main() -> int:
     """Parses the command line, writes the inputs and runs everything."""
     from demo.inputs import write_inputs
 
-    # TensorFlow warns of retracing where several kinds of step are each traced once.
+    # TensorFlow warns of retracing even where several kinds of step are each traced only once.
     for library in ("apache_beam", "tensorflow"):
         logging.getLogger(library).setLevel(logging.ERROR)
     known = _parser().parse_args()

@@ -1,4 +1,4 @@
-"""From the metrics of the finished job to the pictures of each experiment."""
+"""Reads the metrics of the finished job and groups its pictures by experiment."""
 
 import dataclasses
 import json
@@ -23,10 +23,10 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """What the report is written from.
+    """The data of the report.
 
     Attributes:
-      rows: experiment -> its metrics rows, in the grid's order; failed ones included.
+      rows: experiment -> its metrics rows, failed ones included, in the grid's order.
       pictures: experiment -> its finished pictures, in the same order.
       pixels: run_id -> the delivered picture, RGB [height, width, 3], uint8.
       photographs: name -> RGB pixels [height, width, 3], uint8.
@@ -53,7 +53,7 @@ def read_results(output: Path, manifest: Path) -> Results:
 
     Args:
       output: the job's output directory.
-      manifest: with the column `experiment`; paths of inputs are relative to it.
+      manifest: the manifest, with the column `experiment`; paths of inputs are relative to it.
     """
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in read_metrics(Output(str(output))):

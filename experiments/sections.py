@@ -1,4 +1,4 @@
-"""The experiments in the paper's order: what each varies, its grid, how its pictures are called and what is claimed."""
+"""The experiments in the paper's order: each with its grid, what it varies, its pictures' labels and its claims."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -16,11 +16,11 @@ class Section:
 
     Attributes:
       number: as in the paper.
-      title: what is studied.
+      title: subject of the experiment.
       grid: name of its grid, without .yaml.
       varies: what differs between the pictures.
-      label: names a picture after what it has of this; takes a configuration and the names of photograph and painting.
-      iterations_factor: iterations of its runs over those of the others.
+      label: names a picture by its value of `varies`, from a configuration and the names of photograph and painting.
+      iterations_factor: factor by which its runs have more iterations than those of other sections.
     """
 
     number: str
@@ -32,7 +32,7 @@ class Section:
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """What is claimed of it."""
+        """The claims that this section is judged by."""
         return CLAIMS[self.number]
 
 
