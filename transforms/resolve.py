@@ -39,7 +39,10 @@ def resolve_run(
             return Reason(image.error_type, f"{row.location}: {column}: {image.error_message}")
         usable.append(image)
     content, *styles = usable
-    weights_sha256 = fingerprints[row.config.backbone, row.config.weights]
+    try:
+        weights_sha256 = fingerprints[row.config.backbone, row.config.weights]
+    except KeyError:
+        return _weights_unknown(row)
     weighted = [(image.sha256, style.weight) for image, style in zip(styles, row.styles, strict=True)]
     height, width = target_size(content.height, content.width, row.config.image_size)
     return Run(
@@ -51,6 +54,13 @@ def resolve_run(
         height=height,
         width=width,
     )
+
+
+def _weights_unknown(row: ManifestRow) -> Reason:
+    """Returns the reason of a row that was damaged when the job looked for the weights, and is whole now."""
+    weights = f"{row.config.backbone} with weights {row.config.weights!r}"
+    message = f"{row.location}: config: {weights}: not in the manifest when the job began; run the same command again"
+    return Reason("UnknownWeights", message)
 
 
 def refusal(run: Run, facts: Facts) -> Reason | None:

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import io
+import os
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +24,10 @@ _MAX_NAME_CHARS = 1_000
 
 
 class ManifestError(UsageError, ValueError):
-    """A manifest that cannot be read at all; the message names the file and what was expected."""
+    """A manifest that does not exist, or a file of it that is damaged; the message names the file and what was expected.
+
+    An error of the disk or of the service is a StorageError instead: the same file may be read later.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +64,7 @@ def open_manifest(uri: str, limit: int | None = None) -> Manifest:
 
     Raises:
       ManifestError: no such files, not Parquet, or columns missing or of the wrong type.
+      StorageError: a file cannot be read.
     """
     files = _files(uri)
     slices: list[ManifestSlice] = []
@@ -115,13 +121,57 @@ def open_parquet(file: str, **options: Any) -> pq.ParquetFile:
 
     Raises:
       ManifestError: not a readable Parquet file.
+      StorageError: it cannot be read.
     """
-    try:
+    with _told_apart(file, f"{file}: not a readable Parquet file"):
         if storage.is_local(file):
             return pq.ParquetFile(file, **options)
-        return pq.ParquetFile(storage.open_binary(file), pre_buffer=True, **options)
+        return pq.ParquetFile(_CloudFile(file), pre_buffer=True, **options)
+
+
+@contextlib.contextmanager
+def _told_apart(file: str, damage: str) -> Iterator[None]:
+    """Raises ManifestError, its message beginning with `damage`, for a damaged file; StorageError for an unread one."""
+    try:
+        yield
+    except storage.StorageError:
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{file}: not a readable Parquet file: {one_line(error, 200)}") from error
+        # pyarrow reports damage as OSError, too; but a number is there only where the operating system refused.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise storage.StorageError(f"{file}: cannot read it: {os.strerror(error.errno)}") from error
+        raise ManifestError(f"{damage}: {one_line(error, 200)}") from error
+
+
+class _CloudFile(io.RawIOBase):
+    """A gs:// object for pyarrow, which hands on what `read` raises: always a StorageError, after the retries."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__()
+        self._uri = uri
+        self._stream = storage.open_binary(uri)
+
+    def read(self, size: int = -1) -> bytes:
+        from transforms.output import gcs  # Takes seconds; local work needs none of it.
+
+        try:
+            data: bytes = self._stream.read(size)
+        except (OSError, *gcs.ERRORS) as error:
+            _, reason = gcs.explained(error)
+            raise storage.StorageError(f"{self._uri}: cannot read it: {one_line(reason, 300)}") from error
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
 
 
 def _open_with_dictionaries(file: str) -> pq.ParquetFile:
@@ -181,9 +231,10 @@ def read_batches(part: ManifestSlice, columns: list[str] | None = None) -> Itera
 
     Raises:
       ManifestError: the row group is damaged.
+      StorageError: it cannot be read.
     """
     left = part.rows
-    with _reported_damage(part), _open_with_dictionaries(part.file) as source:
+    with _told_apart(part.file, _damaged(part)), _open_with_dictionaries(part.file) as source:
         for batch in source.iter_batches(ROWS_PER_READ, row_groups=[part.row_group], columns=columns):
             batch.validate(full=True)  # Text that is not UTF-8 shows here, not row by row.
             yield _without_views(batch.slice(0, left))
@@ -191,7 +242,11 @@ def read_batches(part: ManifestSlice, columns: list[str] | None = None) -> Itera
             if not left:
                 return
     if left:
-        raise ManifestError(f"{part.file}: row group {part.row_group} is damaged: {left} of its rows are missing")
+        raise ManifestError(f"{_damaged(part)}: {left} of its rows are missing")
+
+
+def _damaged(part: ManifestSlice) -> str:
+    return f"{part.file}: row group {part.row_group} is damaged"
 
 
 def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -205,16 +260,9 @@ def read_slice(part: ManifestSlice, columns: list[str] | None = None) -> Iterato
 
     Raises:
       ManifestError: the row group is damaged.
+      StorageError: it cannot be read.
     """
     for batch in read_batches(part, columns):
-        with _reported_damage(part):
+        with _told_apart(part.file, _damaged(part)):
             rows = to_rows(batch)
         yield from rows
-
-
-@contextlib.contextmanager
-def _reported_damage(part: ManifestSlice) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{part.file}: row group {part.row_group} is damaged: {one_line(error, 200)}") from error

@@ -20,10 +20,17 @@ _NO_PRESET = ("",)
 
 
 def distinct_backbones(manifest: Manifest) -> set[tuple[str, str]]:
-    """Returns the (backbone, weights) pairs that the rows use; a path of weights is resolved against its manifest."""
+    """Returns the (backbone, weights) pairs that the rows use; a path of weights is resolved against its manifest.
+
+    Rows that are damaged or illegal are left out.
+
+    Raises:
+      StorageError: a file cannot be read.
+    """
     pairs: set[tuple[str, str]] = set()
     for part in manifest.slices:
-        # ReadManifest reports a damaged row group, for each of its rows.
+        # ReadManifest reports a damaged row group, for each of its rows. If the file is whole again by then, rows may
+        # name weights that are not among these: see resolve_run.
         with contextlib.suppress(ManifestError):
             for choice in {_network_choice(config) for config in _distinct_configs(part)}:
                 with contextlib.suppress(RowError):

@@ -32,7 +32,10 @@ class ReadManifest(beam.PTransform):
 
 
 class ParseRows(beam.DoFn):
-    """ManifestSlice -> ManifestRow, or (row number, row values, Failure) with the tag "failures"."""
+    """ManifestSlice -> ManifestRow, or (row number, row values, Failure) with the tag "failures".
+
+    Damage of the file fails the rows that cannot be read; where storage does not answer, its error stops the job.
+    """
 
     def process(self, part: ManifestSlice) -> Iterator[Any]:
         numbers = iter(range(part.rows))
@@ -41,7 +44,9 @@ class ParseRows(beam.DoFn):
                 yield _parsed(values, next(numbers), part)
         except ManifestError as error:
             for offset in numbers:
-                yield _failed({"content": "", "style": "", "slice": f"{part}"}, offset, part, error)
+                # The place stands for the values, which nobody can read: each row has a failure of its own.
+                place = {"file": part.file, "row": part.first_in_file + offset}
+                yield _failed({"content": "", "style": "", **place}, offset, part, error)
 
 
 def _parsed(values: dict[str, Any], offset: int, part: ManifestSlice) -> Any:
