@@ -24,7 +24,7 @@ _MAX_NAME_CHARS = 1_000
 
 
 class ManifestError(UsageError, ValueError):
-    """A manifest that does not exist, or a file of it that is damaged; the message names the file and what was expected.
+    """A manifest that does not exist or is damaged; the message names the file and what was expected.
 
     An error of the disk or of the service is a StorageError instead: the same file may be read later.
     """

@@ -81,7 +81,7 @@ def test_a_file_that_vanishes_fails_no_row(tmp_path, place):
     opened = open_manifest(place(manifest_bytes(tmp_path)))
     (uri,) = opened.files
     storage.delete(uri)
-    with pytest.raises(storage.StorageError, match=rf"^{uri}: ") as error:
+    with pytest.raises(storage.StorageError, match=f"^{re.escape(uri)}: ") as error:
         list(ParseRows().process(opened.slices[1]))
     assert "\n" not in str(error.value)
     with pytest.raises(storage.StorageError):
@@ -117,7 +117,7 @@ def test_an_error_that_stays_fails_no_row(tmp_path, emulator, quick_retries, mon
     opened = open_manifest("gs://bucket/stays/m.parquet")
     with emulator.failing(kind, only=media_only):
         for read in (lambda: list(ParseRows().process(opened.slices[0])), lambda: distinct_backbones(opened)):
-            with pytest.raises(storage.StorageError, match=rf"^gs://bucket/stays/m.parquet: {message}") as error:
+            with pytest.raises(storage.StorageError, match=rf"^gs://bucket/stays/m\.parquet: {message}") as error:
                 read()
             assert "\n" not in str(error.value)
         with pytest.raises(storage.StorageError, match="cannot read it"):
@@ -129,7 +129,7 @@ def test_the_job_stops_with_the_error_of_the_storage(tmp_path, emulator):
     opened = open_manifest("gs://bucket/job/m.parquet")
     with (
         emulator.failing(403, only=media_only),
-        pytest.raises(storage.StorageError, match="^gs://bucket/job/m.parquet: cannot read it: 403"),
+        pytest.raises(storage.StorageError, match=r"^gs://bucket/job/m\.parquet: cannot read it: 403"),
         TestPipeline() as pipeline,
     ):
         _ = pipeline | ReadManifest(opened)
