@@ -1,9 +1,9 @@
-"""What foreign bytes may claim before a decoder is let near them.
+"""Limits on what an encoded image may claim, checked before Pillow decodes it.
 
-Pillow counts pixels before it allocates any. What it does believe, and what a file of some megabytes then costs:
+Pillow counts pixels before it allocates any, but believes other claims. What a file of some megabytes can cost then:
 
-- that many tags of a TIFF or EXIF directory each hold the same bytes: 64 GB for 1 MB;
-- that a JPEG is refined by ever more scans: a pass over all its pixels for each 100 bytes;
+- tags of a TIFF or EXIF directory that all hold the same bytes: 64 GB for 1 MB;
+- ever more scans that refine a JPEG: a pass over all its pixels for each 100 bytes;
 - any number of segments, chunks and tags, each an object of its own: 35 times the file;
 - comments of a GIF, joined one by one: an hour for 32 MB.
 """
@@ -24,23 +24,23 @@ _TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_HEADER = b"\x89PNG\r\n\x1a\n"
 _EXIF_HEADER, _MULTI_PICTURE_HEADER = b"Exif\0\0", b"MPF\0"
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-# Bytes, text and undefined: what is kept as it is. The others become one Python object a value.
+# Bytes, text and undefined stay as they are; of the other types each value becomes a Python object.
 _RAW_TYPES = (1, 2, 7)
-# EXIF, GPS and interoperability: the directories that Pillow follows on its own.
+# The directories that Pillow follows by itself: EXIF, GPS and interoperability.
 _POINTERS = (34665, 34853, 40965)
 _SCAN, _APP1, _APP2, _END = 0xDA, 0xE1, 0xE2, 0xD9
 _GIF_EXTENSION, _GIF_COMMENT, _GIF_FRAME, _GIF_END = 0x21, 0xFE, 0x2C, 0x3B
-# Between segments any number may stand, and Pillow reads them one by one.
+# Any number of these bytes may stand between segments, and Pillow reads them one by one.
 _FILLING = b"\xff" * 65_536
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
 
 class BoundsError(ValueError):
-    """A picture that claims more than it can hold."""
+    """An encoded image that claims more than it can hold."""
 
 
 def check_bounds(data: bytes) -> None:
-    """Raises BoundsError if an encoded picture would cost far more than its size and its pixels explain."""
+    """Raises BoundsError if an encoded image would cost far more than its size and its pixels explain."""
     if data.startswith(_TIFF_HEADERS):
         check_directory(data)
     elif data.startswith(b"\xff\xd8"):
@@ -54,7 +54,7 @@ def check_bounds(data: bytes) -> None:
 
 
 def _check_count(things: str, sizes: Iterable[int], most: int) -> int:
-    """Returns the sum of the sizes of things that may not be more than `most`."""
+    """Returns the sum of `sizes`, or raises BoundsError if there are more than `most` of them; `things` names them."""
     total = 0
     for count, size in enumerate(sizes, 1):
         if count > most:
@@ -66,8 +66,8 @@ def _check_count(things: str, sizes: Iterable[int], most: int) -> int:
 def check_directory(data: bytes) -> None:
     """Raises BoundsError if the tags of a TIFF file or EXIF block claim more bytes than there are, or absurdly many.
 
-    Tags of a sound file do not share their bytes, so that together they have less than the file. What is merely
-    damaged passes: the decoder says what is wrong.
+    The tags of a sound file do not share bytes, so that together they are smaller than the file. A block that is
+    merely damaged passes: the decoder says what is wrong with it.
     """
     while data.startswith(_EXIF_HEADER):
         data = data[len(_EXIF_HEADER) :]
@@ -128,14 +128,14 @@ def _check_jpeg(data: bytes) -> None:
         if scans > MAX_JPEG_SCANS:
             raise BoundsError(f"it has more than {MAX_JPEG_SCANS} scans")
         if marker == _APP1 and payload.startswith(_EXIF_HEADER):
-            exif += payload[len(_EXIF_HEADER) :]  # Pillow, too, takes several as one.
+            exif += payload[len(_EXIF_HEADER) :]  # Pillow joins several segments, too.
         elif marker == _APP2 and payload.startswith(_MULTI_PICTURE_HEADER):
             check_directory(payload[len(_MULTI_PICTURE_HEADER) :])
     check_directory(bytes(exif))
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yields (marker, payload) of a JPEG's segments up to its end; what follows a scan's header is skipped."""
+    """Yields (marker, payload) of a JPEG's segments up to its end, without the data of its scans."""
     position = 2
     while (found := _NEXT_MARKER.search(data, position)) and data[found.end() - 1] != _END:
         position = found.end()
@@ -153,12 +153,12 @@ def _png_chunks(data: bytes) -> Iterator[int]:
 
 
 def _gif_comments(data: bytes) -> Iterator[int]:
-    """Yields the size of each block before the first frame if it is part of a comment, else 0."""
+    """Yields the size of each block before the first frame if the block belongs to a comment, else 0."""
     colours = 3 << ((data[10] & 7) + 1) if len(data) > 10 and data[10] & 0x80 else 0
     position = 13 + colours
     while position + 1 < len(data) and data[position] not in (_GIF_FRAME, _GIF_END):
         if data[position] != _GIF_EXTENSION:
-            yield 0  # Pillow passes over it, a byte at a time.
+            yield 0  # Pillow skips it, a byte at a time.
             position += 1
             continue
         is_comment = data[position + 1] == _GIF_COMMENT

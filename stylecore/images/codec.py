@@ -20,24 +20,24 @@ RECORD_KEYWORD = "stylebeam"
 
 
 class ImageError(UsageError, ValueError):
-    """Bytes that are not a picture we read; the message says why in one line."""
+    """Bytes that are no readable image; the message says why, in one line."""
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """Decodes the first frame of an image fully, whatever the name of its file says.
+    """Decodes the first frame of an image; the format follows from the bytes.
 
     EXIF orientation is applied, alpha is composited on white, an embedded ICC profile is converted to sRGB. Greyscale
-    of 16 bits is scaled from its full range; of 32 bits, or of floats, from the least of the ranges in use that holds
-    its brightest pixel: 0..1 (floats), 0..255, 0..65535, and the full range of integers.
+    of 16 bits is scaled from its full range; of 32 bits, or of floats, from the smallest usual range that holds its
+    brightest pixel: 0..1 (floats), 0..255, 0..65535, and the full range of integers.
 
     Args:
-      data: PNG, JPEG, WebP, TIFF, BMP or GIF.
+      data: an encoded PNG, JPEG, WebP, TIFF, BMP or GIF.
 
     Returns:
-      uint8 RGB array [height, width, 3].
+      uint8 RGB [height, width, 3].
 
     Raises:
-      ImageError: no such image, truncated, more than MAX_PIXELS pixels, or claiming more than it holds.
+      ImageError: not such an image, truncated, more than MAX_PIXELS pixels, or claims beyond what it holds.
     """
     if not data:
         raise ImageError("the file is empty")
@@ -80,7 +80,7 @@ def _one_line_errors() -> Iterator[None]:
             yield
     except ImageError:
         raise
-    # Pillow's decoders raise whatever their parsing of foreign bytes runs into.
+    # Pillow's decoders raise errors of many kinds for foreign bytes.
     except Exception as error:
         raise ImageError(_reason(error)) from error
 
@@ -95,7 +95,12 @@ def _reason(error: Exception) -> str:
 
 
 def encode_png(image: np.ndarray, record: str | None = None) -> bytes:
-    """Encodes uint8 [height, width, 3] as PNG, carrying `record` (ASCII) in a compressed text chunk if given."""
+    """Encodes a picture as PNG.
+
+    Args:
+      image: uint8 RGB [height, width, 3].
+      record: ASCII text to carry in a compressed text chunk; None: no chunk.
+    """
     info = PngImagePlugin.PngInfo()
     if record is not None:
         info.add_text(RECORD_KEYWORD, record, zip=True)
@@ -105,10 +110,10 @@ def encode_png(image: np.ndarray, record: str | None = None) -> bytes:
 
 
 def read_png_record(data: bytes) -> str:
-    """Returns the record that a PNG of ours carries.
+    """Returns the record in a PNG that `encode_png` made.
 
     Raises:
-      ImageError: not such a PNG, or it is damaged.
+      ImageError: no PNG, damaged, or without a record.
     """
     with _one_line_errors(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
         image.load()
@@ -119,7 +124,12 @@ def read_png_record(data: bytes) -> str:
 
 
 def thumbnail(image: np.ndarray, side_px: int = THUMBNAIL_SIDE_PX) -> bytes:
-    """Encodes uint8 [height, width, 3] as WebP with a longest side of at most `side_px`."""
+    """Encodes a picture's thumbnail as WebP.
+
+    Args:
+      image: uint8 RGB [height, width, 3].
+      side_px: the longest side of the thumbnail, in pixels; a smaller picture keeps its size.
+    """
     picture = Image.fromarray(image)
     picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
     out = io.BytesIO()

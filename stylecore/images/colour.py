@@ -1,4 +1,4 @@
-"""Decoded pictures of every mode and depth to 8-bit sRGB, a tile at a time: memory is that of the picture itself."""
+"""Converts decoded images of every mode and depth to 8-bit sRGB, tile by tile, so that no second image is held."""
 
 import contextlib
 import dataclasses
@@ -14,18 +14,18 @@ _GREY_MODES = ("1", "L", "LA", "La")
 _PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 _WHITE_IS_ZERO = 0
 _SIGNED = 2
-# What a value of white may be where the file does not say: the least of these that holds the brightest pixel.
+# The values that white may have where the file does not say: white is the least that holds the brightest pixel.
 _INTEGER_WHITES = (255, 2**16 - 1, 2**31 - 1, 2**32 - 1)
 _FLOAT_WHITES = (255, 2**16 - 1)
 
 
 class LevelsError(ValueError):
-    """Pixels that have no place between black and white."""
+    """Pixels that are not finite, or brighter than any known white."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SampleFormat:
-    """How a file stores its samples; a picture knows it only until it is loaded."""
+    """How a file stores its samples; Pillow forgets it when it loads the image."""
 
     raw_mode: str
     bits: int
@@ -34,7 +34,7 @@ class SampleFormat:
 
     @classmethod
     def of(cls, image: Image.Image) -> "SampleFormat":
-        """Describes an image that is opened and not yet loaded."""
+        """Returns the format of an image that is open and not yet loaded."""
         tiles = getattr(image, "tile", None) or [(None, None, 0, "")]
         arguments = tiles[0][3]
         raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
@@ -44,11 +44,11 @@ class SampleFormat:
 
 
 def rgb_pixels(image: Image.Image, stored: SampleFormat) -> np.ndarray:
-    """Converts a loaded image, its alpha composited on white, its colours from its own ICC profile to sRGB.
+    """Converts a loaded image: composites its alpha on white, takes its colours from its ICC profile to sRGB.
 
     Args:
-      image: of any mode.
-      stored: how its file had it.
+      image: an image of any mode.
+      stored: how its file stores the samples.
 
     Returns:
       uint8 [height, width, 3].
@@ -97,7 +97,7 @@ def _alpha(tile: Image.Image) -> Image.Image | None:
 
 
 def _settle_transparency(image: Image.Image, stored: SampleFormat) -> None:
-    """PNG names its see-through colour in the depth of the file, Pillow compares it in 8 bits."""
+    """Brings a PNG's see-through colour from the depth of the file to the 8 bits in which Pillow compares it."""
     named = image.info.get("transparency")
     if image.format != "PNG" or named is None:
         return
@@ -108,7 +108,7 @@ def _settle_transparency(image: Image.Image, stored: SampleFormat) -> None:
 
 
 def _narrowing(image: Image.Image, stored: SampleFormat) -> Callable[[Image.Image], Image.Image]:
-    """Returns what turns a tile of greyscale wider than 8 bits into one of 8; Pillow's own conversion clips."""
+    """Returns a function that scales a tile of wide greyscale to 8 bits, where Pillow's own conversion would clip."""
     unsigned_32 = image.mode == "I" and stored.bits == 32 and not stored.signed
     white = _white(image, stored, unsigned_32)
 
@@ -116,7 +116,7 @@ def _narrowing(image: Image.Image, stored: SampleFormat) -> Callable[[Image.Imag
         values = np.asarray(tile)
         if not np.isfinite(values).all():
             raise LevelsError("it has pixels that are not finite")
-        # Pillow keeps unsigned 32 bits as signed ones.
+        # Pillow holds unsigned values of 32 bits as signed ones.
         levels = np.clip((values.view(np.uint32) if unsigned_32 else values) / white, 0, 1)
         return Image.fromarray(np.rint((1 - levels if stored.white_is_zero else levels) * 255).astype(np.uint8))
 
@@ -124,14 +124,14 @@ def _narrowing(image: Image.Image, stored: SampleFormat) -> Callable[[Image.Imag
 
 
 def _white(image: Image.Image, stored: SampleFormat, unsigned_32: bool) -> float:
-    """Returns the value of white: by definition to 16 bits, else the least known one that holds the brightest pixel."""
+    """Returns the value of white: defined up to 16 bits, else the least known one that holds the brightest pixel."""
     if image.mode.startswith("I;16"):
         return 2.0**stored.bits - 1
     if image.mode == "I" and stored.bits == 16:
         return 2.0**15 - 1 if stored.signed else 2.0**16 - 1
     darkest, brightest = cast(tuple[float, float], image.getextrema())
     if image.mode == "F" and not brightest > 2:
-        return 1.0  # Highlights may shoot over 1; in 0..255 nothing would be seen of such a picture.
+        return 1.0  # Highlights may exceed 1; read as 0..255 such an image would be black.
     if unsigned_32 and darkest < 0:
         brightest = 2**32 - 1
     whites = _FLOAT_WHITES if image.mode == "F" else _INTEGER_WHITES
@@ -142,9 +142,9 @@ def _white(image: Image.Image, stored: SampleFormat, unsigned_32: bool) -> float
 
 
 def _to_srgb(image: Image.Image, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Returns the way from the colours of a mode to sRGB, None where Pillow's conversion will do.
+    """Returns the transform from a mode's colours to sRGB; None where Pillow's own conversion does.
 
-    A broken profile, or one of another kind of colours, is no reason to refuse a picture.
+    A profile that is broken or of another colour space is ignored.
     """
     if mode == "LAB":
         return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
@@ -158,5 +158,5 @@ def _to_srgb(image: Image.Image, mode: str) -> ImageCms.ImageCmsTransform | None
 
 
 def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    """There and back again, sRGB would lose a level here and there."""
+    """Returns whether a profile is sRGB already: the transform would change some pixels by a level."""
     return (profile.profile.profile_description or "").startswith("sRGB")

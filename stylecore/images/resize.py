@@ -5,14 +5,17 @@ from PIL import Image
 
 
 def target_size(height: int, width: int, longest_side: int | None) -> tuple[int, int]:
-    """Returns (height, width) with the longest side at most `longest_side`, aspect ratio kept, never enlarged."""
+    """Returns (height, width) in pixels with the longest side at most `longest_side`; None sets no limit.
+
+    The aspect ratio is kept, and nothing is enlarged.
+    """
     if longest_side is None or longest_side >= max(height, width):
         return height, width
     return scaled_size(height, width, longest_side)
 
 
 def scaled_size(height: int, width: int, longest_side: float) -> tuple[int, int]:
-    """Returns (height, width) with the longest side `longest_side`, each rounded to the nearest pixel, at least 1."""
+    """Returns the (height, width) at which the longest side is `longest_side` pixels, each rounded and at least 1."""
     scale = longest_side / max(height, width)
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
