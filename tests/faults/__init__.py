@@ -1,1 +1,1 @@
-"""Faults that take minutes to show; see README.md. `make test` does not run them."""
+"""Tests of faults that take minutes, which `make test` does not run; see README.md."""

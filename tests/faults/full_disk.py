@@ -1,7 +1,7 @@
-"""A full disk, a read-only output and one that vanishes, in the middle of a job: a clear line, and nothing lost.
+"""In the middle of a job the disk gets full, or the output read-only, or it vanishes: a clear line, and nothing lost.
 
-The disks are tmpfs, which root can mount on Linux; without, these two parts are not run, and the figures say so. The
-full one has so little room beyond the weights that it is full after some pictures.
+The disks are tmpfs, which root can mount on Linux; elsewhere these two parts are left out, and the figures say so. The
+full disk has so little room beyond the weights that a few pictures fill it.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import time
 from tests.faults.jobs import Job, finished, keeps_the_contract, main_of, pictures, write_grid
 from tests.support.outputs import metrics_of
 
-DISK_KB = 256 * 1024  # The weights of VGG19 take a third of it.
+DISK_KB = 256 * 1024  # VGG19's weights take a third of it.
 OPTIONS = ("--batch_size=2", "--checkpoint_secs=1", "--dataset=none")
 
 
@@ -29,7 +29,7 @@ def measure(folder, seeds, iterations, tmpfs_kb):
 
 
 def full(manifest, folder, runs, tmpfs_kb):
-    """The disk is full after some pictures; then there is room again."""
+    """The disk is full after a few pictures; later there is room again."""
     with small_disk(folder, DISK_KB) as is_mounted:
         if not is_mounted:
             return {"not_run_needs_root": True}
@@ -44,7 +44,7 @@ def full(manifest, folder, runs, tmpfs_kb):
 
 
 def disk_kb_left_by_weights(manifest, output, folder, tmpfs_kb):
-    """Lets a job publish its weights, then leaves so much room and no more."""
+    """Lets a job publish its weights, then shrinks the disk until `tmpfs_kb` are left."""
     job = Job(manifest, output, *OPTIONS)
     job.wait_for("weights of")
     while not list(output.glob("weights/*.weights.h5")) and job.process.poll() is None:
@@ -57,7 +57,7 @@ def disk_kb_left_by_weights(manifest, output, folder, tmpfs_kb):
 
 
 def read_only(manifest, folder, runs, tmpfs_kb):
-    """The output is mounted read-only in the middle; then it can be written again."""
+    """The output is mounted read-only in the middle of a job; later it can be written again."""
     with small_disk(folder, DISK_KB) as is_mounted:
         if not is_mounted:
             return {"not_run_needs_root": True}
@@ -73,7 +73,7 @@ def read_only(manifest, folder, runs, tmpfs_kb):
 
 
 def vanished(manifest, folder, runs, tmpfs_kb):
-    """The output directory is moved away in the middle; then it is there again."""
+    """The output directory is moved away in the middle of a job and later moved back."""
     output, away = folder / "out", folder / "away"
     status, line, _ = run_into_it(manifest, output, lambda: output.rename(away))
     is_made_anew = output.exists() and bool(list(output.glob("images/*")))
@@ -84,7 +84,7 @@ def vanished(manifest, folder, runs, tmpfs_kb):
 
 
 def run_into_it(manifest, output, fault=None):
-    """Runs a job, brings the fault about after its first pictures; returns status, last line and what was finished."""
+    """Runs a job and causes the fault after its first pictures; returns status, last line and finished pictures."""
     job = Job(manifest, output, *OPTIONS)
     if fault:
         while len(finished(output)) < 2 and job.process.poll() is None:
@@ -96,12 +96,12 @@ def run_into_it(manifest, output, fault=None):
 
 
 def fault_failed(output):
-    """Whether the file system is still writable: it cannot become read-only while a file is being written."""
+    """Returns whether the fault failed: a file system stays writable if a file was being written at that moment."""
     return os.access(output, os.W_OK) and not os.statvfs(output).f_flag & os.ST_RDONLY
 
 
 def verdict(manifest, output, runs, status, line, kept, reason):
-    """How the job ended, and how the next one does."""
+    """Resumes the job and returns the figures of both: how the first ended and what the second did."""
     resumed = Job(manifest, output, *OPTIONS)
     again = resumed.wait()
     after = finished(output)
@@ -123,7 +123,7 @@ def verdict(manifest, output, runs, status, line, kept, reason):
 
 @contextlib.contextmanager
 def small_disk(folder, size_kb):
-    """Mounts a tmpfs of this size; yields whether that was possible."""
+    """Mounts a tmpfs of `size_kb` on `folder`; yields whether that was possible."""
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", folder], check=False)
     try:
         yield mounted.returncode == 0

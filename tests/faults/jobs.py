@@ -1,4 +1,4 @@
-"""Jobs in processes of their own on a grid of small pictures, what they say, and what is left of them."""
+"""Runs jobs in processes of their own on a grid of small pictures, and reads their logs and output directories."""
 
 import argparse
 import hashlib
@@ -42,7 +42,7 @@ def write_grid(folder, seeds, sizes=(48,), **config):
 
 
 class Job:
-    """A `stylebeam run` in a process of its own; `said` is what it wrote to standard error so far."""
+    """A `stylebeam run` in a process of its own; `said` is its standard error so far."""
 
     def __init__(self, manifest, output, *options):
         self._log = tempfile.NamedTemporaryFile(prefix="job-", suffix=".log")  # noqa: SIM115
@@ -57,18 +57,18 @@ class Job:
 
     @property
     def started(self):
-        """[(run_id, iteration)] of every optimisation that began."""
+        """[(run_id, first iteration)] of every optimisation that the job began."""
         return [(run_id, int(number)) for run_id, number in _STARTED.findall(self.said)]
 
     @property
     def reached(self):
-        """The iteration that the latest batch had reported; 0 before its first report."""
+        """The iteration that the latest batch has reported; 0 before its first report."""
         latest = _REPORT.findall(self.said.rpartition(" from iteration ")[2])
         return int(latest[-1]) if latest else 0
 
     @property
     def made(self):
-        """How many iterations its batches reported since it began, those of a batch counted once."""
+        """The number of iterations that the job has reported; those of a batch count once, not once a run."""
         made = position = 0
         for started, report in _EVENT.findall(self.said):
             made += int(report) - position if report else 0
@@ -76,18 +76,18 @@ class Job:
         return made
 
     def wait_for(self, text):
-        """Waits until the job has said `text` or is over; returns whether it has."""
+        """Waits until the job's log contains `text` or the job ends; returns whether it contains it."""
         while text not in self.said and self.process.poll() is None:
             time.sleep(0.02)
         return text in self.said
 
     def wait(self):
-        """Waits for the end; returns the exit status."""
+        """Waits until the job ends; returns its exit status."""
         return self.process.wait()
 
 
 def run_job(manifest, output, *options):
-    """Runs a job to its end, which must be a good one."""
+    """Runs a job to its end; it must succeed."""
     job = Job(manifest, output, *options)
     if job.wait():
         raise RuntimeError(f"exit status {job.process.returncode}\n{job.said[-3000:]}")
@@ -95,31 +95,31 @@ def run_job(manifest, output, *options):
 
 
 def pictures(output):
-    """sha256 of every picture, by name."""
+    """Returns the sha256 of every picture by file name."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (output / "images").glob("*.png")}
 
 
 def finished(output):
-    """(inode, time of writing) of every picture that has its marker, by run_id."""
+    """Returns (inode, modification time in ns) of every picture whose marker exists, by run_id."""
     paths = [output / "images" / f"{marker.stem}.png" for marker in (output / "runs").glob("*.json")]
     return {path.stem: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}
 
 
 def picture_record(output, run_id):
-    """The metrics row that a picture carries."""
+    """Returns the record that a picture carries."""
     with Image.open(output / "images" / f"{run_id}.png") as image:
         return json.loads(image.text["stylebeam"])  # type: ignore[attr-defined]
 
 
 def keeps_the_contract(output):
-    """Whether an output directory keeps the contract; says on standard error what is wrong with it."""
+    """Returns whether an output directory keeps the contract; prints its faults on standard error."""
     wrong = violations(output)
     print("\n".join(wrong), file=sys.stderr)
     return not wrong
 
 
 def main_of(doc, measure, **defaults):
-    """Parses whole-number options, measures in a fresh folder, prints the figures as JSON; status 1 if one is False."""
+    """Parses whole-number options, measures in a new folder and prints the figures as JSON; exits 1 if one is False."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"default: {default}")

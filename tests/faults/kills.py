@@ -1,7 +1,7 @@
-"""Kills a job (SIGKILL) at random moments, resumes it each time, and compares what it made with an undisturbed job.
+"""Kills a job (SIGKILL) at random moments, resumes it each time, and compares its pictures with an undisturbed job's.
 
-Five of six kills come a random number of iterations after a start, so many that the work lasts until the last kill;
-the others while the process starts. A picture that has its marker must not be touched or computed again.
+Five of six kills come a random number of iterations after a start, chosen so that the work lasts until the last kill;
+the others come while the process starts. A picture whose marker exists must not be touched or computed again.
 """
 
 import random
@@ -12,7 +12,7 @@ from tests.support.outputs import metrics_of
 
 OPTIONS = ("--deterministic", "--batch_size=4", "--checkpoint_secs=1")
 STARTING_SECS = 10.0
-REPORT_SECS = 0.2  # About as long as it takes from one report to the next.
+REPORT_SECS = 0.2  # About the time from one report to the next.
 
 
 def measure(folder, kills, seed, seeds, iterations):
@@ -34,10 +34,10 @@ def measure(folder, kills, seed, seeds, iterations):
 
 
 def kill_and_resume(manifest, output, kills, chance, most_iterations):
-    """Kills so many jobs and lets the last one end; returns what was lost and what was done twice."""
+    """Kills `kills` jobs and lets the last one end; returns what was lost and what was computed twice."""
     counted = {"kills_while_computing": 0, "kills_before": 0, "runs_taken_up_in_the_middle": 0}
     iterations_lost, most_lost, repeated, touched = 0, 0, 0, 0
-    left = {}  # run_id -> iterations that were reported when it was killed
+    left = {}  # run_id -> iterations that a run had reported when its job was killed
     for number in range(kills + 1):
         before = finished(output)
         job = Job(manifest, output, *OPTIONS)
@@ -69,7 +69,7 @@ def kill_and_resume(manifest, output, kills, chance, most_iterations):
 
 
 def wait_a_while(job, chance, most_iterations):
-    """Waits for a random moment of a job, or for its end."""
+    """Waits until a random moment of a job, or until it ends."""
     if chance.random() < 1 / 6:
         time.sleep(chance.uniform(0, STARTING_SECS))
         return

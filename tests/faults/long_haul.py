@@ -1,8 +1,8 @@
-"""Five hundred small runs of three sizes in one process: does its memory stay flat, is anything traced twice?
+"""Five hundred small runs of three sizes in one process: its memory stays flat, and nothing is traced twice.
 
-Memory is flat if the resident size grows by less than LIMIT_SHARE between a tenth and all of the runs. The sizes come
-one after the other, and each fills oneDNN's caches of compiled primitives anew: with TF_ENABLE_ONEDNN_OPTS=0 what
-malloc has handed out does not grow.
+Memory is flat if the resident size grows by less than LIMIT_SHARE between a tenth of the runs and all of them. The
+sizes come one after the other, and each adds compiled primitives to oneDNN's caches: with TF_ENABLE_ONEDNN_OPTS=0 the
+memory allocated by malloc does not grow.
 """
 
 import os
@@ -45,7 +45,7 @@ def measure(folder, runs, iterations):
 
 
 def growth(samples, runs):
-    """Megabytes after some shares of the runs, the growth per run over the second half, and whether that is flat."""
+    """Returns megabytes after shares of the runs, the growth per run over the second half, and whether it is flat."""
     finished, resident = samples[samples[:, 0] > 0].T
     megabytes = {share: float(np.interp(runs * share / 100, finished, resident)) / 1e6 for share in (10, 50, 99)}
     late = (finished >= runs / 2) & (finished < runs)
@@ -59,7 +59,7 @@ def growth(samples, runs):
 
 
 def resident_bytes():
-    """The resident size of this process."""
+    """Returns the resident size of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

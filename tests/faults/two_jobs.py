@@ -1,6 +1,6 @@
 """Two jobs at once: the same manifest and output directory, different batch sizes, started together.
 
-Their pictures differ in the last bits, so that one job's picture with the other's metrics would show.
+Their pictures differ in the last bits, which would reveal one job's picture beside the other's metrics.
 """
 
 import json
@@ -8,7 +8,7 @@ import json
 from tests.faults.jobs import Job, keeps_the_contract, main_of, picture_record, pictures, write_grid
 from tests.support.outputs import metrics_of
 
-# Set by the winner, so a picture and a row that belong together agree in them to the last bit.
+# The job that wrote the picture sets these, so a picture and its own row agree in them to the last bit.
 WINNERS = ("loss_total", "loss_content", "loss_style", "loss_tv", "seconds")
 
 
@@ -33,7 +33,7 @@ def measure(folder, seeds, iterations):
 
 
 def agree(output, row):
-    """Whether picture, marker and metrics row say the same."""
+    """Returns whether picture, marker and metrics row agree."""
     record = picture_record(output, row["run_id"])
     marker = json.loads((output / "runs" / f"{row['run_id']}.json").read_text())
     return record == marker and all(abs(record[name] - row[name]) <= 1e-6 * abs(row[name]) for name in WINNERS)

@@ -1,4 +1,4 @@
-"""`python -m tests.faults.worker run ...`: the command line, which tells on standard error how far each batch is."""
+"""`python -m tests.faults.worker run ...`: the command line, with each batch's progress on standard error."""
 
 import sys
 
@@ -21,7 +21,7 @@ class Teller:
 
 
 if __name__ == "__main__":
-    # Reports, and with them checkpoints, every two seconds would make small pictures one report long.
+    # With a report, and so a checkpoint, only every two seconds, a small picture would make just one.
     loop._SECS_PER_CALL = 0.1
     with progress.listening(Teller()):
         sys.exit(main([*sys.argv[1:], "--debug"]))

@@ -1,4 +1,4 @@
-"""Small encoders of PNG, TIFF and JPEG segments, straight from the specifications: what they write Pillow cannot.
+"""Small encoders of PNG, TIFF and JPEG segments, straight from the specifications: they write what Pillow cannot.
 
 References: PNG (ISO/IEC 15948:2004), TIFF 6.0 (Adobe, 1992), Exif 2.3, the Multi-Picture Format (CIPA DC-007).
 """
@@ -28,7 +28,7 @@ def png(width, height, depth, colour, rows, extra=(), interlace=False):
 
 
 def interlaced_rows(pixels):
-    """The rows of the seven passes of Adam7 over [height, width, channels] of 8 bits."""
+    """The rows of Adam7's seven passes over an 8-bit image [height, width, channels]."""
     passes = [pixels[top::down, left::across] for left, top, across, down in ADAM7]
     return [row.tobytes() for part in passes if part.size for row in part]
 
@@ -69,7 +69,7 @@ def tiff_of_shared_tags(tags, blob_bytes):
 
 
 def jpeg_segments(data):
-    """The (marker, bytes) of a JPEG's segments, whole; a scan has its data with it."""
+    """The (marker, bytes) of each whole segment of a JPEG; a scan includes its data."""
     segments, position = [], 2
     while data[position + 1] != 0xD9:
         end = position + 2 + int.from_bytes(data[position + 2 : position + 4])

@@ -1,8 +1,8 @@
-"""Thousands of damaged pictures: each must decode or be refused in one line, in bounded time and memory.
+"""Thousands of damaged images: each must decode or be refused in one line, in bounded time and memory.
 
     python -m tests.hostile.images --count 5000 --seed 1
 
-Case INDEX of a seed alone: --first INDEX --count 1; --save DIRECTORY writes the files of the cases that broke.
+--first INDEX --count 1 runs one case of a seed alone; --save DIRECTORY writes the files of the cases that broke.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from tests.hostile.isolation import BUG, DONE, REFUSED, run_isolated
 from tests.hostile.mutations import mutated
 from tests.hostile.seeds import seed_pictures
 
-# What decoding the largest picture that is read may take, whatever its format; see docs/trust.md.
+# The memory that decoding the largest accepted image may take, whatever its format; see docs/trust.md.
 MAX_BYTES_A_PIXEL = 16
 PEAK_BYTES = MAX_PIXELS * MAX_BYTES_A_PIXEL + 200 * 2**20
 TASK = "tests.hostile.images:decode_case"
 
 
 def hostile_picture(seed, index):
-    """Returns (name of the sound picture, its bytes mutated); every format has its turn."""
+    """Returns (name of the sound image, its mutated bytes); the formats take turns."""
     pictures = seed_pictures()
     names = sorted(pictures)
     name = names[index % len(names)]
@@ -32,7 +32,7 @@ def hostile_picture(seed, index):
 
 
 def decode_case(seed, index):
-    """Decodes one case; see isolation.run_isolated."""
+    """Decodes one case, as a task of isolation.run_isolated."""
     name, data = hostile_picture(seed, index)
     try:
         pixels = decode_image(data)
@@ -48,7 +48,7 @@ def decode_case(seed, index):
 
 
 def main(arguments=None):
-    """Prints the figures; exit status 1 if a case broke or memory was not bounded."""
+    """Prints the figures; exits 1 if a case broke or memory was not bounded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=5_000)
     parser.add_argument("--first", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Runs hostile cases in processes of their own, so that a crash, a hang or a full memory is a result like another."""
+"""Runs hostile cases in processes of their own, so that a crash, a hang or exhausted memory is an ordinary result."""
 
 import collections
 import dataclasses
@@ -19,7 +19,7 @@ LIMIT_BYTES = 6 * 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How one case ended: `kind` is one of the constants above, `peak_bytes` of its process so far."""
+    """How one case ended: `kind` is one of the constants above, `peak_bytes` the peak of its process so far."""
 
     index: int
     kind: str
@@ -37,7 +37,7 @@ class Summary:
 
     @property
     def broken(self):
-        """What must not be: crashes, hangs, and errors that are not the refusal they should be."""
+        """The outcomes that must not occur: crashes, hangs, and errors other than a refusal."""
         return [outcome for outcome in self.outcomes if outcome.kind not in (DONE, REFUSED)]
 
     @property
@@ -65,12 +65,12 @@ def run_isolated(task, indices, seed, workers=2, limit_secs=LIMIT_SECS, limit_by
     """Runs `task(seed, index)` for every index.
 
     Args:
-      task: "module:function"; the function returns (DONE, REFUSED or BUG, reason), whatever it raises is a BUG.
-      indices: of the cases.
-      seed: of the suite; a case depends on it and its index alone.
-      workers: processes at a time.
-      limit_secs: after which a case counts as a hang.
-      limit_bytes: of address space of each process.
+      task: "module:function"; the function returns (DONE, REFUSED or BUG, reason), and any exception is a BUG.
+      indices: indices of the cases to run.
+      seed: seed of the suite; a case depends only on it and the index.
+      workers: number of processes at a time.
+      limit_secs: seconds after which a case counts as a hang.
+      limit_bytes: address space of each process.
     """
     start = time.monotonic()
     waiting, outcomes = collections.deque(indices), []
@@ -101,7 +101,7 @@ class _Worker:
         self._process = context.Process(target=_serve, args=(theirs, *self._arguments), daemon=True)
         self._process.start()
         theirs.close()
-        self.pipe.recv()  # It is ready: what it imports is not part of a case.
+        self.pipe.recv()  # The process is ready: its imports are not part of a case.
 
     def begin(self, waiting):
         self.index = waiting.popleft() if waiting else None
@@ -139,7 +139,7 @@ def _serve(pipe, task, seed, limit_bytes):
     module, _, name = task.partition(":")
     function = getattr(importlib.import_module(module), name)
     resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and HDF5 say there what the exception says again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and HDF5 print there what their exceptions say too.
     pipe.send("ready")
     while True:
         try:
@@ -156,6 +156,6 @@ def _serve(pipe, task, seed, limit_bytes):
 
 
 def _peak_bytes():
-    """Of this process alone: what getrusage gives begins with the peak of the one that started it."""
+    """Returns the peak of this process alone; getrusage's figure includes the peak of the parent process."""
     status = pathlib.Path("/proc/self/status").read_text()
     return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024

@@ -1,4 +1,4 @@
-"""Thousands of damaged Parquet files: each is refused in one line, or every row it has is accepted or named.
+"""Thousands of damaged Parquet files: each is refused in one line, or each of its rows is accepted or refused by name.
 
 python -m tests.hostile.manifests --count 5000 --seed 1
 """
@@ -21,13 +21,13 @@ from tests.hostile.mutations import mutated
 
 TASK = "tests.hostile.manifests:read_case"
 PEAK_BYTES = 3 * 2**30
-# Of a file whose footer claims millions of rows, so many are looked at.
+# At most this many rows are read from a file whose footer claims millions.
 _MOST_ROWS = 5_000
 
 
 @functools.cache
 def seed_manifests():
-    """Returns name -> bytes of sound manifests of 60 rows, in the ways in which libraries write them."""
+    """Returns name -> bytes of sound manifests of 60 rows, encoded in the ways that libraries use."""
     styles = pa.list_(pa.struct([("uri", pa.string()), ("weight", pa.float32())]))
     config = pa.struct(
         [("preset", pa.string()), ("seed", pa.int64()), ("style_layers", pa.map_(pa.string(), pa.float64()))]
@@ -64,7 +64,7 @@ def seed_manifests():
 
 
 def hostile_manifest(seed, index):
-    """Returns (name of the sound manifest, its bytes mutated), half of them in the footer alone."""
+    """Returns (name of the sound manifest, its mutated bytes); half of the cases change only the footer."""
     files = seed_manifests()
     names = sorted(files)
     name = names[index % len(names)]
@@ -77,7 +77,7 @@ def hostile_manifest(seed, index):
 
 
 def read_case(seed, index):
-    """Reads one case as a job does; see isolation.run_isolated."""
+    """Reads one case as a job does, as a task of isolation.run_isolated."""
     from transforms.manifest.files import ManifestError, open_manifest
     from transforms.manifest.networks import distinct_backbones
 
@@ -118,7 +118,7 @@ def _rows_of(manifest):
 
 
 def main(arguments=None):
-    """Prints the figures; exit status 1 if a case broke or memory was not bounded."""
+    """Prints the figures; exits 1 if a case broke or memory was not bounded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=5_000)
     parser.add_argument("--first", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Damage that goes beyond chance: checksums are made right again, lengths inflated, parts swapped between files.
+"""Damage that reaches further than chance: checksums are corrected, lengths inflated, parts swapped between files.
 
 Every mutation takes bytes and a random.Random and returns bytes; the same generator state gives the same damage.
 """
@@ -8,7 +8,7 @@ import zlib
 
 from tests.hostile.encoders import PNG_SIGNATURE, png_chunk
 
-# Numbers at which parsers break: around the limits of 8, 16, 31, 32 and 64 bits, and merely large ones.
+# Numbers that break parsers: those around the limits of 8, 16, 31, 32 and 64 bits, and other large ones.
 _EDGES = (
     0,
     1,
@@ -102,7 +102,7 @@ def _splice(data, others, random):
 
 
 def _changed_part(data, random):
-    """One part of a file, itself flipped, cut, doubled or with another number in it."""
+    """Returns one part of a file with bits flipped, bytes cut or doubled, or a number replaced."""
     if not data:
         return random.randbytes(8)
     way = random.choice((_flip_bits, _truncate, _replace_number, _replace_number_in_head, _repeat, _overwrite))
@@ -110,7 +110,7 @@ def _changed_part(data, random):
 
 
 def _png_chunk_changed(data, others, random):
-    """A chunk changed, doubled, moved or dropped, its checksum right; of pixels, what is packed in them."""
+    """A chunk changed, doubled, moved or dropped, with a correct checksum; pixel data is changed before compression."""
     chunks, at = [], len(PNG_SIGNATURE)
     while at + 12 <= len(data):
         size = int.from_bytes(data[at : at + 4])
@@ -178,7 +178,7 @@ def _jpeg_segment_changed(data, others, random):
 
 
 def _riff_chunk_changed(data, others, random):
-    """A chunk's size or content changed, the sizes around it right again or not."""
+    """A chunk's size or content changed, with the sizes around it corrected or not."""
     starts, at = [], 12
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")

@@ -1,4 +1,4 @@
-"""Small sound pictures of every format and feature: what the mutations start from."""
+"""Small sound images of every format and feature, from which the mutations start."""
 
 import functools
 import io
@@ -13,13 +13,13 @@ ORIENTATION = 0x0112
 
 def _encoded(image, kind, **options):
     out = io.BytesIO()
-    image.copy().save(out, kind, **options)  # Saving as JPEG leaves traces in an image.
+    image.copy().save(out, kind, **options)  # A copy, because saving as JPEG changes the image's attributes.
     return out.getvalue()
 
 
 @functools.cache
 def seed_pictures():
-    """Returns name -> bytes of sound pictures of 40x30; the name begins with the format."""
+    """Returns name -> bytes of sound images of 40x30 px; the name begins with the format."""
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     rgb = Image.fromarray(pixels).resize((40, 30), Image.Resampling.BICUBIC)
     exif = Image.Exif()

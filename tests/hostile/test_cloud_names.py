@@ -1,4 +1,4 @@
-"""Odd names of buckets and objects, as a manifest may have them: each fails its row, none the job."""
+"""Odd names of buckets and objects in a manifest: each fails its own row, and none fails the job."""
 
 import pytest
 

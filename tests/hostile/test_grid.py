@@ -1,4 +1,4 @@
-"""Grid specifications of any shape: expanded, or refused in one line; never more than a specification can mean."""
+"""Grid specifications of any shape are expanded or refused in one line, and never give more rows than they describe."""
 
 import datetime
 import tempfile

@@ -1,4 +1,4 @@
-"""A sample of the hostile pictures, and that the suite itself notices what it is there to notice."""
+"""A sample of the hostile images, and checks that the suite itself detects crashes, hangs and exhausted memory."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def test_hostile_pictures():
     assert not summary.broken, str(summary)
     kinds = [outcome.kind for outcome in summary.outcomes]
     assert len(kinds) == 760
-    # Damage that always, or never, is noticed would test one road alone.
+    # If all damage were noticed, or none, only one of the two paths would be tested.
     assert min(kinds.count(DONE), kinds.count(REFUSED)) > 100
     assert summary.peak_bytes < PEAK_BYTES, str(summary)
 

@@ -1,7 +1,7 @@
-"""Rows of every kind of value, mixed: every bad one is named with its field, every good one is accepted.
+"""Rows with mixed values of every kind: each bad row is refused with its field named, each good one accepted.
 
-What makes a row bad is known from how it was made, not from the code under test. STYLEBEAM_HOSTILE_CASES=2500 gives the
-long form.
+Whether a row is bad is known from how it was generated, not from the code under test. STYLEBEAM_HOSTILE_CASES=2500 runs
+the long form.
 """
 
 import json
@@ -41,7 +41,7 @@ def bad(message, *values):
     return [(value, message) for value in values]
 
 
-# A value, and what is said of it if it is bad.
+# A value, and its message if it is bad.
 NAMES = [
     *good("a.png", "../up/./a.png", "/etc/passwd", "gs://bucket/a b.png", "a:b.png", "C:\\a.png", "~/a", " ", "-rf"),
     *good("‮gnp.exe", "\u2028</script>", "<img onerror=alert(1)>", "é", "e\u0301", "a" * 4_096, "%2e%2e/a"),
@@ -95,7 +95,7 @@ STRUCT = pa.struct(
 )
 STYLES = pa.list_(pa.struct([("uri", pa.string()), ("weight", pa.float64())]))
 TEXTS = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
-# Further columns never make a row bad: labels are carried, and what Python cannot hold is carried as text.
+# Further columns never make a row bad: labels are carried along, as text where Python has no such value.
 EXTRAS = [
     pa.array([1, None], pa.timestamp("ns", "Europe/Berlin")),
     pa.array([2**62, -(2**62)], pa.timestamp("us")),
@@ -119,7 +119,7 @@ COLUMN_NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | 
 
 @st.composite
 def manifests(draw):
-    """(table, for each row the messages of which one must be given, writing options)."""
+    """Draws (table, the messages allowed for each row, of which one must appear, writing options)."""
     count = draw(st.integers(1, 12))
 
     def column(values, kind):

@@ -1,4 +1,4 @@
-"""Any text in the page, its data and the card: it is shown, and never markup, script or a link."""
+"""Any text in the page, its data and the card is shown as text and never becomes markup, a script or a link."""
 
 import json
 import re

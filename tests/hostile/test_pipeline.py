@@ -1,4 +1,4 @@
-"""Hostile pictures and rows through a whole job: each row ends done or failed with a reason, and nothing gets out."""
+"""Hostile images and rows through a whole job: each row ends as done or failed with a reason, and nothing escapes."""
 
 import json
 import re
@@ -35,7 +35,7 @@ MARK = "owned"
 
 
 def hostile_rows(folder):
-    """The content of each row, and which of them must fail."""
+    """Returns the content of each row, and which rows must fail."""
     contents = {}
     for index in range(0, 380, 5):
         name, data = hostile_picture(5, index)
@@ -73,7 +73,7 @@ def job(tmp_path_factory):
         for index, content in enumerate(contents)
     ]
     rows += [{**rows[0], "config": json.dumps({**SMALL, text: 1})} for text in PAYLOADS]
-    # Sound pictures under hostile names: they must come out as pictures, and their names as nothing but text.
+    # Sound images with hostile names: their rows must succeed, and their names must appear only as text.
     for index, payload in enumerate(PAYLOADS[:7]):
         name = payload.replace("/", "\u2215")
         (folder / name).write_bytes(seed_pictures()["png rgb"])

@@ -1,4 +1,4 @@
-"""A sample of the damaged files of weights."""
+"""A sample of the damaged weights files."""
 
 from tests.hostile.isolation import DONE, REFUSED, run_isolated
 from tests.hostile.weights import PEAK_BYTES, TASK

@@ -1,4 +1,4 @@
-"""Hundreds of damaged files of weights: each must load as the network's own, or be refused in one line.
+"""Hundreds of damaged weights files: each must load with the network's own shapes or be refused in one line.
 
 python -m tests.hostile.weights --count 2000 --seed 1
 """
@@ -23,13 +23,13 @@ PEAK_BYTES = 3 * 2**30
 
 
 def tiny_network(*_):
-    """A network to load in no time, in place of a backbone."""
+    """Returns a network that loads quickly, in place of a backbone."""
     layers = [keras.layers.Input((None, None, 3)), keras.layers.Conv2D(4, 3, name="conv")]
     return keras.Sequential([*layers, keras.layers.BatchNormalization(name="bn")])
 
 
 def write_legacy(network, path, **options):
-    """The form of Keras' own no-top files: a group for each layer, which lists its weights' names."""
+    """Writes a file in the form of Keras' own no-top files: a group for each layer, which lists its weights' names."""
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [layer.name.encode() for layer in network.layers]
         for layer in network.layers:
@@ -42,7 +42,7 @@ def write_legacy(network, path, **options):
 
 @functools.cache
 def seed_files():
-    """Returns file name -> bytes of sound files of weights."""
+    """Returns file name -> bytes of sound weights files."""
     network, files = tiny_network(), {}
     with tempfile.TemporaryDirectory() as folder:
         network.save_weights(Path(folder) / "new.weights.h5")
@@ -54,13 +54,13 @@ def seed_files():
 
 
 def load_case(seed, index):
-    """Loads one case; see isolation.run_isolated."""
+    """Loads one case, as a task of isolation.run_isolated."""
     weights.build_backbone = tiny_network  # type: ignore[attr-defined]
     files = seed_files()
     name = sorted(files)[index % len(files)]
     generator = random.Random(f"{seed}/{index}")
     data = mutated(files[name], list(files.values()), generator)
-    if generator.random() < 0.8:  # HDF5 looks at the length first.
+    if generator.random() < 0.8:  # HDF5 checks the length first.
         data = data[: len(files[name])].ljust(len(files[name]), b"\0")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
@@ -79,7 +79,7 @@ def load_case(seed, index):
 
 
 def main(arguments=None):
-    """Prints the figures; exit status 1 if a case broke or memory was not bounded."""
+    """Prints the figures; exits 1 if a case broke or memory was not bounded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=2_000)
     parser.add_argument("--first", type=int, default=0)

@@ -1,1 +1,1 @@
-"""Inputs, references and servers that tests share."""
+"""Inputs, references and servers that several tests share."""

@@ -1,6 +1,6 @@
-"""Whether an output directory keeps what docs/output.md promises: `python -m tests.support.contract DIR`.
+"""Checks an output directory against docs/output.md: `python -m tests.support.contract DIR`.
 
-It shares no code with StyleBeam, so that a mistake there does not hide itself here: pyarrow and Pillow are enough.
+The check shares no code with StyleBeam, so that a mistake there cannot hide here: it needs only pyarrow and Pillow.
 """
 
 import json
@@ -44,12 +44,12 @@ COLUMNS = {
 }
 TERMS = ("content", "style", "tv")
 STOP_REASONS = ("iterations", "converged", "stalled")
-# What a metrics row takes from the manifest row and not from the run, which other rows may share.
+# The columns that a metrics row takes from its manifest row and not from the run, which other rows may share.
 OF_THE_ROW = {"manifest_row", "content", "style", "config", "extra", "seconds"}
 
 
 def violations(output: Path) -> list[str]:
-    """Returns what is wrong with an output directory, a line each; empty if nothing is."""
+    """Returns one line for each fault of an output directory."""
     tables = [(path.name, pq.read_table(path)) for path in sorted((output / "metrics").glob("*.parquet"))]
     if not tables:
         return ["metrics/ holds no Parquet file"]
@@ -162,12 +162,12 @@ def _wrong_picture(output: Path, row: Row) -> Iterator[str]:
 
 
 def _differs(name: str, carried: Row, marker: Row) -> bool:
-    """With --deterministic `seconds` stands in the marker alone."""
+    """Compares picture and marker; with --deterministic only the marker has `seconds`."""
     return carried.get(name) != marker.get(name) and not (name == "seconds" and carried.get(name) is None)
 
 
 def _same(recorded: Any, stored: Any) -> bool:
-    """Whether a value of the marker's JSON is that of a column; columns of losses have 24 bits."""
+    """Returns whether a marker's JSON value equals a column's; loss columns are float32, so to seven digits."""
     if isinstance(recorded, float) and isinstance(stored, float):
         return math.isclose(recorded, stored, rel_tol=1e-6)
     if isinstance(recorded, list) and isinstance(stored, list):
@@ -217,7 +217,7 @@ def _json(path: Path) -> Row | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints what is wrong; returns 0 if nothing is, 1 if something is, 2 without one directory."""
+    """Prints the faults; returns 0 if there are none, 1 if there are, 2 unless one directory is named."""
     if len(arguments) != 1:
         print("usage: python -m tests.support.contract DIR", file=sys.stderr)
         return 2

@@ -30,7 +30,7 @@ CONFIG = {
 
 
 def metrics_row(number: int, content: str = "photos/town.jpg", style: str = "starry.jpg", **changes: Any) -> dict:
-    """A finished run; `config` changes fields of the configuration, anything else replaces columns."""
+    """Returns a finished run's row; `config` changes fields of the configuration, other names replace columns."""
     config = {**CONFIG, **changes.pop("config", {})}
     run_id = hashlib.sha256(json.dumps([number, content, style, config]).encode()).hexdigest()[:16]
     terms = {
@@ -69,14 +69,14 @@ def metrics_row(number: int, content: str = "photos/town.jpg", style: str = "sta
 
 
 def failed_row(number: int, error_type: str, message: str) -> dict:
-    """A row that never got as far as a run."""
+    """Returns a row that failed before it became a run."""
     nothing = dict.fromkeys(metrics_row(number))
     failure = {"manifest_row": number, "status": "failed", "content": "gone.jpg", "error_type": error_type}
     return {**nothing, **failure, "style": [{"uri": "starry.jpg", "weight": 1.0}], "error_message": message}
 
 
 def grid_rows() -> list[dict]:
-    """2 contents x 3 styles x 3 content weights x 2 seeds, and three failures."""
+    """Returns rows of 2 contents x 3 styles x 3 content weights x 2 seeds, and three failures."""
     contents, styles = ("photos/town.jpg", "photos/river.jpg"), ("starry.jpg", "scream.jpg", "waves.jpg")
     grid = itertools.product(contents, styles, (1e3, 1e4, 1e5), (1, 2))
     rows = [

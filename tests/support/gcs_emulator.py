@@ -1,10 +1,10 @@
-"""Cloud Storage on loopback: gcp-storage-emulator with preconditions, pages of listings, threads and injected faults.
+"""Cloud Storage on loopback: gcp-storage-emulator with preconditions, paged listings, threads and injected faults.
 
-The fixture `emulator` of conftest.py is one server for all tests of a module.
+The fixture `emulator` of conftest.py starts one server for all tests of a module.
 
-What the package lacks is added here: `if_generation_match=0` is honoured, also where a resumable upload ends;
-listings come in pages of 1,000 as on the real service; requests are served by threads. Its store keeps no journal,
-which it would write anew for every object.
+This module adds what the package lacks: it honours `if_generation_match=0`, also at the end of a resumable upload;
+listings come in pages of 1,000 as on the real service; threads serve the requests. The store keeps no journal, because
+it would rewrite the whole journal for every object.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ from transforms.output import storage
 
 PAGE = 1000
 _BUCKET = re.compile(r"/b/([-.\w]+)(?:/|\?|$)")
-# `python -m pipeline` in a process of its own; Beam would look for credentials for half a minute.
+# `python -m pipeline` in a process of its own, without Beam's search for credentials, which takes half a minute.
 _COMMAND = (
     "from apache_beam.internal.gcp import auth; auth._Credentials._credentials_init = True; "
     "from pipeline.cli.main import main; raise SystemExit(main())"
@@ -45,15 +45,15 @@ _COMMAND = (
 
 @dataclasses.dataclass
 class Faults:
-    """What goes wrong, and how often it did.
+    """Injects faults into requests and counts them.
 
     Attributes:
       kinds: a status such as 503; "reset" cuts the connection before anything happens, "lost" after the request was
-        carried out, "cut" in the middle of the reply; "damaged" exchanges good for evil in what is sent.
-      share: of the requests, at random.
-      limit: how many at most.
-      only: whether a request, by method and path, may fail at all.
-      count: faults so far by kind.
+        carried out, "cut" in the middle of the reply; "damaged" replaces "good" by "evil" in the bytes sent.
+      share: share of the requests that fail, in 0..1, drawn at random.
+      limit: greatest number of faults; None for no limit.
+      only: returns whether a request may fail, from its method and path.
+      count: number of faults so far by kind.
     """
 
     kinds: tuple[int | str, ...]
@@ -67,7 +67,7 @@ class Faults:
         self._random = random.Random(self.seed)
 
     def draw(self, method: str, path: str) -> int | str | None:
-        """Returns the fault of this request, None if it shall succeed."""
+        """Returns the fault for a request, or None if it is to succeed."""
         if not self.only(method, path) or self.count.total() == self.limit or self._random.random() >= self.share:
             return None
         kind = self._random.choice(self.kinds)
@@ -80,7 +80,7 @@ class Emulator:
 
     Attributes:
       bucket: gs://bucket, empty at the start of each module.
-      requests: method and path of every request.
+      requests: method and path of every request so far.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Emulator:
         limit: int | None = None,
         only: Callable[[str, str], bool] = lambda method, path: True,
     ) -> Iterator[Faults]:
-        """Requests fail inside; see Faults. Yields what counts them."""
+        """Makes requests fail within the context as Faults describes; yields the Faults, which count them."""
         self._faults = Faults(kinds, share, seed, limit, only)
         try:
             yield self._faults
@@ -129,7 +129,7 @@ class Emulator:
             }
 
     def create(self, name: str, data: bytes = b"{}") -> None:
-        """Creates gs://bucket/`name` without a request."""
+        """Creates gs://bucket/`name` directly in the store, without a request."""
         from gcp_storage_emulator.handlers.objects import _checksums, _make_object_resource
 
         resource = _make_object_resource(self.url, "bucket", name, "application/json", str(len(data)))
@@ -167,7 +167,7 @@ class Emulator:
         emulator = self
 
         class Handler(RequestHandler):
-            protocol_version = "HTTP/1.1"  # Connections are kept, as by the real service.
+            protocol_version = "HTTP/1.1"  # Keeps connections open, as the real service does.
             disable_nagle_algorithm = True
 
             def __init__(self, *arguments: Any) -> None:
@@ -223,15 +223,15 @@ class Emulator:
 
 @contextlib.contextmanager
 def running() -> Iterator[Emulator]:
-    """Yields an emulator that Beam and google-cloud-storage of this process talk to."""
+    """Yields an emulator that Beam and google-cloud-storage in this process talk to."""
     from apache_beam.internal.gcp import auth
 
     with pytest.MonkeyPatch.context() as patch:
         _mend(patch)
         for name in ("gcp_storage_emulator", "api.object"):
-            # Every object that is not there is an error to it.
+            # The emulator logs every request for a missing object as an error.
             patch.setattr(logging.getLogger(name), "level", logging.CRITICAL)
-        # Otherwise Beam looks for credentials for half a minute.
+        # Otherwise Beam searches for credentials for half a minute.
         patch.setattr(auth._Credentials, "_credentials_init", True)
         patch.setattr(auth._Credentials, "_credentials", None)
         server = Emulator()
@@ -243,7 +243,7 @@ def running() -> Iterator[Emulator]:
 
 
 def retry_policies() -> list[Any]:
-    """Returns the policies by which Beam, google-cloud-storage and StyleBeam repeat a request."""
+    """Returns the retry policies of Beam, google-cloud-storage and StyleBeam."""
     from apache_beam.io.gcp import gcsio_retry
     from google.cloud.storage.retry import DEFAULT_RETRY
 
@@ -273,7 +273,10 @@ def _mend(patch: pytest.MonkeyPatch) -> None:
 
 
 def _with_precondition(handler: Callable[..., None]) -> Callable[..., None]:
-    """Uploads of what must not exist answer 412 if it does; the session's address carries the condition on."""
+    """Makes an upload with `if_generation_match=0` answer 412 if the object exists.
+
+    The address of a resumable session carries the condition on to its last request.
+    """
 
     def checked(request: Any, response: Any, store: Any) -> None:
         if request.query.get("ifGenerationMatch") == ["0"] and _target(request, store) in store.objects.get(

@@ -1,4 +1,4 @@
-"""Manifests of runs that take a second."""
+"""Manifests of small runs, which take about a second."""
 
 import json
 from pathlib import Path
@@ -18,13 +18,13 @@ GOOD_ROW = {"content": "c.png", "style": "s.png"}
 
 
 def write_rows(path: Path, rows: list[dict], **options) -> str:
-    """Writes rows as they are, with options of pyarrow.parquet.write_table; returns the path."""
+    """Writes rows unchanged, with options of pyarrow.parquet.write_table; returns the path."""
     pq.write_table(pa.Table.from_pylist(rows), path, **options)
     return str(path)
 
 
 def write_manifest(path: Path, rows: list[dict]) -> str:
-    """Writes rows as a manifest, configurations as JSON and TINY where a row has none; returns its path."""
+    """Writes rows as a manifest, with configurations as JSON, TINY where a row has none; returns its path."""
     table = pa.Table.from_pylist([{**row, "config": json.dumps(row.get("config", TINY))} for row in rows])
     pq.write_table(table, path)
     return str(path)

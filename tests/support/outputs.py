@@ -1,4 +1,4 @@
-"""What tests read from an output directory."""
+"""Reads output directories for tests."""
 
 from pathlib import Path
 
@@ -6,5 +6,5 @@ import pyarrow.parquet as pq
 
 
 def metrics_of(output: Path) -> list[dict]:
-    """The metrics rows of an output directory, in the order of its files."""
+    """Returns the metrics rows of an output directory, in the order of its files."""
     return [row for path in sorted((output / "metrics").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]

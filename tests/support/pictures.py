@@ -1,4 +1,4 @@
-"""Synthetic pictures: arrays [height, width, 3] of 0..255, and files of them."""
+"""Synthetic images: arrays [height, width, 3] in 0..255, and files of them."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def noise(height, width, seed=0, dtype=np.float32):
-    """Every value on its own, uniform over 0..255."""
+    """Independent values, uniform over 0..255."""
     random = np.random.default_rng(seed)
     if dtype == np.uint8:
         return random.integers(0, 256, (height, width, 3), np.uint8)
@@ -27,7 +27,7 @@ def columns(height, width, seed):
 
 
 def paint(path: Path, height: int, width: int, seed: int) -> Path:
-    """Writes a picture of a few large coloured patches; returns its path."""
+    """Writes an image of a few large coloured patches; returns its path."""
     patches = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
     Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC).save(path)
     return path

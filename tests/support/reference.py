@@ -1,4 +1,4 @@
-"""The method's mathematics once more, in NumPy float64, straight from the printed formulas.
+"""The method's mathematics a second time, in NumPy float64, straight from the printed formulas.
 
 Nothing here imports the code under test. The formulas are those of Gatys, Ecker and Bethge, "Image Style Transfer
 Using Convolutional Neural Networks" (CVPR 2016), with the reductions and the normalisation the project documents.
@@ -49,7 +49,7 @@ def total_variation(image):
 
 
 def preprocess_caffe(image):
-    """What the network is fed for RGB `image` in 0..255: BGR minus the ImageNet mean."""
+    """The network's input for RGB `image` in 0..255: BGR minus the ImageNet mean."""
     return np.asarray(image, np.float64)[..., ::-1] - IMAGENET_MEAN_BGR
 
 

@@ -1,4 +1,4 @@
-"""Small problems on a shallow network, and what the tests of the loop ask of their results."""
+"""Small problems on a shallow network, and helpers that run and compare them in the tests of the loop."""
 
 import dataclasses
 
@@ -20,14 +20,14 @@ def problem(image=0, height=40, width=32, **settings):
 
 
 def run(engine, problems, **options):
-    """Results in the order of the problems, checked to come each exactly once."""
+    """Returns the results in the order of the problems, after checking that each comes exactly once."""
     pairs = list(optimize(engine, problems, **options))
     assert sorted(index for index, _ in pairs) == list(range(len(problems)))
     return [result for _, result in sorted(pairs, key=lambda pair: pair[0])]
 
 
 def bits(result):
-    """All of a result that must not depend on anything but problem and batch size."""
+    """Returns the parts of a result that may depend only on the problem and the batch size."""
     return dataclasses.replace(result, image=None, seconds=0.0), result.image.tobytes()
 
 

@@ -1,4 +1,4 @@
-"""The check of the contract finds what it should: each kind of damage to a directory that keeps it."""
+"""The check of the contract finds each kind of damage to an output directory that was sound."""
 
 import json
 import shutil

@@ -6,7 +6,7 @@ import sys
 
 from tests.support.paths import ROOT
 
-# pytest in this process: what its tests imported is in sys.modules afterwards.
+# Runs pytest in its own process, so that sys.modules shows afterwards what the tests imported.
 RUN = """
 import sys, pytest
 status = pytest.main(["-q", "-p", "no:cacheprovider", "tests/stylecore/config"])

@@ -1,4 +1,4 @@
-"""TensorFloat-32 emulated: what GPUs from Ampere on do to the inputs of TensorFlow's float32 matrix products."""
+"""Emulates TensorFloat-32, to which GPUs from Ampere on round the inputs of TensorFlow's float32 matrix products."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import tensorflow as tf
 
-_DROPPED_BITS = 13  # Of float32's 23 bits of mantissa TF32 keeps 10.
+_DROPPED_BITS = 13  # TF32 keeps 10 of float32's 23 bits of mantissa.
 
 
 def to_tf32(values: tf.Tensor, nearest: bool) -> tf.Tensor:
@@ -18,7 +18,7 @@ def to_tf32(values: tf.Tensor, nearest: bool) -> tf.Tensor:
 
 @contextlib.contextmanager
 def tf32_matrix_products(nearest: bool) -> Iterator[None]:
-    """Within the context every `tf.matmul` of float32 that is traced or run rounds its inputs."""
+    """Makes every float32 `tf.matmul` that is traced or run within the context round its inputs."""
     exact = tf.matmul
 
     def rounding(a: tf.Tensor, b: tf.Tensor, **options: bool) -> tf.Tensor:
