@@ -51,14 +51,14 @@ class Shard:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class DatasetPlan:
     """The shards of a dataset, and the facts of its card."""
 
     shards: tuple[Shard, ...]
     facts: CardFacts
 
 
-def plan_dataset(source: RowSource, title: str, mode: str | None, shard_bytes: int) -> Plan:
+def plan_dataset(source: RowSource, title: str, mode: str | None, shard_bytes: int) -> DatasetPlan:
     """Divides the finished rows into shards by an estimate of their bytes; the same rows give the same shards.
 
     Args:
@@ -105,7 +105,7 @@ class _Cuts:
             self._open_bytes[split] = size_bytes
         shards[-1] = range(shards[-1].start, position + 1)
 
-    def plan(self, title: str, mode: str, kinds: LabelKinds, versions: tuple[str, ...]) -> Plan:
+    def plan(self, title: str, mode: str, kinds: LabelKinds, versions: tuple[str, ...]) -> DatasetPlan:
         """Returns the plan. A dataset without rows has one file too, so that it opens and has its columns."""
         cuts = self._shards or {DEFAULT_SPLIT: [range(0)]}
         splits = [split for split in _FIRST_SPLITS if split in cuts] + sorted(cuts.keys() - _FIRST_SPLITS)
@@ -116,7 +116,7 @@ class _Cuts:
             for index, rows in enumerate(cuts[split])
         ]
         rows = {split: self._rows.get(split, 0) for split in splits}
-        return Plan(
+        return DatasetPlan(
             tuple(shards), CardFacts(title, layout, rows, {split: len(cuts[split]) for split in splits}, versions)
         )
 
@@ -201,7 +201,7 @@ def _recorded_digest(uri: str) -> str | None:
     return None
 
 
-def finish_dataset(output: Output, plan: Plan) -> None:
+def finish_dataset(output: Output, plan: DatasetPlan) -> None:
     """Writes the card, which names the current files, and then deletes the files of older builds."""
     card = output.dataset(CARD)
     try:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from stylecore.config.style_config import field_kinds
+from stylecore.errors import one_line
 
 # Where a column is carried on, beside the metrics: into the dataset, to a run's details on the page, to its failures.
 DATASET, DETAILS, FAILURES = "dataset", "details", "failures"
@@ -100,16 +101,22 @@ class RunRecord:
         """Reads what `to_json` wrote; columns that are missing are null, so that older records can be read.
 
         Raises:
-          RecordError: no JSON object, or one without the columns by which a finished run is known.
+          RecordError: no JSON object, one without the columns by which a finished run is known, or one with a value
+            that its column cannot hold.
         """
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise RecordError(f"not JSON: {error}") from error
         kinds = {"manifest_row": int, "run_id": str, "config": dict, "style": list, "height": int, "width": int}
-        if not isinstance(values, dict) or not all(isinstance(values.get(name), kind) for name, kind in kinds.items()):
+        if not isinstance(values, dict) or not all(type(values.get(name)) is kind for name, kind in kinds.items()):
             raise RecordError(f"not the record of a run: {', '.join(kinds)} are expected")
-        return cls(**{name: values[name] for name in columns() if name in values})
+        record = cls(**{name: values[name] for name in columns() if name in values})
+        try:
+            pa.Table.from_pylist([record.to_arrow()], schema=metrics_schema())
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise RecordError(f"not the record of a run: {one_line(error, 200)}") from error
+        return record
 
     def to_json(self) -> str:
         """Returns the record as one line of JSON."""

@@ -60,6 +60,22 @@ def test_a_finished_run_is_known_by_its_row_name_inputs_and_size(column):
         RunRecord.from_json(json.dumps(values))
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("loss_total", "x"),
+        ("history", 5),
+        ("style", [1]),
+        ("manifest_row", True),
+        ("style_sha256", 1),
+        ("config", {"iterations": "many"}),
+    ],
+)
+def test_a_value_that_its_column_cannot_hold_is_refused(column, value):
+    with pytest.raises(RecordError):
+        RunRecord.from_json(json.dumps({**json.loads(RECORD.to_json()), column: value}))
+
+
 def test_parquet_gives_the_record_back():
     buffer = io.BytesIO()
     pq.write_table(metrics_table([RECORD]), buffer)
