@@ -1,4 +1,4 @@
-"""define_pipeline: the road of one row, step by step. It receives what it needs and parses nothing."""
+"""define_pipeline: the steps from the manifest to the gallery. It receives what it needs and parses nothing."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,17 +27,17 @@ from transforms.stylize.stylize_runs import StylizeOptions, StylizeRuns
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a pipeline is built from.
+    """The parts from which a pipeline is built.
 
     Attributes:
-      manifest: opened.
-      output: where everything goes.
+      manifest: the opened manifest.
+      output: the output directory.
       fingerprints: (backbone, weights) -> fingerprint of the weights published in the output directory.
       record: the content of job.json at the start.
-      arithmetic: of the device that computes.
+      arithmetic: the precisions that the computing device supports.
       limits: what bounds a batch.
       stylize: how runs are computed.
-      stylize_hints: Beam's resource hints for the step that computes them, and for no other.
+      stylize_hints: Beam's resource hints for the step that computes runs, and for no other.
       dataset: what dataset/ holds, see DATASET_MODES; None chooses by the size of the pictures.
     """
 
@@ -102,7 +102,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
 
 
 def _to_compute(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Run]:
-    """Finished runs are left out."""
+    """Yields the run, unless it is finished."""
     if list(joined["finished"]):
         return
     for run in _distinct(run_id, joined):
@@ -111,7 +111,7 @@ def _to_compute(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Ru
 
 
 def _distinct(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Run]:
-    """Rows that ask for the same run share it, under the first one's number."""
+    """Yields the run once, with the first of the rows that ask for it."""
     first = min(joined["runs"], key=lambda run: run.row.number, default=None)
     if first is not None:
         yield first

@@ -1,7 +1,7 @@
-"""`stylebeam clean`: removes what a job that is not running has left behind and no result needs.
+"""`stylebeam clean`: deletes the files that a job has left behind and no result needs.
 
-Only files that are known by folder and name go, and only where a job.json says whose directory it is. Pictures,
-thumbnails, markers, failures, metrics, dataset and gallery stay, whatever their state.
+Only files of known folder and name are deleted, only in a directory with a job.json, and not while its job is running.
+Pictures, thumbnails, markers, failures, metrics, dataset and gallery stay, whatever their state.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ _LEFTOVERS = {
     "partial": (PARTIAL, re.compile(r"([0-9a-f]{16})\.(png)")),
 }
 _WEIGHTS_NAME = re.compile(r"([0-9a-f]{64})\.weights\.h5")
-# Of writes that were cut off; only local ones go by way of a file.
+# An interrupted write leaves such a file; only local writes use one.
 _TEMPORARY_NAME = re.compile(r"\.part-\w+")
 _FOLDERS = ("images", "thumbs", "sources", "runs", "failures", "metrics", "dataset", "gallery", "weights", *_LEFTOVERS)
 
@@ -39,7 +39,7 @@ class CleanError(UsageError, RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Leftover:
-    """A file that no result needs, and what kind it is of."""
+    """A file that no result needs, with its kind: CHECKPOINT, PARTIAL, TEMPORARY or WEIGHTS."""
 
     kind: str
     uri: str
@@ -47,19 +47,19 @@ class Leftover:
 
 
 def clean(directory: str, force: bool = False, dry_run: bool = False) -> list[Leftover]:
-    """Removes the leftovers of an output directory, local or not.
+    """Deletes the leftovers of an output directory, local or gs://.
 
     Args:
       directory: the output directory.
-      force: even if its job seems to be running.
-      dry_run: remove nothing.
+      force: clean even if the job seems to be running.
+      dry_run: delete nothing.
 
     Returns:
-      What was removed, or would be.
+      The files that were deleted, or would be.
 
     Raises:
-      CleanError: a job is running there, or it is no output directory.
-      StorageError: it cannot be listed, or a file not be removed.
+      CleanError: the directory's job is running, or it is not an output directory.
+      StorageError: the directory cannot be listed, or a file cannot be deleted.
     """
     output = Output(directory)
     status = StatusReader(directory).read()
@@ -106,14 +106,14 @@ def _leftovers(output: Output, finished: bool) -> Iterator[Leftover]:
         for leftover, match in _named(output, folder, kind, name):
             if not _is_wanted(output, match):
                 yield leftover
-    if finished:  # Else the runs that are missing will want them.
+    if finished:  # Otherwise the missing runs still need them.
         yield from _unused_weights(output)
     if storage.is_local(output.root):
         yield from _temporary(Path(output.root))
 
 
 def _is_wanted(output: Output, name: re.Match[str]) -> bool:
-    """How long a run took is known from there alone, as long as its picture waits for its marker."""
+    """Returns whether a file alone holds the seconds of a run that has its picture and not yet its marker."""
     run_id, ending = name.groups()
     return ending == "json" and storage.exists(output.image(run_id)) and not storage.exists(output.marker(run_id))
 
@@ -126,14 +126,14 @@ def _named(output: Output, folder: str, kind: str, name: re.Pattern[str]) -> Ite
 
 
 def _unused_weights(output: Output) -> Sequence[Leftover]:
-    """Markers are read until all weights are accounted for: most often one."""
+    """Returns the weights that no marker names; reading stops when none is left, mostly after one marker."""
     unused = {match.group(1): leftover for leftover, match in _named(output, "weights", WEIGHTS, _WEIGHTS_NAME)}
     for name in storage.list_names(storage.join(output.root, "runs"), ".json"):
         if not unused:
             break
         record = storage.read_json_object(storage.join(output.root, "runs", name))
         if record is None or "weights_sha256" not in record:
-            return ()  # What a marker that cannot be read names, nobody knows.
+            return ()  # A damaged marker may name any of them.
         unused.pop(record["weights_sha256"], None)
     return list(unused.values())
 

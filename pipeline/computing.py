@@ -31,7 +31,14 @@ def batch_limits(options: PipelineOptions) -> BatchLimits:
 
 
 def limits_on(gpu: Gpu | None, memory_bytes: int | None, batch_size: int | None, max_secs: float) -> BatchLimits:
-    """Returns what bounds batches on a type of GPU, or on a CPU."""
+    """Returns what bounds batches.
+
+    Args:
+      gpu: the type of GPU that computes; None for a CPU.
+      memory_bytes: the device's memory; None if it is unknown.
+      batch_size: runs in a batch; None chooses by the size of their pictures.
+      max_secs: the longest estimated time of a batch.
+    """
     return BatchLimits(
         batch_size=batch_size,
         max_secs=max_secs,
@@ -42,19 +49,24 @@ def limits_on(gpu: Gpu | None, memory_bytes: int | None, batch_size: int | None,
 
 
 def arithmetic(options: PipelineOptions) -> Arithmetic:
-    """Returns what the device that computes is good at."""
+    """Returns the precisions that the computing device supports."""
     if name := options.view_as(StyleBeamOptions).gpu:
         return gpu_arithmetic(parse_gpu(name)[0])
     return device_arithmetic() if runs_here(options) else Arithmetic("these workers")
 
 
 def gpu_arithmetic(gpu: Gpu) -> Arithmetic:
-    """Returns what a type of GPU is good at."""
+    """Returns the precisions that a type of GPU supports."""
     return Arithmetic.of(gpu.name, gpu.bfloat16_flops > 0)
 
 
 def stylize_options(options: PipelineOptions, require_gpu: bool) -> "StylizeOptions":
-    """Returns how runs are computed."""
+    """Returns how runs are computed.
+
+    Args:
+      options: the command line's options.
+      require_gpu: a worker without a GPU stops the job.
+    """
     # Imported here: `plan` shares this file and needs no TensorFlow.
     from transforms.stylize.stylize_runs import StylizeOptions
 
@@ -84,7 +96,7 @@ def device_memory_bytes(options: PipelineOptions) -> int | None:
 
 
 def machine_memory_bytes() -> int:
-    """Returns the memory of this machine, or of the container if that has less."""
+    """Returns the memory of this machine, or of its container if that has less."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for path in _MEMORY_LIMITS:
         with contextlib.suppress(OSError, ValueError):  # Not there, or "max".

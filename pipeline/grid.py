@@ -1,7 +1,7 @@
-"""`stylebeam grid`: contents x styles x parameters -> a manifest, written in a stream.
+"""`stylebeam grid`: contents x styles x configurations -> a manifest, written in a stream.
 
-Contents, styles and configurations are Arrow arrays; a row group takes from them by number, so that what a row costs
-does not depend on what is in it.
+Contents, styles and configurations are Arrow arrays, and a row group takes its values from them by number: the cost of
+a row does not depend on its content.
 """
 
 import glob
@@ -25,9 +25,9 @@ from transforms.output import storage
 from transforms.output.paths import PARQUET
 from transforms.output.record import arrow_config, config_type
 
-# A row group is what a job reads as one work item, in about a second: a million rows are a hundred of them.
+# A job reads a row group as one work item, in about a second; a million rows are a hundred groups.
 ROWS_PER_GROUP = 10_000
-# Aliases can make gigabytes of a few lines.
+# YAML aliases can turn a few lines into gigabytes.
 MAX_SPEC_VALUES = 1_000_000
 MAX_CONFIGS = 10_000_000
 _KEYS = ("contents", "styles", "config", "sweep", "configs", "extra")
@@ -41,7 +41,7 @@ def write_grid(spec_path: str, manifest: str, overrides: Mapping[str, Any] | Non
     """Expands a specification into a manifest.
 
     Args:
-      spec_path: a YAML file, see docs/grid.md; its relative paths are relative to it.
+      spec_path: a YAML file, see docs/grid.md; relative paths in it start from its directory.
       manifest: the Parquet file to write, local or gs://.
       overrides: configuration fields that win over the specification in every row.
 
@@ -61,18 +61,18 @@ def write_grid(spec_path: str, manifest: str, overrides: Mapping[str, Any] | Non
         configs = _config_array(spec, fields, schema)
         groups = _row_groups(pa.array(contents), _style_array(styles, schema), configs, _mapping(spec, "extra"), schema)
         return _write(groups, schema, manifest)
-    # What Arrow says of values that no column can hold: mixed types, numbers beyond 64 bits, text that is not Unicode.
+    # Arrow refuses values that no column can hold: mixed types, numbers beyond 64 bits, text that is not Unicode.
     except (ValueError, OverflowError, pa.ArrowException) as error:
         raise SpecError(f"{spec_path}: {one_line(error)}") from error
 
 
 def _read_spec(path: str) -> Mapping[str, Any]:
     try:
-        # YAML 1.2: there 1e5 is a number and `no` is text.
+        # ruamel.yaml reads YAML 1.2, in which 1e5 is a number and `no` is text.
         spec = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot read it: {error}") from error
-    # Of foreign text, the parser also raises what its numbers, dates and keys run into.
+    # On foreign text the parser also lets errors of numbers, dates and keys through.
     except (YAMLError, ValueError, TypeError, RecursionError) as error:
         raise SpecError(f"{path}: not valid YAML: {one_line(error, 300)}") from error
     try:
@@ -90,7 +90,7 @@ def _read_spec(path: str) -> Mapping[str, Any]:
 
 
 def _size(value: Any, known: dict[int, float]) -> float:
-    """Returns the number of values with every alias written out, without writing any out; infinite if in itself."""
+    """Counts the values as if every alias were written out; infinite for a value that contains itself."""
     if not isinstance(value, Mapping | list):
         return 1
     if id(value) not in known:
@@ -101,7 +101,7 @@ def _size(value: Any, known: dict[int, float]) -> float:
 
 
 def _overridden(spec: Mapping[str, Any], overrides: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Gives every row the values of `overrides`; what differed in these fields alone becomes one row."""
+    """Gives every row the values of `overrides`; rows that differed only in these fields become one."""
     if not overrides:
         return spec
     configs: list[dict[str, Any]] = []
@@ -157,7 +157,7 @@ def _weighted(part: Any, directory: Path) -> dict[str, Any]:
 
 
 def _relocated(path: str, manifest: str) -> str:
-    """Paths in a manifest are relative to it, so that a folder with both can be moved."""
+    """Returns the path relative to the manifest, so that a folder with both can be moved."""
     if not (storage.is_local(path) and storage.is_local(manifest)):
         return path
     return os.path.relpath(path, Path(manifest).resolve().parent)
@@ -202,7 +202,7 @@ def _configs(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def expand_configs(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yields the configurations of a specification: `config`, each of `configs`, each combination of `sweep`."""
+    """Yields `config` updated with each entry of `configs` and each combination of `sweep`."""
     sweep = _mapping(spec, "sweep")
     for name, values in sweep.items():
         if not isinstance(values, list) or not values:
@@ -223,7 +223,7 @@ def _style_array(styles: list[Any], schema: pa.Schema) -> pa.Array:
 
 
 def _config_array(spec: Mapping[str, Any], fields: list[str], schema: pa.Schema) -> pa.Array:
-    """The configurations, checked; nulls where no row has a field of its own."""
+    """Returns the checked configurations; nulls if the specification sets no field."""
     if not fields:
         return pa.nulls(sum(1 for _ in expand_configs(spec)))
     kind, configs = schema.field("config").type, map(_typed, expand_configs(spec))
@@ -236,7 +236,7 @@ def _config_array(spec: Mapping[str, Any], fields: list[str], schema: pa.Schema)
 def _row_groups(
     contents: pa.Array, styles: pa.Array, configs: pa.Array, extra: Mapping[str, Any], schema: pa.Schema
 ) -> Iterator[pa.Table]:
-    """Every content with every style with every configuration, which changes fastest."""
+    """Yields the rows: every content with every style with every configuration, which changes fastest."""
     rows = len(contents) * len(styles) * len(configs)
     for first in range(0, rows, ROWS_PER_GROUP):
         pairs, config = np.divmod(np.arange(first, min(first + ROWS_PER_GROUP, rows)), len(configs))
@@ -249,7 +249,7 @@ def _row_groups(
 
 
 def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
-    StyleConfig.from_dict(values)  # A grid with a bad field is refused whole: nothing was computed yet.
+    StyleConfig.from_dict(values)  # One bad field refuses the whole grid, before anything is computed.
     kinds = field_kinds()
     return arrow_config(
         {name: kinds[name].plain(kinds[name].parse(value)) for name, value in values.items() if value is not None}

@@ -34,12 +34,12 @@ from transforms.output.published_weights import publish_weights
 
 
 class JobError(RuntimeError):
-    """A job that broke off in the middle of its work; the runs that are done stay done."""
+    """A job that stopped in the middle of its work; finished runs are kept."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """How a job ended: rows done and failed (by error type), runs computed by this job, where the gallery is."""
+    """How a job ended: rows done and failed (by error type), runs that it computed, and the path of its gallery."""
 
     done: int
     failed: dict[str, int]
@@ -51,17 +51,17 @@ def run(arguments: Sequence[str]) -> Summary | None:
     """Runs a job.
 
     Args:
-      arguments: of the command line, StyleBeam's options and Beam's.
+      arguments: the command line's arguments, StyleBeam's options and Beam's.
 
     Returns:
-      How the job ended; None if it was only submitted.
+      The job's end; None if the job was only submitted.
 
     Raises:
-      OptionError, ManifestError, WeightsError, StorageError: before any work.
-      JobError: a manifest, weights or storage that failed in the middle of the work.
+      OptionError, ManifestError, WeightsError, StorageError: the job cannot begin; no work was done.
+      JobError: the manifest, the weights or the storage failed in the middle of the work.
     """
     options = parse_options(arguments)
-    # Files are read and written under the pipeline's identity before there is a pipeline, too.
+    # Files are accessed under the pipeline's identity even before the pipeline exists.
     FileSystems.set_options(options)
     workers = gpu_workers(options)
     if workers.required and _computes_here(options):
@@ -82,7 +82,15 @@ def run(arguments: Sequence[str]) -> Summary | None:
 
 
 def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
-    """Checks and prepares what a job needs: manifest, output directory, weights. Raises what `run` raises."""
+    """Checks the manifest, prepares the output directory and publishes the weights.
+
+    Args:
+      options: the command line's options.
+      workers: the demands of --gpu.
+
+    Raises:
+      OptionError, ManifestError, WeightsError, StorageError: the job cannot begin.
+    """
     for name in ("manifest", "output"):
         if not getattr(options, name):
             raise OptionError(f"--{name} is required")
@@ -126,7 +134,7 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
 
 @contextlib.contextmanager
 def _job_errors() -> Iterator[None]:
-    """Turns errors of use into JobErrors: in the middle of the work they end the command with status 1, not 2."""
+    """Turns errors of use into JobErrors: an error in the middle of the work ends the command with status 1, not 2."""
     try:
         yield
     except UsageError as error:
@@ -134,7 +142,7 @@ def _job_errors() -> Iterator[None]:
 
 
 def _check_output(output: Output) -> None:
-    """Raises StorageError if the directory, which was just written, cannot be read and listed too."""
+    """Raises StorageError if the directory, which has just been written to, cannot be read or listed."""
     storage.read_bytes(output.job)
     list(storage.list_names(storage.join(output.root, "weights")))
 

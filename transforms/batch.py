@@ -1,4 +1,4 @@
-"""BatchRuns: runs -> batches of runs that share a bucket, of full size wherever they can be."""
+"""BatchRuns: runs -> batches of runs that share a bucket, full ones wherever possible."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,7 @@ BUDGET_SHARE = 0.6
 
 @dataclasses.dataclass(frozen=True)
 class RunBatch:
-    """Runs to optimise together; `size` is what a short batch may be padded to."""
+    """Runs to optimise together; a batch of fewer than `size` runs may be padded to that size."""
 
     size: int
     runs: tuple[Run, ...]
@@ -48,7 +48,7 @@ class BatchLimits:
 
 
 def batch_size_of(run: Run, limits: BatchLimits) -> int:
-    """Returns the batch size of a run: from its shape, length and the limits, never from what is left to do."""
+    """Returns a run's batch size, from its size, its iterations and the limits, never from the runs left to do."""
     config = run.row.config
     size = limits.batch_size or default_batch_size(run.height, run.width, limits.pixels)
     if limits.memory_bytes is not None:
@@ -60,19 +60,24 @@ def batch_size_of(run: Run, limits: BatchLimits) -> int:
 
 
 def even_size(size: int, total: int) -> int:
-    """Returns the size of as few batches of at most `size` as `total` runs need: at most a quarter is padding."""
+    """Returns the smallest size that needs no more batches than `size` does; at most a quarter is padding.
+
+    Args:
+      size: the largest number of runs in a batch, >= 1.
+      total: the number of runs to divide, >= 1.
+    """
     return math.ceil(total / math.ceil(total / size))
 
 
 def slice_batches(
     runs: Iterable[Run], limits: BatchLimits, totals: Mapping[tuple[str, int], int] | None = None
 ) -> Iterator[RunBatch]:
-    """Slices runs of one bucket: neighbours share length and images, so that a batch ends together.
+    """Slices the runs of one bucket into batches, whose runs have like iterations and images and so end together.
 
     Args:
       runs: the runs to compute.
       limits: what bounds a batch.
-      totals: how many runs of each (bucket, batch size) the manifest has, finished or not, for batches of even size.
+      totals: (bucket, batch size) -> number of runs in the manifest, finished ones too, for batches of even size.
     """
     waiting: list[Run] = []
     size = 0
@@ -94,12 +99,12 @@ def _order(run: Run) -> tuple[Any, ...]:
 
 
 class BatchRuns(beam.PTransform):
-    """Runs -> RunBatch; no group grows with the whole grid, and no bucket is bound to one worker.
+    """Runs -> RunBatch; no group grows with the grid, and several workers can share a bucket.
 
     Args:
       limits: what bounds a batch.
-      every: all runs of the manifest, each once, finished ones too: batches then have sizes that waste little when
-        they are padded, and that do not change with what is left to do. Without effect where `limits` fixes the size.
+      every: all runs of the manifest, each once, finished ones too. Batches then have sizes that waste little when
+        padded, and that do not depend on the runs left to do. Without effect where `limits` fixes the size.
     """
 
     def __init__(self, limits: BatchLimits, every: Any = None) -> None:
@@ -123,12 +128,17 @@ class BatchRuns(beam.PTransform):
 
 
 def bucket_key(run: Run) -> str:
-    """Returns a short name of a run's bucket."""
+    """Returns a digest that names a run's bucket."""
     return hashlib.sha256(repr(run.bucket).encode()).hexdigest()[:16]
 
 
 def shard(keyed: tuple[str, Run], counts: Mapping[str, int]) -> tuple[tuple[str, int], Run]:
-    """Keys a run by its bucket and one of the bucket's shards, by hash: a retried bundle does the same again."""
+    """Keys a run by its bucket and a shard of it, which follows from the run_id: a retried bundle gives the same.
+
+    Args:
+      keyed: (bucket, run).
+      counts: bucket -> number of its runs.
+    """
     bucket, run = keyed
     shards = math.ceil(counts[bucket] / RUNS_PER_SHARD)
     return (bucket, int(run.run_id, 16) % shards), run

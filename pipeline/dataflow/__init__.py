@@ -1,1 +1,1 @@
-"""Jobs on Dataflow: GPU types, prices, estimates, options."""
+"""Jobs on Dataflow: GPU types, prices, estimated times, options."""

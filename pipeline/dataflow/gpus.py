@@ -1,7 +1,7 @@
-"""The GPU types that a job can ask for: their names and machines on Compute Engine, their limits, where they are.
+"""The GPU types that a job can ask for: their names, machine types and regions on Compute Engine, and their limits.
 
-Arithmetic is the peak without sparsity, in floating-point operations per second, as NVIDIA's data sheets give it (where
-a sheet states figures "with sparsity", half of them). Memory is in decimal gigabytes; a little less can be used.
+The speeds are peaks without sparsity, in floating-point operations per second, from NVIDIA's data sheets (half of the
+figures that a sheet gives "with sparsity"). Memory is in decimal gigabytes, of which slightly less is usable.
 
 References:
   T4: https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/tesla-t4/t4-tensor-core-datasheet-951643.pdf
@@ -17,8 +17,8 @@ from collections.abc import Mapping
 
 from stylecore.errors import nearest
 
-# What Compute Engine listed in 2026 (regions with machines of the types below). New ones appear, so a region that is
-# missing here can be insisted on: see pipeline/dataflow/options.py.
+# The regions below are those that Compute Engine listed in this year for the machine types. New ones appear, so
+# --gpu_any_region allows a region that is missing here.
 REGIONS_AS_OF = "2026"
 
 _GB = 10**9
@@ -30,7 +30,7 @@ def _regions(names: str) -> frozenset[str]:
 
 
 class GpuError(ValueError):
-    """A GPU type that does not exist, or a number of them that no machine has."""
+    """An unknown GPU type, or a number of GPUs that no machine has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,16 +38,16 @@ class Gpu:
     """A type of GPU.
 
     Attributes:
-      name: for people.
-      accelerator: what Compute Engine and Dataflow call it.
-      aliases: what else users may type, beside these two.
-      machine_types: number of GPUs -> the smallest machine type that has as many.
-      memory_bytes: of one GPU.
-      float32_flops: peak without tensor cores.
-      tf32_flops: peak of tensor cores in TF32; 0 if they have no such arithmetic.
-      bfloat16_flops: peak of tensor cores in bfloat16; 0 if they have no such arithmetic.
-      memory_bytes_per_sec: peak bandwidth.
-      regions: where Compute Engine has it, as of REGIONS_AS_OF.
+      name: its name in texts.
+      accelerator: its name on Compute Engine and Dataflow.
+      aliases: further names that users may type.
+      machine_types: number of GPUs -> the smallest machine type with that number.
+      memory_bytes: the memory of one GPU.
+      float32_flops: the peak without tensor cores, per second.
+      tf32_flops: the peak of tensor cores in TF32, per second; 0 if they lack it.
+      bfloat16_flops: the peak of tensor cores in bfloat16, per second; 0 if they lack it.
+      memory_bytes_per_sec: the peak bandwidth.
+      regions: the regions of Compute Engine that have it, as of REGIONS_AS_OF.
     """
 
     name: str
@@ -66,11 +66,11 @@ T4 = Gpu(
     name="T4",
     accelerator="nvidia-tesla-t4",
     aliases=("nvidia-t4",),
-    # Any N1 machine takes T4s; four cores feed one.
+    # T4s can be attached to any N1 machine; four cores are enough for one.
     machine_types={1: "n1-standard-4", 2: "n1-standard-8", 4: "n1-standard-16"},
     memory_bytes=16 * _GB,
     float32_flops=8.1 * _TFLOPS,
-    tf32_flops=0,  # Turing's tensor cores know float16 and integers only.
+    tf32_flops=0,  # Turing's tensor cores have float16 and integers only.
     bfloat16_flops=0,
     memory_bytes_per_sec=320 * _GB,
     regions=_regions(
@@ -135,7 +135,7 @@ H100 = Gpu(
     name="H100 80GB",
     accelerator="nvidia-h100-80gb",
     aliases=("nvidia-h100",),
-    # Fewer than 8 come as Spot machines or by flex-start only.
+    # Fewer than 8 are available only as Spot machines or by flex-start.
     machine_types={1: "a3-highgpu-1g", 2: "a3-highgpu-2g", 4: "a3-highgpu-4g", 8: "a3-highgpu-8g"},
     memory_bytes=80 * _GB,
     float32_flops=67 * _TFLOPS,
@@ -156,10 +156,10 @@ def parse_gpu(text: str) -> tuple[Gpu, int]:
     """Parses `TYPE` or `TYPE:COUNT`, such as `nvidia-l4`, `t4` or `a100:2`.
 
     Returns:
-      The type, and how many of them a worker has.
+      The type, and the number of GPUs of a worker.
 
     Raises:
-      GpuError: an unknown type, or a number of GPUs that no machine has.
+      GpuError: the type is unknown, or no machine has that number of GPUs.
     """
     name, colon, number = text.strip().lower().partition(":")
     gpu = _by_name(name)

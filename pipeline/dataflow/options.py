@@ -1,7 +1,7 @@
-"""What follows from --gpu: the hints of the one step that needs it, the options of the workers, and contradictions.
+"""The consequences of --gpu: hints for the one step that needs GPUs, options of the workers, and contradictions.
 
-On Dataflow ("right fitting") GPU workers are asked for by a resource hint on the optimising transform alone, with their
-machine type in it; every other step runs on cheap workers. Contradictions are found before anything is submitted.
+On Dataflow ("right fitting") a resource hint on the optimising transform alone asks for GPU workers and their machine
+type; every other step runs on cheap workers. Contradictions are found before anything is submitted.
 
 References:
   https://cloud.google.com/dataflow/docs/guides/right-fitting
@@ -24,18 +24,18 @@ from pipeline.beam_options import StyleBeamOptions, runner_name, runs_here
 from pipeline.dataflow.gpus import REGIONS_AS_OF, Gpu, GpuError, parse_gpu
 from pipeline.options import OptionError
 
-# For the steps without a GPU: one process and as many threads as GPUs run there too, so more cores would stand idle.
+# For the steps without a GPU. They too run one process with one thread for each GPU, so more cores would be idle.
 OTHER_MACHINE_TYPE = "e2-standard-2"
-# Machine series whose GPUs are built in; the other steps have no use for such machines.
+# Machine series with built-in GPUs, which the other steps do not need.
 _GPU_SERIES = ("g2-", "g4-", "a2-", "a3-", "a4-", "a4x-")
 
 
 @dataclasses.dataclass(frozen=True)
 class GpuWorkers:
-    """What the optimising step asks for.
+    """The demands of the optimising step.
 
     Attributes:
-      required: a worker without a GPU stops the job.
+      required: whether a worker without a GPU stops the job.
       hints: Beam's resource hints.
     """
 
@@ -44,12 +44,12 @@ class GpuWorkers:
 
 
 def gpu_workers(options: PipelineOptions) -> GpuWorkers:
-    """Adds to the options what follows from --gpu. What the user gave himself is kept.
+    """Adds the consequences of --gpu to the options, and keeps the values that the user gave.
 
-    Without Dataflow nothing follows but that a GPU is required, wherever the job runs.
+    Without Dataflow the only consequence is that a GPU is required.
 
     Raises:
-      OptionError: an unknown type, a number that no machine has, or a contradiction with another option.
+      OptionError: the type is unknown, no machine has that number of GPUs, or another option contradicts --gpu.
     """
     wanted = options.view_as(StyleBeamOptions).gpu
     if not wanted:
@@ -63,7 +63,7 @@ def gpu_workers(options: PipelineOptions) -> GpuWorkers:
     for contradiction in _contradictions(options, gpu, count):
         raise OptionError(contradiction)
     _set_worker_options(options, count)
-    # No min_ram: the machine type says how much there is, and a second demand could only contradict it.
+    # No min_ram: the machine type fixes the memory, and a second demand could only contradict it.
     accelerator = f"type:{gpu.accelerator};count:{count};machine_type:{gpu.machine_types[count]};install-nvidia-driver"
     return GpuWorkers(required=True, hints={"accelerator": accelerator})
 
@@ -74,13 +74,13 @@ def on_dataflow(options: PipelineOptions) -> bool:
 
 
 def only_submits(options: PipelineOptions) -> bool:
-    """Returns whether there is nothing to wait for: a template is written, or a job elsewhere goes on without us."""
+    """Returns whether the command ends with the submission: it writes a template, or has --no_wait for a remote job."""
     goes_on = options.view_as(StyleBeamOptions).no_wait and not runs_here(options)
     return bool(goes_on or options.view_as(GoogleCloudOptions).template_location)
 
 
 def _set_worker_options(options: PipelineOptions, count: int) -> None:
-    """One process to a worker, one thread to a GPU, and all code in the image: nothing of this process's __main__."""
+    """Sets one process per worker, one thread per GPU, and all code from the image: none from this __main__."""
     debug, workers, setup = (options.view_as(view) for view in (DebugOptions, WorkerOptions, SetupOptions))
     debug.add_experiment("no_use_multiple_sdk_containers")
     debug.number_of_worker_harness_threads = count
@@ -92,7 +92,7 @@ def _set_worker_options(options: PipelineOptions, count: int) -> None:
 
 
 def _contradictions(options: PipelineOptions, gpu: Gpu, count: int) -> Iterator[str]:
-    """Yields what cannot be together with this many GPUs of a type, one message each."""
+    """Yields a message for each option that contradicts `count` GPUs of a type."""
     if not options.view_as(WorkerOptions).sdk_container_image:
         yield "--gpu needs --sdk_container_image: Beam's own has neither StyleBeam nor CUDA, see deploy/README.md"
     yield from _other_demands(options)
@@ -142,7 +142,7 @@ def _unfit_workers(options: PipelineOptions, gpu: Gpu, count: int) -> Iterator[s
 
 
 def _region(options: PipelineOptions) -> str | None:
-    """Returns where workers will be, as far as the options say."""
+    """Returns the region of the workers; None if the options do not name one."""
     workers = options.view_as(WorkerOptions)
     zone = workers.worker_zone or workers.zone
     if zone:

@@ -1,4 +1,4 @@
-"""What a worker costs an hour: the dated file prices.json, or the user's own of the same form."""
+"""The price of a worker per hour, from the dated file prices.json or a user's file of the same form."""
 
 import dataclasses
 import json
@@ -21,14 +21,14 @@ class PriceError(UsageError, ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Prices:
-    """What workers cost.
+    """The prices of workers.
 
     Attributes:
-      origin: the file they are from.
-      date: when they were looked up.
-      currency: of all of them.
-      region: where they hold.
-      per_hour: of a worker with one GPU, by `Gpu.accelerator`, or with two CPU cores, "cpu".
+      origin: the file that holds them.
+      date: the day on which they were looked up.
+      currency: the currency of all prices.
+      region: the region in which they hold.
+      per_hour: the price of a worker with one GPU, by `Gpu.accelerator`, and with two CPU cores, by "cpu".
     """
 
     origin: str
@@ -42,11 +42,11 @@ def read_prices(uri: str | None = None) -> Prices:
     """Reads prices.
 
     Args:
-      uri: a JSON file like prices.json, local or not; None for that file itself.
+      uri: a JSON file like prices.json, local or gs://; None reads prices.json.
 
     Raises:
-      PriceError: not such a file, an unknown worker, or a price that is not a number >= 0.
-      StorageError: it cannot be read.
+      PriceError: the file has another form, an unknown worker, or a price that is not a number >= 0.
+      StorageError: the file cannot be read.
     """
     origin = uri or "pipeline/dataflow/prices.json"
     data = storage.read_bytes(uri) if uri else resources.files("pipeline.dataflow").joinpath("prices.json").read_bytes()
@@ -68,7 +68,7 @@ def _text(origin: str, name: str, value: Any) -> str:
 
 
 def _sum(origin: str, name: str, parts: Any) -> float:
-    """A worker's price is that of its parts."""
+    """Returns a worker's price: the sum of the prices of its parts."""
     if name not in WORKERS:
         raise PriceError(f"{origin}: unknown worker {name!r:.60}, known: {', '.join(WORKERS)}")
     if not isinstance(parts, list) or not parts:

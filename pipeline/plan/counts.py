@@ -24,7 +24,7 @@ class Group:
     """Runs that batch alike and take equally long.
 
     Attributes:
-      bucket: what the runs may share a batch within.
+      bucket: the bucket of the runs.
       batch_size: the number of runs in a full batch.
       stages: (height, width, iterations) of each size that a picture goes through; sides in pixels.
       history_size: the number of L-BFGS' curvature pairs; 0 under Adam.

@@ -1,4 +1,4 @@
-"""A plan as text for people."""
+"""A plan as text."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def _table(buckets: tuple[BucketCounts, ...]) -> Iterator[str]:
 
 
 def _telling_fields(kinds: list[StepKind]) -> list[str]:
-    """The backbone, the optimizer, and whatever else differs between batches."""
+    """Returns the backbone, the optimizer, and the other fields that differ between batches."""
     names = [field.name for field in dataclasses.fields(StepKind)]
     varying = {name for name in names if len({getattr(kind, name) for kind in kinds}) > 1}
     return [name for name in names if name in {"backbone", "optimizer"} | varying]
@@ -79,7 +79,7 @@ def _time(plan: Plan) -> Iterator[str]:
 
 
 def _costs(plan: Plan) -> Iterator[str]:
-    """Time and cost of each kind of worker."""
+    """Yields a table of the time and the cost of each kind of worker."""
     prices = plan.prices
     hourly = f"{prices.currency} an hour"
     yield f"{'one worker with':>19} {'takes about':>14} {'hours':>11} {hourly:>12} {prices.currency:>13}"

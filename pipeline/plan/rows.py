@@ -1,7 +1,7 @@
-"""RowPlanner: the runs that rows ask for, and what is wrong with the other rows.
+"""RowPlanner: the runs that good rows ask for, and the reasons why the other rows are bad.
 
-A grid repeats images, styles and configurations: each is parsed once for each Arrow batch, so that a good row costs no
-more than its run_id. A bad row is parsed and resolved as in a job, and so has the same reason.
+A grid repeats images, styles and configurations. Each is parsed once in an Arrow batch, so that a good row costs no
+more than its run_id. A bad row is parsed and resolved as in a job, which gives it the same reason.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ from transforms.resolve import refusal, resolve_run
 Size = tuple[int, int]
 BadRow = tuple[Reason, str]
 
-# The fields that decide about a run's group.
+# The configuration fields that decide which group a run belongs to.
 _telling_fields = operator.attrgetter(
     *(field.name for field in dataclasses.fields(StyleConfig) if not field.metadata["is_data"])
 )
@@ -41,17 +41,17 @@ _telling_fields = operator.attrgetter(
 
 @dataclasses.dataclass(frozen=True)
 class _Column:
-    """A column: the number of each row's value, int64 [rows], and the values; None for those that are bad."""
+    """A column: the number of each row's value, int64 [rows], and the distinct values, bad ones as None."""
 
     numbers: np.ndarray
     values: list[Any]
 
     def good(self) -> np.ndarray:
-        """Whether the value of each row is good, bool [rows]."""
+        """Returns whether the value of each row is good, bool [rows]."""
         return np.array([value is not None for value in self.values], bool)[self.numbers]
 
     def numbers_by(self, key: Callable[[Any], Any]) -> np.ndarray:
-        """The number of each row's value where values of one key are one, int64 [rows]."""
+        """Returns the number of each row's key, int64 [rows]; values with equal keys have one number."""
         known: dict[Any, int] = {}
         keys = [None if value is None else key(value) for value in self.values]
         return np.array([known.setdefault(key, len(known)) for key in keys], np.int64)[self.numbers]
@@ -70,14 +70,14 @@ class _Config:
 
 
 class RowPlanner:
-    """Counts the runs of good rows and gives the reasons of the bad ones.
+    """Counts the runs of good rows and returns the reasons of bad ones.
 
     Args:
-      counter: counts the runs.
-      facts: URI -> facts of an image, or the reason why it is bad; may find them at the first look-up.
-      fingerprints: (backbone, weights) -> fingerprint; likewise.
-      arithmetic: what the device that would compute is good at.
-      limits: what bounds batches in `stylebeam run`.
+      counter: receives the runs.
+      facts: URI -> the image's facts, or the reason why it cannot be used; may probe an image at its first look-up.
+      fingerprints: (backbone, weights) -> fingerprint; may load weights at their first look-up.
+      arithmetic: the precisions that the computing device supports.
+      limits: what bounds a batch.
     """
 
     def __init__(
@@ -95,7 +95,13 @@ class RowPlanner:
         self._limits = limits
 
     def take(self, batch: pa.RecordBatch, part: ManifestSlice, offset: int) -> list[BadRow]:
-        """Counts the rows of a batch that begins `offset` rows into a slice; returns the bad ones in order."""
+        """Counts the good rows of an Arrow batch and returns the bad ones in order.
+
+        Args:
+          batch: rows of the manifest.
+          part: the slice of the manifest that contains them.
+          offset: the number of rows of the slice before the batch.
+        """
         columns = self._columns(batch, storage.parent(part.file))
         rows, groups = self._groups(batch, columns, part, offset)
         self._counter.add(_run_ids(columns, rows), groups)
@@ -165,7 +171,7 @@ class RowPlanner:
     def _resolved(
         self, batch: pa.RecordBatch, rows: np.ndarray, part: ManifestSlice, offset: int
     ) -> Iterator[tuple[str, Run | Reason]]:
-        """Yields the location of some rows and their run, or the reason that a job would give for having none."""
+        """Yields, for each row, its location and its run, or the reason that a job would give for having none."""
         for row, values in zip(rows.tolist(), to_rows(batch.take(pa.array(rows))), strict=True):
             in_slice = offset + row
             location = row_location(part.file, part.first_in_file + in_slice)

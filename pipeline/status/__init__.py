@@ -1,1 +1,1 @@
-"""`stylebeam status`: how far a job is."""
+"""`stylebeam status`: the progress of a job, read from its output directory."""

@@ -1,4 +1,4 @@
-"""Which process a job runs in, so that others on the same machine know at once whether it still does."""
+"""The process of a job, described so that another process on the same machine can tell whether it is alive."""
 
 import os
 import platform
@@ -10,16 +10,16 @@ _STATE, _START = 0, 19  # Fields of /proc/PID/stat after the name: proc(5) count
 
 
 def this_process() -> dict[str, Any]:
-    """Returns host, process number and a token that no other process has, nor this number another time."""
+    """Returns host, process number, and a token that distinguishes a later process with the same number."""
     pid = os.getpid()
     return {"host": platform.node(), "pid": pid, "token": f"{_realm()}/{_started(pid)}" if _started(pid) else None}
 
 
 def is_alive(process: Any) -> bool | None:
-    """Returns whether a process, as `this_process` described it, is still there.
+    """Returns whether a process that `this_process` described is alive.
 
-    None means that this cannot be said: it is of another machine or container, of a system without /proc, or ourselves,
-    who may have done with the job.
+    None means that this is unknown: the process belongs to another machine or container or to a system without /proc,
+    or is this process, which may be done with the job.
     """
     if not isinstance(process, Mapping) or process.get("host") != platform.node():
         return None
@@ -27,17 +27,17 @@ def is_alive(process: Any) -> bool | None:
     if not isinstance(pid, int) or pid <= 0 or pid == os.getpid() or realm != _realm():
         return None
     try:
-        os.kill(pid, 0)  # Signal 0 asks only.
+        os.kill(pid, 0)  # Signal 0 only checks.
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # Another user's, but there.
+        pass  # It exists, and belongs to another user.
     now = _started(pid)
     return None if now is None else now == started
 
 
 def _started(pid: int) -> str | None:
-    """When a process began, in ticks since the machine did; empty if only its status is left, None if unreadable."""
+    """Returns the start of a process in ticks since boot; empty if it has exited, None if it cannot be read."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -46,7 +46,7 @@ def _started(pid: int) -> str | None:
 
 
 def _realm() -> str:
-    """Within it process numbers mean the same: this start of this machine, this container."""
+    """Names the boot and the container within which a process number is unique; empty if they cannot be read."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"

@@ -1,8 +1,8 @@
-"""`stylebeam status`: how far the job of an output directory is, from what lies there.
+"""StatusReader: the progress of a job, from its output directory alone.
 
-Nobody is asked: records and their modification times tell what is done, what failed and whether anything still happens.
-So it works beside a job in another process or in the cloud, and after one that was killed. A job of this machine is
-known to be running or stopped by its process.
+The files and their modification times tell what is done, what failed and whether the job is still active. This works
+beside a job in another process or in the cloud, and after a job that was killed. Whether a job on this machine is
+running is known from its process.
 """
 
 import dataclasses
@@ -21,33 +21,33 @@ from transforms.output.paths import Output
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 RATE_WINDOW_SECS = 600.0
 MAX_FAILURES_READ = 1_000
-# A job is taken for stopped after three times its longest pause so far, within these bounds. Before its first picture
-# it may look for weights and compile, and a batch may take ten minutes by estimate.
+# A job counts as stopped after a pause three times as long as its longest so far, within these bounds. Before the first
+# picture it may download weights and compile, and a batch may take ten minutes by estimate.
 MIN_PATIENCE_SECS, MAX_PATIENCE_SECS = 120.0, 1200.0
 
 _MAX_JSON_BYTES = 2**20
-_ROW_PREFIX = "row-"  # Failures of rows that never got a run_id, see records.identify_failed_row.
+_ROW_PREFIX = "row-"  # Names failures of rows without a run_id, see records.identify_failed_row.
 _OTHER_SIGNS_OF_LIFE = ("sources", "weights", "checkpoints", "partial")
 _METRICS_NAME = re.compile(r".*-of-(\d+)\.parquet")
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """How far a job is.
+    """The progress of a job.
 
     Attributes:
       directory: the output directory.
       state: RUNNING, FINISHED or STOPPED.
-      is_known: whether that is so for sure, and not a judgement by recent activity.
-      job: job.json; None if there is none yet or it cannot be read.
-      done: runs that have their picture.
-      failed: failures of this job by error type.
-      retried: failures of earlier jobs that this one has not come to yet.
-      remaining: runs to compute; None if that cannot be said.
-      is_bound: whether `remaining` is an upper bound, because rows were counted, but not yet runs.
-      foreign: markers that cannot belong to this job, because there are more than it has runs.
-      runs_per_min: over the last minutes, or over the whole job once it is finished.
-      idle_secs: since anything happened.
+      is_known: whether `state` is certain, rather than judged by recent activity.
+      job: job.json; None if it is missing or cannot be read.
+      done: the number of finished runs.
+      failed: the number of this job's failures by error type.
+      retried: the number of failures of earlier jobs that this job has not tried again yet.
+      remaining: the number of runs to compute; None if it is unknown.
+      is_bound: whether `remaining` is an upper bound, because rows are counted and runs are not yet.
+      foreign: the number of markers that belong to other manifests, because the job has fewer runs than that.
+      runs_per_min: the rate of the last minutes, or of the whole job once it is finished.
+      idle_secs: the seconds since the last activity.
     """
 
     directory: str
@@ -65,7 +65,7 @@ class Status:
 
     @property
     def secs_left(self) -> float | None:
-        """Estimated seconds to the end of a running job, if that can be said."""
+        """The estimated seconds to the end of a running job; None if they are unknown."""
         if self.state != RUNNING or not self.remaining or not self.runs_per_min:
             return None
         return self.remaining / self.runs_per_min * 60
@@ -73,7 +73,7 @@ class Status:
 
 @dataclasses.dataclass(frozen=True)
 class _Records:
-    """What lies in an output directory; times in seconds since the epoch."""
+    """The contents of an output directory; times are in seconds since the epoch."""
 
     job: JobRecord | None
     started: float
@@ -84,20 +84,20 @@ class _Records:
 
 
 class StatusReader:
-    """Looks at an output directory again and again; failure records are read once."""
+    """Reads the status of one output directory repeatedly; each failure record is read once."""
 
     def __init__(self, directory: str) -> None:
         self._output = Output(directory)
         self._reasons: dict[tuple[str, float], str] = {}
 
     def read(self, now: float | None = None) -> Status:
-        """Looks at the directory.
+        """Reads the current status.
 
         Args:
-          now: seconds since the epoch, for tests.
+          now: the time in seconds since the epoch; the clock's unless given.
 
         Raises:
-          StorageError: there is no such directory, nothing of a job in it, or it cannot be listed.
+          StorageError: the directory does not exist, holds nothing of a job, or cannot be listed.
         """
         now = time.time() if now is None else now
         records = _read_records(self._output)
@@ -136,7 +136,7 @@ def _judge(directory: str, records: _Records, fresh: set[str], failed: Mapping[s
     job = records.job or JobRecord()
     is_bound = job.runs is None
     runs = job.rows if is_bound else job.runs
-    # While only rows were counted, a bad row is one of them.
+    # As long as only rows are counted, a failed row without a run_id counts too.
     failed_runs = sum(is_bound or not name.startswith(_ROW_PREFIX) for name in fresh)
     foreign = max(0, len(records.markers) + failed_runs - runs) if runs is not None else 0
     done = len(new) if foreign else len(records.markers)
@@ -162,7 +162,7 @@ def _judge(directory: str, records: _Records, fresh: set[str], failed: Mapping[s
 
 
 def _is_finished(records: _Records) -> bool:
-    """The metrics come last but for gallery and dataset: the job says that they are whole, or all of them are new."""
+    """Returns whether the metrics, which only gallery and dataset follow, are complete by job.json or all are new."""
     job = records.job or JobRecord()
     if job.metrics_rows is not None:
         return True

@@ -1,4 +1,4 @@
-"""A status as text for people, once or again and again."""
+"""A status as text, printed once or kept up to date."""
 
 import shutil
 import sys
@@ -29,7 +29,7 @@ def report(status: Status) -> Iterator[str]:
 
 
 def one_line(status: Status) -> str:
-    """Returns what changes in a status in one line."""
+    """Returns the changing parts of a status on one line."""
     parts = [f"{status.done} done", f"{sum(status.failed.values())} failed", f"{_remaining(status)} remaining"]
     if status.secs_left is not None:
         parts.append(f"{_about(status)} {duration(status.secs_left)} left")
@@ -82,9 +82,12 @@ def _speed(status: Status) -> Iterator[str]:
 
 
 def watch(reader: StatusReader, out: TextIO = sys.stdout, refresh_secs: float = REFRESH_SECS) -> Status:
-    """Shows a status until the job is finished or Ctrl-C, and returns the last one.
+    """Shows the status until the job is finished or Ctrl-C is pressed, and returns the last one.
 
-    A terminal is redrawn in place; anything else gets a line whenever something was done or failed.
+    Args:
+      reader: reads the status.
+      out: a terminal, which is redrawn in place, or any other file, which gets a line for each change.
+      refresh_secs: the seconds between two readings.
     """
     show = _Redrawn(out) if out.isatty() else _Appended(out)
     while True:
@@ -99,14 +102,14 @@ def watch(reader: StatusReader, out: TextIO = sys.stdout, refresh_secs: float = 
 
 
 class _Redrawn:
-    """On a terminal: the report, over the one before."""
+    """Writes the report to a terminal, over the previous one."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._lines = 0
 
     def __call__(self, status: Status) -> None:
-        # A line that wraps would take two rows, and the way back up would be too short.
+        # A wrapped line would take two rows, and the cursor would not go back far enough.
         width = shutil.get_terminal_size().columns - 1
         lines = [line[:width] for line in report(status)]
         back = _TO_LINE_START_AND_CLEAR.format(lines=self._lines) if self._lines else ""
@@ -116,7 +119,7 @@ class _Redrawn:
 
 
 class _Appended:
-    """Elsewhere: a line per change."""
+    """Writes one line for each change of the status."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
