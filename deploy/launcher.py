@@ -1,4 +1,4 @@
-"""What the Flex Template starts: `stylebeam run` with the template's parameters, submitted and not waited for.
+"""The Flex Template's program: it submits `stylebeam run` with the template's parameters and does not wait.
 
 The launcher's machine is paid for as long as this runs, and it may be taken away: it must not wait for the job.
 """

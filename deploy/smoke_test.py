@@ -1,4 +1,4 @@
-"""Whether an image can do its work on this machine: a picture on the GPU, and a step compiled with XLA.
+"""Checks that the image works on this machine: a picture on the GPU, and a step compiled with XLA.
 
     docker run --rm --entrypoint python IMAGE smoke_test.py        needs neither network, root nor weights
 
@@ -20,7 +20,7 @@ CONFIG = StyleConfig(weights="random:1", image_size=256, iterations=50)
 
 
 def check_files() -> str:
-    """Returns what is there; raises FileNotFoundError for what a worker or the launcher would miss."""
+    """Counts the programs in place; raises FileNotFoundError if one that a worker or the launcher needs is missing."""
     for path in IN_THE_IMAGE:
         if not Path(path).exists():
             raise FileNotFoundError(path)
@@ -54,7 +54,7 @@ def check_xla() -> str:
 
 
 def main() -> int:
-    """Runs every check, also after one that failed."""
+    """Runs every check, even after one has failed."""
     failed = 0
     for check in (check_files, check_gpu, check_picture, check_xla):
         try:
