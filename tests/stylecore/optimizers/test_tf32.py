@@ -14,6 +14,8 @@ from tests.stylecore.optimizers.test_lbfgs import minimise, quadratic, rosenbroc
 from tests.support.small_problems import SHALLOW, problem, run
 from tests.support.tf32 import tf32_matrix_products, to_tf32
 
+pytestmark = pytest.mark.slow
+
 ROUNDINGS = {"to the nearest": True, "towards 0": False}
 
 
