@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from demo.paintings import PAINTINGS
 from demo.photographs import PHOTOGRAPHS, read_from_wheel
@@ -130,8 +131,6 @@ def _with_pairs(new: Any, old: Any, side: int) -> Any:
 
 def _enlarged(values: np.ndarray, side: int) -> np.ndarray:
     """Enlarges signed values [h, w, 3] bilinearly."""
-    from PIL import Image
-
     planes = [Image.fromarray(np.ascontiguousarray(values[..., c])).resize((side, side), 2) for c in range(3)]
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 

@@ -4,8 +4,9 @@ L-BFGS begins every direction with an estimate of the inverse Hessian. The multi
 takes treats all frequencies of a picture alike, but the losses of deep features are flattest towards the low ones: B
 gives these longer steps from the start, where curvature pairs would have to find them one by one.
 
-The transform is two products with dense cosine matrices a direction: 16 HW (H + W) operations a channel, under one
-percent of an evaluation up to 512 px and under two at 1024, with neither the padding nor the odd sizes of an FFT.
+The transform and its inverse are two products each with dense cosine matrices, so B takes 4 HW (H + W) operations a
+channel. L-BFGS applies it three times in an evaluation: by count 1.2 % of the arithmetic of VGG19 to conv5_2 at 256 px,
+2.4 % at 512 and 4.8 % at 1024. The time was not measured.
 
 References:
   Ahmed, Natarajan, Rao: Discrete Cosine Transform. IEEE Transactions on Computers, 1974.
