@@ -70,7 +70,9 @@ def run(arguments: Sequence[str]) -> Summary | None:
         _check_deterministic_here()
     job = prepare_job(options.view_as(StyleBeamOptions), workers)
     with job_progress(job.output, _computes_here(options)):
-        pipeline = beam.Pipeline(runner=_runner(options), options=options)
+        # DirectRunner may download another engine, so FnApiRunner is the default.
+        runner = options.view_as(StandardOptions).runner or FnApiRunner()
+        pipeline = beam.Pipeline(runner=runner, options=options)
         define_pipeline(pipeline, job)
         with _job_errors():
             result = pipeline.run()
@@ -117,7 +119,9 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
         },
     )
     write_job(output, record)
-    _check_output(output)
+    # The directory can be written to; it must be readable and listable as well.
+    storage.read_bytes(output.job)
+    list(storage.list_names(storage.join(output.root, "weights")))
     fingerprints = publish_weights(output, distinct_backbones(manifest), options.weights_dir, options.weights_source)
     return Job(
         manifest=manifest,
@@ -139,17 +143,6 @@ def _job_errors() -> Iterator[None]:
         yield
     except UsageError as error:
         raise JobError(f"{error}; what is finished is kept, the same command goes on from there") from error
-
-
-def _check_output(output: Output) -> None:
-    """Raises StorageError if the directory, which has just been written to, cannot be read or listed."""
-    storage.read_bytes(output.job)
-    list(storage.list_names(storage.join(output.root, "weights")))
-
-
-def _runner(options: PipelineOptions) -> Any:
-    """Returns the runner: FnApiRunner by default, because DirectRunner may download another engine."""
-    return options.view_as(StandardOptions).runner or FnApiRunner()
 
 
 def _computes_here(options: PipelineOptions) -> bool:

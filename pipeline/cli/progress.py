@@ -17,7 +17,7 @@ from transforms.output.paths import Output
 from transforms.stylize import progress
 
 LINE_SECS = 60.0
-_POLL_SECS = 1.0
+POLL_SECS = 1.0
 # To list 100,000 markers in a bucket takes seconds and costs money: between two listings we wait this much longer.
 _REST_OVER_LISTING = 20
 
@@ -152,4 +152,4 @@ def _count_markers(bar: RunBar, output: Output, over: threading.Event) -> None:
                 is_planned = True
             bar.finished(max(0, markers - first - shown))
             shown = max(shown, markers - first)
-        rest_secs = max(_POLL_SECS, _REST_OVER_LISTING * (time.monotonic() - began))
+        rest_secs = max(POLL_SECS, _REST_OVER_LISTING * (time.monotonic() - began))

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 Done = tuple[int, Result]
 
-_SECS_PER_CALL = 2.0
+SECS_PER_CALL = 2.0
 _MAX_EVALUATIONS_PER_CALL = 500
 # With fewer left, a smaller batch does not repay its start.
 _MIN_ITERATIONS_TO_REBATCH = 20
@@ -74,6 +74,7 @@ class Optimization:
       batch_size: pads batches to this size by repeating a problem, because float arithmetic depends on the batch size.
       timeout_secs: a problem that computes for longer fails with DeadlineError.
       snapshots: by a problem's index, where it goes on; problems without one begin.
+      secs_per_call: the time that a call into TensorFlow is meant to take; between calls there is Progress.
     """
 
     def __init__(
@@ -84,10 +85,12 @@ class Optimization:
         batch_size: int | None = None,
         timeout_secs: float | None = None,
         snapshots: Mapping[int, Snapshot] | None = None,
+        secs_per_call: float = SECS_PER_CALL,
     ) -> None:
         self._engine = engine
         self._batch_size = batch_size
         self._timeout_secs = timeout_secs
+        self._secs_per_call = secs_per_call
         snapshots = snapshots or {}
         self._courses = [_Course(index, problem, snapshots.get(index)) for index, problem in enumerate(problems)]
         self._batch: _ActiveBatch | None = None
@@ -166,7 +169,7 @@ class Optimization:
             course.is_suspect = True
 
     def _advance_batch(self, members: list["_Course"], size: int) -> Iterator[Progress | Done]:
-        batch = self._batch = _ActiveBatch(self._engine, members, size)
+        batch = self._batch = _ActiveBatch(self._engine, members, size, self._secs_per_call)
         while batch.active:
             running = tuple(course.index for course in batch.active.values())
             for course, iteration, losses in batch.advance():
@@ -238,8 +241,9 @@ class _ActiveBatch:
       active: the courses that have not reached the end of the stage, by their position in the batch.
     """
 
-    def __init__(self, engine: Engine, courses: Sequence[_Course], size: int) -> None:
+    def __init__(self, engine: Engine, courses: Sequence[_Course], size: int, secs_per_call: float) -> None:
         self._last_account = time.monotonic()
+        self._secs_per_call = secs_per_call
         self._engine = engine
         self._count = len(courses)
         padded = [*courses, *[courses[0]] * (size - len(courses))]
@@ -264,7 +268,8 @@ class _ActiveBatch:
         state, numbers, losses = self._engine.advance(self._state, self._constants, self._evaluations)
         self._take(state)
         numbers, terms = numbers.numpy(), np.stack([term.numpy() for term in losses], axis=1)
-        self._evaluations = _next_call(self._evaluations, time.monotonic() - began)
+        in_time = self._evaluations * self._secs_per_call / max(time.monotonic() - began, 1e-6)
+        self._evaluations = int(np.clip(in_time, 1, _MAX_EVALUATIONS_PER_CALL))
         self._account()
         for position, course in self.active.items():
             is_iterate = numbers[:, position] >= 0
@@ -356,7 +361,3 @@ class _ActiveBatch:
         for course in self.active.values():
             course.elapsed_secs += secs
             course.seconds += secs / self._count
-
-
-def _next_call(evaluations: int, secs: float) -> int:
-    return int(np.clip(evaluations * _SECS_PER_CALL / max(secs, 1e-6), 1, _MAX_EVALUATIONS_PER_CALL))

@@ -13,6 +13,6 @@ def test_our_configuration_minimises_what_is_scored():
     generator = np.random.default_rng(3)
     content, style = (generator.integers(0, 256, shape, np.uint8) for shape in ((40, 48, 3), (48, 36, 3)))
     (result,) = stylize([content], [style], [equal_config(0.3, iterations=3)])
-    assert result.error is None
+    assert result.image is not None
     assert peer_loss(result.image, content, style, 0.3) == pytest.approx(result.loss_total, rel=1e-4)
     assert peer_loss(result.image, content, style, 0.3) < peer_loss(content, content, style, 0.3)

@@ -61,7 +61,7 @@ def test_python_and_beam_are_those_of_the_constraints():
 
 
 def test_cuda_is_what_tensorflow_was_built_with():
-    required = [Requirement(text) for text in importlib.metadata.requires("tensorflow")]
+    required = [Requirement(text) for text in importlib.metadata.requires("tensorflow") or []]
     cuda = [r for r in required if r.marker and r.marker.evaluate({"extra": "and-cuda"}) and "nvidia" in r.name]
     lowest = {canonicalize_name(r.name): s.version for r in cuda for s in r.specifier if s.operator == ">="}
     assert len(lowest) > 10

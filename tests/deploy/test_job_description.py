@@ -30,7 +30,7 @@ from transforms.output import storage
 from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
 from transforms.probe import probe_image
-from transforms.records import ManifestRow, Run, WeightedUri
+from transforms.records import ManifestRow, Reason, Run, WeightedUri
 from transforms.resolve import resolve_run
 from transforms.stylize.stylize_runs import StylizeRuns
 
@@ -134,7 +134,7 @@ def digest(description):
 
 def steps(description):
     """One line a step: its label, and the hints of what is in it."""
-    found = {}
+    found: dict[str, dict[str, str]] = {}
     for name, transform in description.leaves.items():
         label = name.partition("/")[0]
         hints = found.pop(label, {}) | (description.hints(transform) if transform.environment_id else {})
@@ -207,7 +207,8 @@ def make_run(output, bucket, seed):
     config = StyleConfig.from_dict({**TINY, "seed": seed})
     styles = (WeightedUri(style, style, 1.0),)
     row = ManifestRow(seed, "m.parquet", f"row-{seed}", content, content, styles, config, None)
-    facts = {uri: probe_image(uri)[0] for uri in (content, style)}
+    probed = {uri: probe_image(uri) for uri in (content, style)}
+    facts = {uri: found[0] for uri, found in probed.items() if not isinstance(found, Reason)}
     run = resolve_run(row, facts, publish_weights(output, [(config.backbone, config.weights)], None), Arithmetic("any"))
     assert isinstance(run, Run)
     return run

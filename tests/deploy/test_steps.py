@@ -75,7 +75,8 @@ def template_parameters():
 def test_both_ways_of_submitting_say_the_same():
     run, template = commands("run", JOB="j")[0], commands("run-template", JOB="j")[0]
     for pattern in (r"service.account.email=(\S+)", r"subnetwork=(\S+)", r"max\S*workers=(\S+)", r"(?:--|,)gpu=(\w+)"):
-        assert re.search(pattern, run).group(1) == re.search(pattern, template).group(1)
+        (ours,), (theirs,) = re.findall(pattern, run), re.findall(pattern, template)
+        assert ours == theirs
     for text in ("gs://bucket/weights", "gs://bucket/gallery", "pause_on_failure", "app=stylebeam", "public"):
         assert text in run and text in template
 
@@ -83,7 +84,7 @@ def test_both_ways_of_submitting_say_the_same():
 def test_cloud_build_is_given_what_it_asks_for():
     build = YAML(typ="safe").load(DEPLOY / "cloudbuild.yaml")
     (line,) = commands("image")
-    given = re.search(r"--substitutions=(\S+)", line).group(1)
+    (given,) = re.findall(r"--substitutions=(\S+)", line)
     assert set(build["substitutions"]) == {pair.partition("=")[0] for pair in given.split(",")}
     files = [argument for step in build["steps"] for argument in step["args"] if "deploy/" in argument]
     assert files and all((ROOT / argument.rpartition("=")[2]).exists() for argument in files)

@@ -18,7 +18,8 @@ _BLOCK = re.compile(r"^## (?P<heading>[^\n]+)$|^```(?P<language>\w+)\n(?P<code>.
 
 def blocks():
     """(heading, language, n-th block in this language under the heading) -> code."""
-    found, heading, counts = {}, "", Counter()
+    found, heading = {}, ""
+    counts: Counter[tuple[str, str]] = Counter()
     for match in _BLOCK.finditer(PAGE.read_text()):
         if match["heading"]:
             heading = match["heading"]

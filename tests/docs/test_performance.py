@@ -37,7 +37,7 @@ def test_every_measured_figure_has_a_prediction():
 
 def test_a_coarse_stage_is_predicted_at_its_size():
     whole = StyleConfig(iterations=100)
-    coarse = StyleConfig(iterations=100, pyramid=[{"scale": 0.5, "share": 0.5}, {"scale": 1.0, "share": 0.5}])
+    coarse = StyleConfig(iterations=100, pyramid=((0.5, 0.5), (1.0, 0.5)))
     ratio = performance_doc.picture_secs(coarse, "float32", L4) / performance_doc.picture_secs(whole, "float32", L4)
     assert ratio == pytest.approx(0.5 + 0.5 / 4, rel=0.01)
 

@@ -10,7 +10,7 @@ import time
 from tests.faults.jobs import Job, finished, keeps_the_contract, main_of, pictures, run_job, write_grid
 from tests.support.outputs import metrics_of
 
-OPTIONS = ("--deterministic", "--batch_size=4", "--checkpoint_secs=1")
+OPTIONS = ("--deterministic", "--batch_size=4", "--checkpoint_secs=0.1")
 STARTING_SECS = 10.0
 REPORT_SECS = 0.2  # About the time from one report to the next.
 
@@ -37,7 +37,7 @@ def kill_and_resume(manifest, output, kills, chance, most_iterations):
     """Kills `kills` jobs and lets the last one end; returns what was lost and what was computed twice."""
     counted = {"kills_while_computing": 0, "kills_before": 0, "runs_taken_up_in_the_middle": 0}
     iterations_lost, most_lost, repeated, touched = 0, 0, 0, 0
-    left = {}  # run_id -> iterations that a run had reported when its job was killed
+    left: dict[str, int] = {}  # run_id -> iterations that a run had reported when its job was killed
     for number in range(kills + 1):
         before = finished(output)
         job = Job(manifest, output, *OPTIONS)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.run import run
 from stylecore.run import engine_cache as engines
 from tests.faults.jobs import main_of, write_grid
+from tests.support.jobs import run
 
 PICTURE_SIZES = (32, 40, 48)
 LIMIT_SHARE = 0.05

@@ -14,7 +14,7 @@ WINNERS = ("loss_total", "loss_content", "loss_style", "loss_tv", "seconds")
 
 def measure(folder, seeds, iterations):
     manifest, output = write_grid(folder, seeds, iterations=iterations), folder / "out"
-    jobs = [Job(manifest, output, f"--batch_size={size}", "--checkpoint_secs=1") for size in (2, 3)]
+    jobs = [Job(manifest, output, f"--batch_size={size}", "--checkpoint_secs=0.1") for size in (2, 3)]
     statuses = [job.wait() for job in jobs]
     print(*(f"{status}: {len(job.started)} begun" for status, job in zip(statuses, jobs)), flush=True)
     rows = metrics_of(output)

@@ -3,7 +3,6 @@
 import sys
 
 from pipeline.cli.main import main
-from stylecore.run import loop
 from transforms.stylize import progress
 
 
@@ -21,7 +20,5 @@ class Teller:
 
 
 if __name__ == "__main__":
-    # With a report, and so a checkpoint, only every two seconds, a small picture would make just one.
-    loop._SECS_PER_CALL = 0.1
     with progress.listening(Teller()):
         sys.exit(main([*sys.argv[1:], "--debug"]))

@@ -92,7 +92,7 @@ def run_isolated(task, indices, seed, workers=2, limit_secs=LIMIT_SECS, limit_by
 class _Worker:
     def __init__(self, task, seed, limit_bytes):
         self._arguments = (task, seed, limit_bytes)
-        self.index = None
+        self.index: int | None = None
         self._open()
 
     def _open(self):
@@ -110,6 +110,7 @@ class _Worker:
             self.pipe.send(self.index)
 
     def outcome(self, limit_secs):
+        assert self.index is not None
         secs = time.monotonic() - self._since
         try:
             if self.pipe.poll():
@@ -158,4 +159,5 @@ def _serve(pipe, task, seed, limit_bytes):
 def _peak_bytes():
     """Returns the peak of this process alone; getrusage's figure includes the peak of the parent process."""
     status = pathlib.Path("/proc/self/status").read_text()
-    return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024
+    (peak_kb,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(peak_kb) * 1024

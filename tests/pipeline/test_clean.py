@@ -103,6 +103,7 @@ def test_the_process_of_a_job_decides_on_its_machine(small_output):
         "print(json.dumps(this_process()), flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
         unfinish(small_output, process=json.loads(process.stdout.readline()))
         with pytest.raises(CleanError, match=f"its job is running, process {process.pid}: stop it first"):

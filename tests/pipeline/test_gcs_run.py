@@ -7,11 +7,11 @@ import time
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.run import run
 from pipeline.status.reader import FINISHED, STOPPED, StatusReader
 from stylecore.networks.weights.sources import load_weights
 from tests.support.gcs_emulator import put
 from tests.support.inputs import TINY, write_manifest
+from tests.support.jobs import run
 from tests.support.outputs import metrics_of
 from tests.support.pictures import paint
 from transforms.output import storage

@@ -49,8 +49,14 @@ def test_every_row_of_a_grid_is_a_valid_manifest_row(tmp_path):
     _, path = expand(tmp_path, SPEC)
     manifest = open_manifest(str(path))
     rows = [parse_row(values, 0, 0, str(path)) for part in manifest.slices for values in read_slice(part)]
-    assert rows[0].config == StyleConfig(
-        preset="gatys", optimizer="adam", image_size=256, content_weight=1e5, style_layers=["conv1_1", "conv2_1"]
+    assert rows[0].config == StyleConfig.from_dict(
+        {
+            "preset": "gatys",
+            "optimizer": "adam",
+            "image_size": 256,
+            "content_weight": 1e5,
+            "style_layers": ["conv1_1", "conv2_1"],
+        }
     )
     assert rows[0].content_uri == str(tmp_path / "photos" / "one.png")
 

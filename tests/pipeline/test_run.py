@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from PIL import Image
 
 from pipeline.cli.main import main
 from pipeline.plan.plan import PlanOptions, plan
-from pipeline.run import run
 from stylecore import StyleConfig, stylize
 from stylecore.images.codec import decode_image
 from stylecore.networks.precision import Arithmetic
 from tests.support.inputs import TINY, write_manifest
+from tests.support.jobs import run
 from tests.support.outputs import metrics_of
 from tests.support.pictures import paint
 from transforms.stylize.stylize_runs import StylizeRuns
@@ -32,7 +33,7 @@ RUNNERS = {
 
 
 def rows_of_a_grid():
-    settings = [
+    settings: list[dict[str, Any]] = [
         {},
         {"content_weight": 1e3, "learning_rate": 5.0, "seed": 7},
         {"init": "content", "iterations": 3},
@@ -135,7 +136,12 @@ def test_bad_rows_fail_with_reasons_while_the_others_are_done(inputs, capsys):
 def test_a_run_that_is_too_small_fails_under_its_run_id_before_anything_is_stylized(inputs, monkeypatch):
     begun = []
     process = StylizeRuns.process
-    monkeypatch.setattr(StylizeRuns, "process", lambda self, batch: begun.extend(batch.runs) or process(self, batch))
+
+    def observed(self, batch):
+        begun.extend(batch.runs)
+        return process(self, batch)
+
+    monkeypatch.setattr(StylizeRuns, "process", observed)
     paint(inputs / "thin.png", 40, 1, 0)
     good = {"content": "content.png", "style": "style_a.png", "config": TINY}
     keep = {**TINY, "style_fit": "keep", "precision": "auto"}
@@ -188,12 +194,14 @@ def test_metrics_follow_the_manifest_and_pictures_stay(inputs):
 
 def test_any_manifest_after_any_other_has_one_row_each_and_computes_what_is_new(inputs):
     """Grown, reordered with a changed row, shrunk, of bad rows alone, and the first one again."""
-    row = {"content": "content.png", "style": "style_a.png"}
+    row: dict[str, Any] = {"content": "content.png", "style": "style_a.png"}
     a, b, c, d = ({**row, "config": {**TINY, "seed": seed}} for seed in range(4))
     bad = {**row, "content": "missing.png"}
     changed = {**b, "config": {**TINY, "seed": 1, "iterations": 2}}
-    output, known = inputs / "out", set()
-    for number, rows in enumerate([[a, b], [a, b, c, a, bad], [d, bad, changed, c, a], [c], [bad], [a, b]]):
+    output = inputs / "out"
+    known: set[str] = set()
+    manifests: list[list[dict[str, Any]]] = [[a, b], [a, b, c, a, bad], [d, bad, changed, c, a], [c], [bad], [a, b]]
+    for number, rows in enumerate(manifests):
         manifest = write_manifest(inputs / f"{number}.parquet", rows)
         summary = run(["--manifest", manifest, "--output", str(output)])
         found = metrics_of(output)

@@ -25,7 +25,7 @@ from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 import pytest
@@ -169,6 +169,9 @@ class Emulator:
         class Handler(RequestHandler):
             protocol_version = "HTTP/1.1"  # Keeps connections open, as the real service does.
             disable_nagle_algorithm = True
+
+            rfile: IO[bytes]
+            wfile: IO[bytes]
 
             def __init__(self, *arguments: Any) -> None:
                 super().__init__(emulator._storage, *arguments)

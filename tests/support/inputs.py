@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-TINY = {
+TINY: dict[str, Any] = {
     "weights": "random:1",
     "image_size": 48,
     "iterations": 5,

@@ -66,7 +66,7 @@ def pool(features, pooling):
     """2 x 2 pooling of `[h, w, c]` at stride 2, 'max' or 'avg'; an odd last row or column is dropped."""
     height, width, channels = features.shape
     cells = features[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2, channels)
-    return {"max": np.max, "avg": np.mean}[pooling](cells, axis=(1, 3))
+    return np.max(cells, axis=(1, 3)) if pooling == "max" else np.mean(cells, axis=(1, 3))
 
 
 def vgg_features(image, weights, wanted, pooling="max", blocks=(2, 2, 4, 4, 4)):

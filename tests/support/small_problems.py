@@ -1,15 +1,17 @@
 """Small problems on a shallow network, and helpers that run and compare them in the tests of the loop."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from stylecore.config.style_config import StyleConfig
-from stylecore.run.loop import optimize
+from stylecore.run.loop import Optimization
 from stylecore.run.problem import prepare
+from stylecore.run.result import Progress
 from tests.support.pictures import gradient
 
-SHALLOW = {
+SHALLOW: dict[str, Any] = {
     "weights": "random:0", "content_layers": ["conv2_2"], "style_layers": ["conv1_1", "conv2_1"], "iterations": 12,
 }  # fmt: skip
 
@@ -19,9 +21,19 @@ def problem(image=0, height=40, width=32, **settings):
     return prepare(gradient(height, width, image), gradient(width, height, 100 + image), config)
 
 
-def run(engine, problems, **options):
+def under_way(engine, problems, **options):
+    """Returns an optimisation in calls of one evaluation; in longer ones small problems would be done at once."""
+    return Optimization(engine, problems, secs_per_call=1e-9, **options)
+
+
+def run(engine, problems, on_progress=lambda progress: None, **options):
     """Returns the results in the order of the problems, after checking that each comes exactly once."""
-    pairs = list(optimize(engine, problems, **options))
+    pairs = []
+    for event in under_way(engine, problems, **options).events():
+        if isinstance(event, Progress):
+            on_progress(event)
+        else:
+            pairs.append(event)
     assert sorted(index for index, _ in pairs) == list(range(len(problems)))
     return [result for _, result in sorted(pairs, key=lambda pair: pair[0])]
 

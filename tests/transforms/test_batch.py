@@ -55,8 +55,9 @@ def test_long_runs_get_smaller_batches():
 
 
 def test_batches_keep_to_the_memory_of_the_device():
-    def size(gigabytes, *option, side=128, **config):
-        return batch_size_of(make_run(side, side, 1, **config), BatchLimits(*option, memory_bytes=gigabytes * 10**9))
+    def size(gigabytes, batch_size=None, side=128, **config):
+        limits = BatchLimits(batch_size, memory_bytes=gigabytes * 10**9)
+        return batch_size_of(make_run(side, side, 1, **config), limits)
 
     assert [size(gigabytes) for gigabytes in (0.2, 0.5, 100)] == [1, 4, 8]
     assert size(0.5, optimizer="lbfgs", history_size=100) < 4

@@ -31,7 +31,7 @@ def die(output):
 def counts(output):
     """Runs and failures of the page, rows of the dataset."""
     page = (output / "gallery" / "index.html").read_text()
-    runs, failures = re.search(r'"runs":(\d+),"failures":(\d+)', page).groups()
+    ((runs, failures),) = re.findall(r'"runs":(\d+),"failures":(\d+)', page)
     return int(runs), int(failures), len(dataset_rows(output))
 
 

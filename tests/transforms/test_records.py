@@ -1,5 +1,7 @@
 """The same work has the same name anywhere, other work another."""
 
+from typing import Any
+
 import pytest
 
 from stylecore import StyleConfig
@@ -8,7 +10,7 @@ from transforms.records import Failure, Reason, identify_run
 BASE = ("c" * 64, [("s" * 64, 1.0)], StyleConfig(), "w" * 64)
 
 
-PINNED = {
+PINNED: dict[str, dict[str, Any]] = {
     "0a4719d302b82d95": {},
     "6fe49afaaf865856": {"preset": "gatys"},
     "ee42b568b07478e5": {"preset": "fast", "precision": "float32"},
@@ -55,12 +57,12 @@ def test_what_changes_nothing_changes_no_name(config):
         (1, [("s" * 64, 1.0), ("t" * 64, 1.0)]),
         (2, StyleConfig(seed=31)),
         (2, StyleConfig(iterations=1501)),
-        (2, StyleConfig(style_layers={"conv1_1": 1.0})),
+        (2, StyleConfig.from_dict({"style_layers": {"conv1_1": 1.0}})),
         (3, "v" * 64),
     ],
 )
 def test_what_changes_the_picture_changes_the_name(position, value):
-    changed = list(BASE)
+    changed: list[Any] = list(BASE)
     changed[position] = value
     assert identify_run(*changed) != identify_run(*BASE)
 

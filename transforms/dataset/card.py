@@ -119,13 +119,10 @@ def _head(facts: CardFacts, head: CommentedMap) -> CommentedMap:
     head.setdefault("task_categories", ["image-to-image"])
     head.setdefault("tags", ["neural-style-transfer", "style-transfer", "stylebeam"])
     head["size_categories"] = [_size_category(sum(facts.rows.values()))]
-    head["configs"] = [{"config_name": "default", "data_files": [_data_files(facts, split) for split in facts.rows]}]
+    # The number of files stands in the pattern, so that shards of an older build do not match.
+    files = [{"split": split, "path": f"{split}-*-of-{facts.files[split]:05d}.parquet"} for split in facts.rows]
+    head["configs"] = [{"config_name": "default", "data_files": files}]
     return head
-
-
-def _data_files(facts: CardFacts, split: str) -> dict[str, str]:
-    """Returns a pattern that has the number of files in it, so that shards of an older build do not match."""
-    return {"split": split, "path": f"{split}-*-of-{facts.files[split]:05d}.parquet"}
 
 
 def _size_category(rows: int) -> str:

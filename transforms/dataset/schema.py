@@ -133,7 +133,9 @@ class LabelKinds:
             while column in taken:
                 column = f"extra_{column}"
             taken.add(column)
-            labels.append(Label(key, column, _common_kind(set(self._kinds[key]))))
+            kinds = set(self._kinds[key]) or {"string"}
+            mixed = "float" if kinds == {"int", "float"} else "json"
+            labels.append(Label(key, column, kinds.pop() if len(kinds) == 1 else mixed))
         return tuple(labels)
 
 
@@ -148,12 +150,6 @@ def _kind(value: Any) -> str:
         case str():
             return "string"
     return "json"
-
-
-def _common_kind(kinds: set[str]) -> str:
-    if len(kinds) <= 1:
-        return next(iter(kinds), "string")
-    return "float" if kinds == {"int", "float"} else "json"
 
 
 def _label_value(kind: str, value: Any) -> Any:

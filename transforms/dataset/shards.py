@@ -33,7 +33,7 @@ FULL_UP_TO_BYTES = 10 * 10**9
 CARD = "README.md"
 
 _ROW_BYTES = 1024
-_GROUP_BYTES = 16 * 2**20
+GROUP_BYTES = 16 * 2**20
 _READ_AHEAD = 4
 _DIGEST = b"stylebeam_rows_sha256"
 _SHARD_NAME = re.compile(r".+-\d{5}-of-\d{5}\.parquet")
@@ -178,7 +178,7 @@ def _groups(rows: Iterable[dict[str, Any] | None]) -> Iterator[list[dict[str, An
     for row in rows:
         group.append(row)
         size += _ROW_BYTES + len(((row or {}).get("image") or {}).get("bytes") or b"")
-        if size >= _GROUP_BYTES:
+        if size >= GROUP_BYTES:
             yield group
             group, size = [], 0
     if group:

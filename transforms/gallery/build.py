@@ -31,7 +31,7 @@ def write_gallery(output: Output, source: RowSource | None = None, title: str | 
         current.add(name)
         # A chunk's name contains a digest of its content.
         if name not in chunks and _read(output.gallery(name)) != data:
-            storage.write(output.gallery(name), data, _content_type(name))
+            storage.write(output.gallery(name), data, _CONTENT_TYPES[name.rpartition(".")[2]])
     for name in chunks - current:
         storage.delete(output.gallery(name))
     return output.gallery("index.html")
@@ -42,10 +42,6 @@ def _read(uri: str) -> bytes | None:
         return storage.read_bytes(uri)
     except storage.NotFoundError:
         return None
-
-
-def _content_type(name: str) -> str:
-    return _CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
 
 
 def _rows(source: RowSource) -> Iterator[Mapping[str, Any]]:

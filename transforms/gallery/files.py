@@ -48,7 +48,7 @@ def gallery_files(
     for row in rows:
         if row["status"] == "failed":
             summary.add_failure(row)
-            yield from failures.add(_failure(row))
+            yield from failures.add({column: row.get(column) for column in columns(FAILURES)})
         elif row["run_id"] not in summary:
             row = {**row, "config": _plain_config(row["config"] or {}), **_thumbs(row)}
             summary.add_run(row)
@@ -103,11 +103,6 @@ def _history(history: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
     points = list(history)
     curves = {term: [significant(point[term], 6) for point in points] for term in (loss.short for loss in LOSSES)}
     return {"iteration": [point["iteration"] for point in points], **curves}
-
-
-def _failure(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what the page lists of a failed row."""
-    return {column: row.get(column) for column in columns(FAILURES)}
 
 
 def _parsed_extra(extra: str | None) -> Any:

@@ -64,7 +64,7 @@ def number_label(value: float | None) -> str:
 
 def layers_label(weights: dict[str, float]) -> str:
     """Returns `conv1_1 conv2_1 × 0.5` if all weights are equal, else `conv1_1 0.9, conv2_1 0.1`; zeros are left out."""
-    used = {_short_layer(layer): weight for layer, weight in weights.items() if weight != 0}
+    used = {_KERAS_VGG_LAYER.sub(r"conv\1_\2", layer): weight for layer, weight in weights.items() if weight != 0}
     if not used:
         return "none"
     if len(set(used.values())) == 1:
@@ -95,11 +95,6 @@ def _tail(uri: str, depth: int) -> str:
     if depth > _MAX_TAIL_PARTS or len(parts) <= depth:
         return uri
     return "/".join(parts[-depth:])
-
-
-def _short_layer(layer: str) -> str:
-    """Returns the name that the papers give to a VGG layer, from Keras' name."""
-    return _KERAS_VGG_LAYER.sub(r"conv\1_\2", layer)
 
 
 def _nested_label(value: Any) -> str:

@@ -87,7 +87,9 @@ class Summary:
     def _dimensions(self) -> Iterator[tuple[dict[str, Any], Column, list[int]]]:
         """Yields what can be a row, column or filter: its description, its column, the display order of its codes."""
         if len(self._content.values) > 1:
-            yield _dimension("content", "content", self._content, self._content_values())
+            names = short_names(self._content.values)
+            values = [_value(names[uri], uri, [self._content_thumbs.get(uri)]) for uri in self._content.values]
+            yield _dimension("content", "content", self._content, values)
         if len(self._style.values) > 1:
             yield _dimension("style", "style", self._style, self._style_values())
         for name, column in self._config.varying():
@@ -95,20 +97,17 @@ class Summary:
         for name, column in self._extra.varying():
             yield _dimension(f"extra.{name}", "label", column, _parameter_values("", column))
 
-    def _content_values(self) -> list[dict[str, Any]]:
-        names = short_names(self._content.values)
-        return [_value(names[uri], uri, [self._content_thumbs.get(uri)]) for uri in self._content.values]
-
     def _style_values(self) -> list[dict[str, Any]]:
         names = short_names(style["uri"] for styles in self._style.values for style in styles)
         labels = distinct_labels(self._style.values, lambda styles: style_label(styles, names))
         return [
-            _value(label, " + ".join(style["uri"] for style in styles), self._thumbs_of(styles))
+            _value(
+                label,
+                " + ".join(style["uri"] for style in styles),
+                [self._style_thumbs.get(style["uri"]) for style in styles],
+            )
             for label, styles in zip(labels, self._style.values, strict=True)
         ]
-
-    def _thumbs_of(self, styles: Sequence[Mapping[str, Any]]) -> list[str | None]:
-        return [self._style_thumbs.get(style["uri"]) for style in styles]
 
 
 def _dimension(

@@ -169,14 +169,17 @@ def describe_failed_row(values: dict[str, Any]) -> dict[str, Any]:
     extra = _to_json(_without_nan(others)) if others else None
     return {
         "content": _text(values.get("content")),
-        "style": [_style_shown(entry) for entry in entries[:_MAX_STYLES_SHOWN] if isinstance(entry, Mapping)],
+        "style": [
+            {"uri": _text(entry.get("uri")), "weight": _number(entry.get("weight"))}
+            for entry in entries[:_MAX_STYLES_SHOWN]
+            if isinstance(entry, Mapping)
+        ],
         "extra": extra if extra is None or len(extra) <= _MAX_EXTRA_BYTES else None,
     }
 
 
-def _style_shown(entry: Mapping[str, Any]) -> dict[str, Any]:
-    weight = entry.get("weight")
-    return {"uri": _text(entry.get("uri")), "weight": float(weight) if isinstance(weight, int | float) else None}
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _text(value: Any) -> str | None:

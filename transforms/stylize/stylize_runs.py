@@ -17,7 +17,7 @@ from stylecore.planning.costs import evaluation_cost
 from stylecore.run.devices import check_gpu, free_device
 from stylecore.run.engine import Engine
 from stylecore.run.engine_cache import get_engine
-from stylecore.run.loop import Optimization
+from stylecore.run.loop import SECS_PER_CALL, Optimization
 from stylecore.run.problem import Problem
 from stylecore.run.result import DeadlineError, OutOfMemoryError, Progress, Result
 from stylecore.run.snapshot import Snapshot
@@ -45,6 +45,7 @@ class StylizeOptions:
       run_timeout_secs: a run that computes for longer fails; None sets no limit.
       memory_bytes: the device's memory; a picture that needs more, by estimate, fails at once. None: all are tried.
       xla: see Engine; without effect on CPUs.
+      secs_per_call: how long a call into TensorFlow is meant to take; stops and deadlines are looked at between calls.
       require_gpu: stops the job on a worker without a GPU, instead of computing on its CPU for days.
     """
 
@@ -54,6 +55,7 @@ class StylizeOptions:
     memory_bytes: int | None = None
     xla: bool = False
     require_gpu: bool = False
+    secs_per_call: float = SECS_PER_CALL
 
 
 class StylizeRuns(beam.DoFn):
@@ -134,13 +136,15 @@ class StylizeRuns(beam.DoFn):
         if not ready:
             return
         runs, problems, snapshots = zip(*ready, strict=True)
-        logger.info("optimizing %s", ", ".join(_position(run, snapshot) for run, _, snapshot in ready))
+        begins = (f"{run.run_id} from iteration {left.iterations if left else 0}" for run, _, left in ready)
+        logger.info("optimizing %s", ", ".join(begins))
         optimization = Optimization(
             engine,
             problems,
             batch_size=size if self._options.deterministic else None,
             timeout_secs=self._options.run_timeout_secs,
             snapshots={index: snapshot for index, snapshot in enumerate(snapshots) if snapshot},
+            secs_per_call=self._options.secs_per_call,
         )
         under_way = _RunsUnderWay(self._output, runs, optimization, self._options.checkpoint_secs)
         for event in optimization.events():
@@ -201,11 +205,6 @@ class _RunsUnderWay:
         """Removes run `index`; returns it with its result and, if it was out of time, the snapshot to go on from."""
         out_of_time = isinstance(result.error, DeadlineError)
         return self._runs.pop(index), result, self._optimization.snapshot(index) if out_of_time else None
-
-
-def _position(run: Run, snapshot: Snapshot | None) -> str:
-    """Returns the log's words for a run and the iteration from which it goes on."""
-    return f"{run.run_id} from iteration {snapshot.iterations if snapshot else 0}"
 
 
 def check_memory(run: Run, memory_bytes: int | None) -> None:

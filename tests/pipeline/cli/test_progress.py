@@ -11,6 +11,7 @@ import termios
 import threading
 import time
 import types
+from collections import deque
 
 import pytest
 
@@ -128,7 +129,7 @@ def wait_until(happened):
 
 
 def test_other_processes_are_followed_by_their_markers(terminal, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.cli.progress._POLL_SECS", 0.01)
+    monkeypatch.setattr("pipeline.cli.progress.POLL_SECS", 0.01)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "before.json").touch()
     with job_progress(Output(str(tmp_path)), in_this_process=False):
@@ -156,7 +157,7 @@ def test_nothing_is_heard_once_the_bar_is_closed(terminal, tmp_path):
 
 def test_calls_from_many_threads_are_all_counted(no_terminal):
     bar = RunBar()
-    threads = [threading.Thread(target=lambda: [bar.planned(1) for _ in range(500)]) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: deque(map(bar.planned, [1] * 500), maxlen=0)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

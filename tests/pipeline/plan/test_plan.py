@@ -4,6 +4,7 @@ import functools
 import json
 import tracemalloc
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from pipeline.plan.counts import RunCounter
 from pipeline.plan.plan import MAX_REASONS, MAX_SHOWN, BadRows, PlanOptions, plan
 from pipeline.plan.report import report
 from stylecore.config.style_config import StyleConfig
-from stylecore.networks.weights.sources import random_network, save_weights
+from stylecore.networks.weights.sources import DOWNLOADS, random_network, save_weights
 from stylecore.planning.costs import evaluation_cost
 from tests.support.inputs import TINY, write_manifest
 from transforms import batch as batching
@@ -26,7 +27,7 @@ from transforms.batch import BUDGET_SHARE
 from transforms.output.published_weights import find_weights
 from transforms.records import ManifestRow, Reason, Run
 
-GOOD = {"content": "content.png", "style": "style_a.png"}
+GOOD: dict[str, Any] = {"content": "content.png", "style": "style_a.png"}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -186,8 +187,8 @@ def no_weights(tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("STYLEBEAM_WEIGHTS_DIR", raising=False)
-    monkeypatch.setattr("stylecore.networks.weights.sources._from_keras", refuse)
-    monkeypatch.setattr("stylecore.networks.weights.sources._from_package_index", refuse)
+    for name in DOWNLOADS:
+        monkeypatch.setitem(DOWNLOADS, name, refuse)
 
 
 def test_without_weights_duplicates_still_count_and_nothing_is_downloaded(inputs, no_weights):
@@ -232,7 +233,8 @@ def fake_runs(count, seed):
 def test_batches_are_counted_as_the_job_makes_them(seed, monkeypatch):
     for module in (batching, run_counts):
         monkeypatch.setattr(module, "RUNS_PER_SHARD", 16)
-    counter, shards, runs = RunCounter(lambda _: True), {}, list(fake_runs(400, seed))
+    counter, runs = RunCounter(lambda _: True), list(fake_runs(400, seed))
+    shards: dict[Any, list[Run]] = {}
     finished = {run.run_id for run in runs[:50]}
     todo = [run for run in runs if run.run_id not in finished]
     buckets = Counter(batching.bucket_key(run) for run in todo)
@@ -241,7 +243,7 @@ def test_batches_are_counted_as_the_job_makes_them(seed, monkeypatch):
     for run in todo:
         key, run = batching.shard((batching.bucket_key(run), run), buckets)
         shards.setdefault(key, []).append(run)
-    expected = Counter()
+    expected: Counter[Any] = Counter()
     for group in shards.values():
         for batch in batching.slice_batches(group, batching.BatchLimits()):
             expected[batch.runs[0].bucket] += 1

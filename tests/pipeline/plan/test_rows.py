@@ -145,7 +145,7 @@ def test_no_field_declared_as_data_decides_about_a_group(optimizer):
     assert data == {"preset", *OTHER_VALUES}  # A preset shows in the fields that it sets.
 
     def group(**values):
-        config = StyleConfig(optimizer=optimizer, pyramid=[(0.5, 0.5), (1, 0.5)], **values)
+        config = StyleConfig(optimizer=optimizer, pyramid=((0.5, 0.5), (1.0, 0.5)), **values)
         row = ManifestRow(0, "m.parquet, row 0", "row-0", "c", "c", (WeightedUri("s", "s", 1.0),), config, None)
         run = Run("0" * 16, row, "c" * 64, ("s" * 64,), "w" * 64, 48, 64)
         return Group.of(run, batch_size_of(run, BatchLimits(memory_bytes=10**9)))

@@ -135,7 +135,7 @@ def test_presets_are_the_papers(preset):
 
 
 def test_own_values_go_before_the_presets():
-    config = StyleConfig(preset="gatys", iterations=7, tv_weight=None, optimizer="adam")
+    config = StyleConfig.from_dict({"preset": "gatys", "iterations": 7, "tv_weight": None, "optimizer": "adam"})
     assert (config.iterations, config.tv_weight, config.optimizer, config.init) == (7, 0.0, "adam", "content")
 
 
@@ -152,7 +152,7 @@ def test_layers_in_every_form(layers, expected):
 
 
 def test_content_layers_weigh_one_each_by_default():
-    assert dict(StyleConfig(content_layers=["conv1_1", "conv2_1"]).content_layers) == {
+    assert dict(StyleConfig.from_dict({"content_layers": ["conv1_1", "conv2_1"]}).content_layers) == {
         "block1_conv1": 1.0,
         "block2_conv1": 1.0,
     }

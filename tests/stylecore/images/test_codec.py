@@ -122,7 +122,12 @@ def test_orientation_leaves_the_other_tags_unread(monkeypatch):
     exif[ORIENTATION], exif[40_970] = 6, "x" * 1000
     data = encoded(Image.fromarray(RGB), "PNG", exif=exif)
     written, tobytes = [], Image.Exif.tobytes
-    monkeypatch.setattr(Image.Exif, "tobytes", lambda exif: written.append(tobytes(exif)) or written[-1])
+
+    def observed(exif):
+        written.append(tobytes(exif))
+        return written[-1]
+
+    monkeypatch.setattr(Image.Exif, "tobytes", observed)
     assert decode_image(data).shape == (7, 5, 3)
     assert all(len(block) < 100 for block in written)
 
@@ -248,6 +253,7 @@ def gif_with(blocks):
     return data[:at] + blocks + data[at:]
 
 
+PNG_END = png(7, 5, 8, 0, [bytes(7)] * 5)[33:]
 JPEG = encoded(Image.fromarray(RGB), "JPEG")
 PARTS = {
     "comments": (gif_with, b"\x21\xfe" + b"\xff" * 256, 250, 260, "bytes of comments, more than 65536"),
@@ -263,7 +269,6 @@ PARTS = {
         "more than 500000 chunks",
     ),
 }
-PNG_END = png(7, 5, 8, 0, [bytes(7)] * 5)[33:]
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -13,8 +13,8 @@ KINDS = ["l2", "l1"]
 REDUCTIONS = ["sum", "mean"]
 
 
-def batch(height, width, seed, channels=CHANNELS):
-    return np.random.default_rng(seed).normal(1, 2, (2, height, width, channels))
+def batch(size, seed, channels=CHANNELS):
+    return np.random.default_rng(seed).normal(1, 2, (2, *size, channels))
 
 
 def check(term, expected, x):
@@ -37,7 +37,7 @@ def check(term, expected, x):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_gram_matrix_is_the_reference_over_positions(size):
-    x = batch(*size, seed=1)
+    x = batch(size, seed=1)
     expected = [reference.gram_matrix(image) / np.prod(size) for image in x]
     np.testing.assert_allclose(losses.gram_matrix(tf.constant(x, tf.float32)), expected, rtol=1e-5, atol=1e-5)
 
@@ -46,13 +46,13 @@ def test_gram_matrix_is_the_reference_over_positions(size):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_content_loss(size, kind, reduction):
-    target = batch(*size, seed=2).astype(np.float32)
+    target = batch(size, seed=2).astype(np.float32)
 
     def term(x):
         factor = losses.content_mean_factor(x, kind) if reduction == "mean" else 1.0
         return losses.content_loss(x, tf.constant(target), kind) * factor
 
-    check(term, lambda x, i: reference.content_loss(x, target[i], kind, reduction), batch(*size, seed=3))
+    check(term, lambda x, i: reference.content_loss(x, target[i], kind, reduction), batch(size, seed=3))
 
 
 def test_the_mean_of_a_picture_beyond_2_to_31_entries():
@@ -77,7 +77,7 @@ STYLES = {
 @pytest.mark.parametrize("sizes", STYLES.values(), ids=STYLES)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_style_loss(sizes, reduction):
-    styles = [(batch(*size, seed=10 + n).astype(np.float32), weight) for n, (size, weight) in enumerate(sizes)]
+    styles = [(batch(size, seed=10 + n).astype(np.float32), weight) for n, (size, weight) in enumerate(sizes)]
     target = sum(weight * losses.gram_matrix(tf.constant(style)) for style, weight in styles)
 
     def term(x):
@@ -88,12 +88,12 @@ def test_style_loss(sizes, reduction):
     def expected(x, index):
         return reference.style_loss_layer(x, [(style[index], weight) for style, weight in styles], reduction)
 
-    check(term, expected, batch(5, 7, seed=4))
+    check(term, expected, batch((5, 7), seed=4))
 
 
 @pytest.mark.parametrize("size", [*SIZES, (1, 2), (2, 1)])
 def test_total_variation(size):
-    check(losses.total_variation, lambda x, _: reference.total_variation(x), 40 * batch(*size, seed=5, channels=3))
+    check(losses.total_variation, lambda x, _: reference.total_variation(x), 40 * batch(size, seed=5, channels=3))
 
 
 def test_total_variation_of_one_colour_is_zero():

@@ -1,6 +1,7 @@
 """The whole objective, its terms and its gradient, against the float64 reference: a batch of unlike problems."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.support.pictures import noise
 HEIGHT, WIDTH = 17, 12
 TERMS = ("total", "content", "style", "tv")
 LAYERS = {"content_layers": {"conv2_1": 1.0, "conv1_2": 1.0}, "style_layers": {"conv2_1": 0.5, "conv1_1": 0.5}}
-MIXED = [
+MIXED: list[dict[str, Any]] = [
     {},
     {"content_weight": 1.0, "style_weight": 2e4, "tv_weight": 0.0},
     {"reduction": "sum", "content_weight": 2.0, "style_weight": 1e-2, "style_fit": "keep", "style_scale": 0.7},
@@ -76,7 +77,7 @@ def slope_along(gradient, image, problem, weights, seed):
 def test_layer_weights_follow_their_layers_not_their_order(network):
     content, style = noise(HEIGHT, WIDTH, 1), noise(HEIGHT, WIDTH, 2)
     orders = [
-        StyleConfig(content_layers=["conv2_1"], style_layers=layers)
+        StyleConfig.from_dict({"content_layers": ["conv2_1"], "style_layers": layers})
         for layers in (
             {"conv1_1": 0.9, "conv2_1": 0.1},
             {"conv2_1": 0.1, "conv1_1": 0.9},

@@ -78,7 +78,7 @@ def test_the_compact_form_is_the_two_loop_recursion_on_the_free_pixels(spectral)
     places = (1 - np.arange(kept)) % size
     ring_steps, ring_changes = (np.zeros((1, size, *shape), np.float32) for _ in range(2))
     ring_steps[0, places], ring_changes[0, places] = steps[::-1], changes[::-1]
-    parameters = LbfgsParameters(np.int32([size]), np.array([spectral]), np.float32(0.5), np.float32(0.1))
+    parameters = LbfgsParameters(np.array([size], np.int32), np.array([spectral]), np.float32(0.5), np.float32(0.1))
     state = Lbfgs.init(np.zeros((1, *shape), np.float32), parameters)._replace(
         steps=tf.constant(ring_steps),
         changes=tf.constant(ring_changes),
@@ -111,7 +111,7 @@ def flat_where_smooth(images):
 
 def test_where_curvature_rises_with_frequency_it_needs_fewer_evaluations():
     start = np.repeat(rng.uniform(0, 255, (1, 32, 32, 3)), 2, axis=0).astype(np.float32)
-    parameters = LbfgsParameters(np.int32([5, 5]), np.array([False, True]), np.float32(0.5), np.float32(0.05))
+    parameters = LbfgsParameters(np.array([5, 5], np.int32), np.array([False, True]), np.float32(0.5), np.float32(0.05))
     state, images = Lbfgs.init(tf.constant(start), parameters), tf.constant(start)
     for _ in range(30):
         total, gradient = flat_where_smooth(images.numpy().astype(np.float64))

@@ -19,9 +19,9 @@ pytestmark = pytest.mark.slow
 ROUNDINGS = {"to the nearest": True, "towards 0": False}
 
 
-@pytest.fixture(params=ROUNDINGS.values(), ids=ROUNDINGS)
+@pytest.fixture(params=ROUNDINGS)
 def emulation(request):
-    return lambda: tf32_matrix_products(request.param)
+    return lambda: tf32_matrix_products(ROUNDINGS[request.param])
 
 
 def test_the_emulation_keeps_ten_bits_of_mantissa():

@@ -19,6 +19,7 @@ picture = functools.partial(noise, dtype=np.uint8)
 def test_content_and_initial_image_have_the_results_size(settings, size):
     problem = prepare(picture(30, 20), picture(8, 9), StyleConfig(**settings))
     for image in (problem.content, problem.initial):
+        assert image is not None
         assert (image.shape, image.dtype) == ((*size, 3), np.float32)
     np.testing.assert_array_equal(problem.content, resize(picture(30, 20), *size))
 

@@ -1,6 +1,7 @@
 """What a batch goes through on the way: stages, restarts from snapshots, deadlines, memory that is not enough."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +12,14 @@ from stylecore.images.resize import resize
 from stylecore.networks.weights.sources import random_network
 from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
-from stylecore.run.loop import Optimization, optimize
+from stylecore.run.loop import optimize
 from stylecore.run.problem import prepare
 from stylecore.run.result import DeadlineError, DeviceError, OutOfMemoryError, Progress
 from stylecore.run.snapshot import SnapshotError, read_snapshot
 from tests.support.pictures import gradient
-from tests.support.small_problems import SHALLOW, bits, problem, relative, run
+from tests.support.small_problems import SHALLOW, bits, problem, relative, run, under_way
 
-ADAM = {}
+ADAM: dict[str, Any] = {}
 LBFGS = {"optimizer": "lbfgs", "history_size": 4}
 COARSE = {"pyramid": ((0.5, 0.25), (0.75, 0.25), (1.0, 0.5))}
 
@@ -29,15 +30,9 @@ def engines():
     return {name: Engine(step_kind(StyleConfig(**SHALLOW, optimizer=name), "0"), network) for name in ("adam", "lbfgs")}
 
 
-@pytest.fixture(autouse=True)
-def short_calls(monkeypatch):
-    """Small problems would be done within one or two calls into TensorFlow."""
-    monkeypatch.setattr("stylecore.run.loop._MAX_EVALUATIONS_PER_CALL", 4)
-
-
 def snapshots_when(optimization, stop):
     """Advances until `stop(progress)`; returns the snapshots of the runs that are not done by then."""
-    done = set()
+    done: set[int] = set()
     for event in optimization.events():
         if isinstance(event, Progress):
             if stop(event):
@@ -56,14 +51,14 @@ def test_a_run_goes_on_from_its_snapshot_to_the_same_bits_in_any_batch(engines, 
     problems = [problem(seed, **settings, seed=seed) for seed in range(3)]
     undisturbed = [bits(result) for result in run(engine, problems, batch_size=3)]
     left = snapshots_when(
-        Optimization(engine, problems, batch_size=3), lambda progress: progress.iterations.max() >= after
+        under_way(engine, problems, batch_size=3), lambda progress: progress.iterations.max() >= after
     )
     for snapshot in left.values():
         assert after <= int(snapshot.state.iteration) + snapshot.steps_before <= after + 5
     stored = {index: read_snapshot(snapshot.to_bytes(), problems[index]) for index, snapshot in left.items()}
     # Taken up again in other company, at another place, one of them from the beginning.
     order = [2, 0]
-    resumed = Optimization(
+    resumed = under_way(
         engine,
         [problems[index] for index in order],
         batch_size=3,
@@ -77,11 +72,11 @@ def test_pairs_survive_a_batch_with_a_longer_history(engines):
     engine = engines["lbfgs"]
     problems = [problem(0, **LBFGS, iterations=14), problem(1, optimizer="lbfgs", history_size=9, iterations=14)]
     (alone,) = run(engine, problems[:1], batch_size=2)
-    left = snapshots_when(Optimization(engine, problems), lambda progress: progress.iterations.min() >= 8)
+    left = snapshots_when(under_way(engine, problems), lambda progress: progress.iterations.min() >= 8)
     assert [len(left[index].state.optimizer.steps) for index in (0, 1)] == [4, left[1].state.optimizer.kept]
     (resumed,) = [
         event
-        for event in Optimization(engine, problems[:1], batch_size=2, snapshots={0: left[0]}).events()
+        for event in under_way(engine, problems[:1], batch_size=2, snapshots={0: left[0]}).events()
         if not isinstance(event, Progress)
     ]
     # A ring of another length adds the same numbers in another order.
@@ -102,7 +97,7 @@ def test_stages_share_the_iterations_and_end_at_the_full_size(engines):
 
 
 def test_a_pyramid_of_one_full_stage_is_none():
-    plain, single = StyleConfig(**SHALLOW), StyleConfig(**SHALLOW, pyramid=[{"scale": 1, "share": 1}])
+    plain, single = StyleConfig(**SHALLOW), StyleConfig(**SHALLOW, pyramid=((1.0, 1.0),))
     assert single == plain
 
 
@@ -125,7 +120,7 @@ def test_coarse_to_fine_begins_with_what_the_stage_before_made(engines):
 
 def test_a_deadline_fails_the_run_with_its_last_picture_and_a_snapshot(engines):
     problems = [problem(seed, iterations=100_000) for seed in range(2)]
-    optimization = Optimization(engines["adam"], problems, timeout_secs=0.5)
+    optimization = under_way(engines["adam"], problems, timeout_secs=0.5)
     results = dict(event for event in optimization.events() if not isinstance(event, Progress))
     for index, result in results.items():
         assert isinstance(result.error, DeadlineError)
@@ -198,7 +193,8 @@ def test_target_caches_give_way_before_batches():
     """There is memory for one more tensor only once the cached targets of other pictures are gone."""
     engine = fresh_engine()
     run(engine, [problem(50)])
-    calls, advance = [], engine.advance
+    calls: list[int] = []
+    advance = engine.advance
 
     class Tight(SmallMemory):
         def advance(self, state, constants, evaluations):
@@ -279,7 +275,7 @@ DAMAGES = {
 def test_a_damaged_snapshot_is_refused(engines, damage, optimizer):
     single = problem(**optimizer)
     engine = engines[single.config.optimizer]
-    snapshot = snapshots_when(Optimization(engine, [single]), lambda progress: True)[0]
+    snapshot = snapshots_when(under_way(engine, [single]), lambda progress: True)[0]
     with pytest.raises(SnapshotError):
         read_snapshot(damage(snapshot.to_bytes()), single)
 
@@ -290,7 +286,7 @@ def test_a_damaged_snapshot_is_refused(engines, damage, optimizer):
     ids=["size", "optimiser"],
 )
 def test_a_snapshot_of_another_problem_is_refused(engines, other):
-    snapshot = snapshots_when(Optimization(engines["adam"], [problem()]), lambda progress: True)[0]
+    snapshot = snapshots_when(under_way(engines["adam"], [problem()]), lambda progress: True)[0]
     with pytest.raises(SnapshotError):
         read_snapshot(snapshot.to_bytes(), other)
 
@@ -328,7 +324,7 @@ IMPOSSIBLE = {
 def test_a_snapshot_with_impossible_numbers_is_refused(engines, settings, damage, message):
     single = problem(**settings)
     engine = engines[single.config.optimizer]
-    snapshot = snapshots_when(Optimization(engine, [single]), lambda progress: True)[0]
+    snapshot = snapshots_when(under_way(engine, [single]), lambda progress: True)[0]
     read_snapshot(snapshot.to_bytes(), single)
     with pytest.raises(SnapshotError, match=message):
         read_snapshot(damage(snapshot).to_bytes(), single)

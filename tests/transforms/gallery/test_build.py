@@ -24,7 +24,8 @@ def index(directory: Path, manifest: str, title: str | None = None) -> dict:
     output = Output(str(directory))
     write_job(output, JobRecord(manifest=manifest))
     page = Path(write_gallery(output, Rows(), title)).read_text()
-    return json.loads(re.search(r'id="index">(.*?)</script>', page)[1])
+    (text,) = re.findall(r'id="index">(.*?)</script>', page)
+    return json.loads(text)
 
 
 @pytest.mark.parametrize(("title", "shown"), [(None, "grid.parquet"), ("Two places & a river", "Two places & a river")])

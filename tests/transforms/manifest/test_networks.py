@@ -1,6 +1,7 @@
 """The backbones that a manifest uses, whatever else stands in its rows."""
 
 import json
+from typing import Any
 
 from tests.support.inputs import GOOD_ROW, write_rows
 from transforms.manifest.files import open_manifest
@@ -24,7 +25,7 @@ def test_backbones_that_a_manifest_needs(tmp_path):
         ("vgg16", "random:3"),
         ("resnet50", str(tmp_path / "mine.weights.h5")),
     }
-    structs = [
+    structs: list[dict[str, Any]] = [
         {**GOOD_ROW, "config": {"backbone": "resnet50", "weights": None, "seed": 3}},
         {**GOOD_ROW, "config": None},
     ]

@@ -1,6 +1,7 @@
 """Manifests as people and libraries write them: every bad row is named, every good one comes through."""
 
 import json
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -16,7 +17,8 @@ from transforms.manifest.read import FAILURES, ROWS, ParseRows, ReadManifest
 
 
 def read(uri, limit=None):
-    rows, failures = [], []
+    rows: list[Any] = []
+    failures: list[Any] = []
     opened = open_manifest(uri, limit)
     for part in opened.slices:
         for element in ParseRows().process(part):
@@ -53,7 +55,7 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_configurations_in_every_form(tmp_path, name):
     (row,), failures = read(write_rows(tmp_path / "m.parquet", [{**GOOD_ROW, "config": CONFIGS[name]}]))
-    assert row.config == StyleConfig(iterations=7, content_layers={"conv4_2": 1})
+    assert row.config == StyleConfig.from_dict({"iterations": 7, "content_layers": {"conv4_2": 1}})
     assert not failures
 
 

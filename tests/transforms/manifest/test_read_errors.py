@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -51,7 +53,7 @@ def parsed(uri):
 
 
 PLAIN = {"compression": "none", "use_dictionary": False}
-DAMAGE = {
+DAMAGE: dict[str, tuple[dict[str, Any], Callable[[bytes], bytes], range]] = {
     # pyarrow reports this one as an OSError.
     "compressed page": ({"compression": "gzip"}, lambda data: data[:4] + b"\xff" * 200 + data[204:], range(10)),
     "page header": (PLAIN, with_damaged_pages, range(10, 20)),

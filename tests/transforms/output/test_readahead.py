@@ -12,10 +12,9 @@ def test_results_come_in_the_order_of_the_items():
 
 
 def test_no_more_items_are_taken_than_allowed():
-    taken = []
-    results = read_ahead(lambda item: item, (taken.append(item) or item for item in range(50)), ahead=5)
-    next(results)
-    assert len(taken) == 5
+    items = iter(range(50))
+    next(read_ahead(lambda item: item, items, ahead=5))
+    assert next(items) == 5
 
 
 def test_items_are_under_way_together():

@@ -80,6 +80,7 @@ def test_parquet_gives_the_record_back():
     buffer = io.BytesIO()
     pq.write_table(metrics_table([RECORD]), buffer)
     (row,) = pq.read_table(buffer).to_pylist(maps_as_pydicts="strict")
+    assert RECORD.config is not None
     assert row["config"]["style_layers"] == RECORD.config["style_layers"]
     filled = {name: value for name, value in row["config"].items() if value is not None}
     assert {**row, "config": filled} == RECORD.to_dict()

