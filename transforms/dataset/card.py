@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from stylecore.errors import one_line
 from transforms.dataset.schema import Layout
+from transforms.output.record import DATASET, about, columns
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +50,7 @@ ${splits}
 
 ## Columns
 
-- ${picture_column}
-- `run_id`: names the work: equal ids stand for the same images, configuration and network weights
-- `content`, `style`: the images as the manifest named them, each style with its weight; `content_sha256`,
-  `style_sha256`: of their bytes
-- `config`: every parameter; layer weights as a list of `{layer, weight}`
-- `loss_content`, `loss_style`, `loss_tv`: unweighted, measured on the picture as it is stored; `loss_total`: their sum,
-  weighted by `content_weight`, `style_weight` and `tv_weight` of the configuration
-- `iterations`, `stop_reason`, `height`, `width`, `weights_sha256` (the network's weights), `stylebeam_version`,
-  `tensorflow_version`
-${labels}
+${columns}
 
 ## Licence
 
@@ -148,17 +140,18 @@ def _text(facts: CardFacts) -> str:
         rows=f"{sum(facts.rows.values()):,}",
         versions=", ".join(map(escape, facts.versions)) or "StyleBeam",
         pictures="Pictures come as PIL images." if full else "The pictures themselves are not in these files.",
-        picture_column=(
-            "`image`: the picture"
-            if full
-            else "`image_path`: where the picture lies, relative to the directory above this one"
-        ),
         splits="\n".join(f"| {escape(split)} | {facts.rows[split]:,} | {facts.files[split]} |" for split in facts.rows),
-        labels="\n".join(_labels(facts.layout)),
+        columns="\n".join(_columns(facts.layout)),
     )
 
 
-def _labels(layout: Layout) -> Iterator[str]:
+def _columns(layout: Layout) -> Iterator[str]:
+    if layout.mode == "full":
+        yield "- `image`: the picture"
+    else:
+        yield "- `image_path`: where the picture lies, relative to the directory above this one"
+    yield from (f"- `{column}`: {about(column)}" for column in columns(DATASET))
+    yield f"- `config`: {about('config')}; layer weights as a list of `{{layer, weight}}`"
     for label in layout.labels:
         kind = "JSON text" if label.kind == "json" else label.kind
         renamed = "" if label.column == label.key else f", there called {escape(label.key) or 'nothing at all'}"

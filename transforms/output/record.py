@@ -52,9 +52,9 @@ _HISTORY = pa.list_(pa.struct([("iteration", pa.int64()), *((loss.short, pa.floa
 _STYLE = pa.list_(pa.struct([("uri", pa.string()), ("weight", pa.float64())]))
 
 
-def _column(arrow: pa.DataType, *carried: str, nullable: bool = True) -> Any:
-    """Declares a column: its Arrow type and where else it is carried."""
-    metadata = {"arrow": arrow, "carried": frozenset(carried), "nullable": nullable}
+def _column(arrow: pa.DataType, about: str, *carried: str, nullable: bool = True) -> Any:
+    """Declares a column: its Arrow type, what it holds in words for people, and where else it is carried."""
+    metadata = {"arrow": arrow, "about": about, "carried": frozenset(carried), "nullable": nullable}
     return dataclasses.field(default=None, metadata=metadata) if nullable else dataclasses.field(metadata=metadata)
 
 
@@ -69,32 +69,57 @@ class RunRecord:
     Values are as JSON has them: `config` an object with every field filled, `history` a list of objects.
     """
 
-    manifest_row: int = _column(pa.int64(), DETAILS, FAILURES, nullable=False)
-    run_id: str | None = _column(pa.string(), DATASET, DETAILS, FAILURES)
-    status: str | None = _column(pa.string())
-    content: str | None = _column(pa.string(), DATASET, DETAILS, FAILURES)
-    style: list[dict[str, Any]] | None = _column(_STYLE, DATASET, DETAILS, FAILURES)
-    config: dict[str, Any] | None = _column(config_type(), DETAILS)
-    image: str | None = _column(pa.string())
-    height: int | None = _column(pa.int64(), DATASET, DETAILS)
-    width: int | None = _column(pa.int64(), DATASET, DETAILS)
-    iterations: int | None = _column(pa.int64(), DATASET, DETAILS)
-    stop_reason: str | None = _column(pa.string(), DATASET, DETAILS)
-    loss_total: float | None = _column(pa.float32(), DATASET)
-    loss_content: float | None = _column(pa.float32(), DATASET)
-    loss_style: float | None = _column(pa.float32(), DATASET)
-    loss_tv: float | None = _column(pa.float32(), DATASET)
-    history: list[dict[str, Any]] | None = _column(_HISTORY)
-    seconds: float | None = _column(pa.float64(), DETAILS)
-    device: str | None = _column(pa.string(), DETAILS)
-    weights_sha256: str | None = _column(pa.string(), DATASET, DETAILS)
-    stylebeam_version: str | None = _column(pa.string(), DATASET, DETAILS)
-    tensorflow_version: str | None = _column(pa.string(), DATASET, DETAILS)
-    error_type: str | None = _column(pa.string(), FAILURES)
-    error_message: str | None = _column(pa.string(), FAILURES)
-    extra: str | None = _column(pa.string())
-    content_sha256: str | None = _column(pa.string(), DATASET)
-    style_sha256: list[str] | None = _column(pa.list_(pa.string()), DATASET)
+    manifest_row: int = _column(
+        pa.int64(), "the row's number in the manifest, from 0", DETAILS, FAILURES, nullable=False
+    )
+    run_id: str | None = _column(
+        pa.string(),
+        "the same images, configuration and weights have the same one; null if the row got none",
+        DATASET,
+        DETAILS,
+        FAILURES,
+    )
+    status: str | None = _column(pa.string(), "done or failed")
+    content: str | None = _column(pa.string(), "the content image as the manifest names it", DATASET, DETAILS, FAILURES)
+    style: list[dict[str, Any]] | None = _column(
+        _STYLE, "the style images as the manifest names them, each with its weight", DATASET, DETAILS, FAILURES
+    )
+    config: dict[str, Any] | None = _column(config_type(), "every field of the configuration", DETAILS)
+    image: str | None = _column(pa.string(), "where the picture lies in the output directory")
+    height: int | None = _column(pa.int64(), "the picture's height in pixels", DATASET, DETAILS)
+    width: int | None = _column(pa.int64(), "the picture's width in pixels", DATASET, DETAILS)
+    iterations: int | None = _column(pa.int64(), "the number of steps made", DATASET, DETAILS)
+    stop_reason: str | None = _column(
+        pa.string(),
+        "iterations: all were made; converged: the early stop; stalled: the line search found no lower loss",
+        DATASET,
+        DETAILS,
+    )
+    loss_total: float | None = _column(
+        pa.float32(),
+        "the sum of the losses, weighted by `content_weight`, `style_weight` and `tv_weight` of the configuration",
+        DATASET,
+    )
+    loss_content: float | None = _column(
+        pa.float32(), "the content loss, unweighted, of the picture as it is stored, in float32 arithmetic", DATASET
+    )
+    loss_style: float | None = _column(pa.float32(), "the style loss, likewise", DATASET)
+    loss_tv: float | None = _column(pa.float32(), "the total variation, likewise", DATASET)
+    history: list[dict[str, Any]] | None = _column(
+        _HISTORY, "the losses on the way: iteration 0, the first ten, a regular stride of at most 100 points, the last"
+    )
+    seconds: float | None = _column(pa.float64(), "the batch's time divided by the number of its pictures", DETAILS)
+    device: str | None = _column(pa.string(), "the device that computed the picture", DETAILS)
+    weights_sha256: str | None = _column(pa.string(), "the fingerprint of the network's weights", DATASET, DETAILS)
+    stylebeam_version: str | None = _column(pa.string(), "the version that made the picture", DATASET, DETAILS)
+    tensorflow_version: str | None = _column(
+        pa.string(), "the version of TensorFlow that made the picture", DATASET, DETAILS
+    )
+    error_type: str | None = _column(pa.string(), "the kind of the error of a failed row", FAILURES)
+    error_message: str | None = _column(pa.string(), "the error in one line", FAILURES)
+    extra: str | None = _column(pa.string(), "the manifest's further columns as JSON")
+    content_sha256: str | None = _column(pa.string(), "sha256 of the content image's file", DATASET)
+    style_sha256: list[str] | None = _column(pa.list_(pa.string()), "sha256 of each style image's file", DATASET)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -135,6 +160,12 @@ def columns(carried: str | None = None) -> tuple[str, ...]:
     """Returns the names of all columns, or of those that are carried on to DATASET, DETAILS or FAILURES."""
     fields = dataclasses.fields(RunRecord)
     return tuple(field.name for field in fields if carried is None or carried in field.metadata["carried"])
+
+
+def about(column: str) -> str:
+    """Returns what a column holds, in Markdown of one line for people."""
+    text: str = RunRecord.__dataclass_fields__[column].metadata["about"]
+    return text
 
 
 def metrics_schema() -> pa.Schema:
