@@ -1,5 +1,5 @@
-# Everything runs in .venv, with the versions of deploy/constraints.txt. Needs Python 3.11 or 3.12, make and a package
-# index.
+# Everything runs in .venv, with the versions of deploy/constraints.txt. Needs Python 3.11 to 3.13, make and a
+# package index.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin

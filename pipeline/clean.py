@@ -96,7 +96,7 @@ def _check(output: Output, status: Status, force: bool) -> None:
     if alive:
         raise CleanError(f"{output.root}: its job is running, process {process['pid']}: stop it first, or use --force")
     raise CleanError(
-        f"{output.root}: its job is running, as it seems (it wrote something {status.idle_secs:.0f} s ago): "
+        f"{output.root}: its job seems to be running (it wrote something {status.idle_secs:.0f} s ago): "
         "wait until `stylebeam status` says that it stopped, or use --force"
     )
 

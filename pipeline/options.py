@@ -20,7 +20,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="DIR", help="output directory, local or gs://")
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows of the manifest")
     parser.add_argument(
-        "--batch_size", type=positive, metavar="N", help="runs to a batch (default: chosen by their size in pixels)"
+        "--batch_size", type=positive, metavar="N", help="runs per batch (default: chosen by their size in pixels)"
     )
     parser.add_argument(
         "--max_batch_secs",
@@ -57,7 +57,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpu",
         metavar="TYPE[:COUNT]",
-        help="GPU workers for the optimisation: t4, l4, a100, a100-80gb or h100, and how many to a worker; "
+        help="GPU workers for the optimisation: t4, l4, a100, a100-80gb or h100, and the number per worker; "
         "without DataflowRunner: fail where there is no GPU",
     )
     parser.add_argument(

@@ -119,7 +119,7 @@ def _directory(data: bytes, start: int, order: str, big: bool) -> Iterator[tuple
 
 def _check_jpeg(data: bytes) -> None:
     if _FILLING in data:
-        raise BoundsError(f"it has {len(_FILLING)} bytes of filling between its segments")
+        raise BoundsError(f"it has {len(_FILLING)} bytes of padding between its segments")
     exif, scans = bytearray(), 0
     for count, (marker, payload) in enumerate(_segments(data)):
         scans += marker == _SCAN

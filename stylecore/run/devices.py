@@ -19,7 +19,7 @@ def check_gpu() -> None:
     """Raises MissingGpuError if TensorFlow sees no GPU."""
     if not tf.config.list_physical_devices("GPU"):
         raise MissingGpuError(
-            "this worker was promised a GPU and TensorFlow sees none: check its driver and the container's CUDA"
+            "this worker should have a GPU, and TensorFlow finds none: check its driver and the container's CUDA"
         )
 
 

@@ -21,9 +21,11 @@ PIP = [line.removeprefix("RUN pip ") for line in LINES if line.startswith("RUN p
 
 
 def pins():
-    """Package -> version, of deploy/constraints.txt."""
+    """Package -> version, of deploy/constraints.txt for this Python."""
     lines = (DEPLOY / "constraints.txt").read_text().splitlines()
-    return {canonicalize_name(n): v for n, _, v in (line.partition("==") for line in lines if not line.startswith("#"))}
+    pinned = [Requirement(line) for line in lines if not line.startswith("#")]
+    here = [pin for pin in pinned if pin.marker is None or pin.marker.evaluate()]
+    return {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in here}
 
 
 def test_the_linter_has_nothing_to_say():

@@ -90,7 +90,7 @@ def test_a_job_that_seems_to_run_is_left_alone(small_output, capsys):
     before = names(small_output)
     assert main(["clean", str(small_output)]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "its job is running, as it seems" in error and "--force" in error
+    assert error.count("\n") == 1 and "its job seems to be running" in error and "--force" in error
     assert names(small_output) == before
     # The weights are for the runs that are still missing.
     assert {item.kind for item in clean(str(small_output), force=True)} == {CHECKPOINT, PARTIAL}

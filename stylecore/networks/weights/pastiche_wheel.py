@@ -173,9 +173,9 @@ def read_legacy_torch(data: bytes) -> dict[str, np.ndarray]:
     if (magic, protocol) != (_MAGIC_NUMBER, _PROTOCOL_VERSION):
         raise ValueError("not a file in torch's legacy format")
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise ValueError("not the file of a little-endian machine")
+        raise ValueError("written on a big-endian machine, expected little-endian")
     if not isinstance(tensors, dict) or not all(isinstance(tensor, _Tensor) for tensor in tensors.values()):
-        raise ValueError("a file that holds more than tensors")
+        raise ValueError("holds more than tensors")
     if not all(isinstance(name, str) for name in tensors):
         raise ValueError("tensors whose names are not text")
     storages = _read_storages(data, start, keys, {tensor.storage for tensor in tensors.values()})
@@ -213,7 +213,7 @@ def _read_storages(data: bytes, start: int, keys: Any, expected: AbstractSet[_St
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise ValueError("the keys of the storages are not a list of text")
     if sorted(keys) != sorted(storage.key for storage in expected):
-        raise ValueError("the storages are others than the tensors name")
+        raise ValueError("the storages are not those that the tensors name")
     by_key = {storage.key: storage for storage in expected}
     arrays = {}
     for key in keys:

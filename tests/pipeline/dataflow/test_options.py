@@ -145,6 +145,6 @@ def test_a_machine_without_the_promised_gpu_is_told_at_once(inputs, tmp_path, mo
     manifest = write_manifest(
         inputs / "m.parquet", [{"content": "content.png", "style": "style_a.png", "config": TINY}]
     )
-    with pytest.raises(OptionError, match="--gpu: this worker was promised a GPU and TensorFlow sees none"):
+    with pytest.raises(OptionError, match="--gpu: this worker should have a GPU, and TensorFlow finds none"):
         run(["--manifest", str(manifest), "--output", str(tmp_path / "out"), "--gpu=l4"])
     assert not (tmp_path / "out").exists()

@@ -89,5 +89,5 @@ def test_a_machine_without_gpus_computes_on_its_cpu_unless_it_was_promised_one(m
     monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind: [])
     monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
     assert device_names() == ["/device:CPU:0"]
-    with pytest.raises(MissingGpuError, match="promised a GPU and TensorFlow sees none"):
+    with pytest.raises(MissingGpuError, match="should have a GPU and TensorFlow sees none"):
         check_gpu()
