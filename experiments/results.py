@@ -14,9 +14,9 @@ from experiments.pictures import TERMS, Picture, Yardstick
 from experiments.sections import PRESETS_GRID, SECTIONS
 from stylecore.images.codec import decode_image
 from stylecore.networks.weights.sources import load_file
-from transforms.metrics import read_metrics
 from transforms.output import storage
 from transforms.output.paths import Output
+from transforms.output.rows import read_metrics
 
 Row = dict[str, Any]
 

@@ -60,7 +60,7 @@ def write_grid(spec_path: str, manifest: str, overrides: Mapping[str, Any] | Non
         fields, schema = _schema(spec, styles)
         configs = _config_array(spec, fields, schema)
         groups = _row_groups(pa.array(contents), _style_array(styles, schema), configs, _mapping(spec, "extra"), schema)
-        return _write(groups, schema, manifest)
+        return write_manifest(groups, schema, manifest)
     # Arrow refuses values that no column can hold: mixed types, numbers beyond 64 bits, text that is not Unicode.
     except (ValueError, OverflowError, pa.ArrowException) as error:
         raise SpecError(f"{spec_path}: {one_line(error)}") from error
@@ -256,7 +256,14 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _write(groups: Iterable[pa.Table], schema: pa.Schema, manifest: str) -> int:
+def write_manifest(groups: Iterable[pa.Table], schema: pa.Schema, manifest: str) -> int:
+    """Writes row groups as a manifest, whole or not at all; returns the number of rows.
+
+    Args:
+      groups: tables of at most ROWS_PER_GROUP rows.
+      schema: theirs.
+      manifest: the Parquet file to write, local or gs://.
+    """
     if not storage.is_local(manifest):
         with tempfile.TemporaryDirectory() as folder:
             part = Path(folder) / "manifest.parquet"

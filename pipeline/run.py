@@ -26,11 +26,11 @@ from stylecore.run.devices import MissingGpuError, check_gpu
 from stylecore.version import __version__
 from transforms.manifest.files import open_manifest
 from transforms.manifest.networks import distinct_backbones
-from transforms.metrics import summary
 from transforms.output import storage
 from transforms.output.job import JobRecord, write_job
 from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
+from transforms.output.rows import summary
 
 
 class JobError(RuntimeError):

@@ -62,6 +62,8 @@ def _described(row: ManifestRow) -> dict[str, Any]:
         "style": row.style_entries(),
         "config": row.config.to_dict(),
         "extra": row.extra,
+        # In the metrics alone: pictures are published, and say nothing of the machine on which they were made.
+        "uris": [storage.absolute(uri) for uri in row.image_uris()],
     }
 
 
@@ -139,34 +141,3 @@ class _RowsOfRuns(beam.DoFn):
                 yield failed_row(row.number, row, Failure(run_id, run_id, outcome))
             else:
                 yield done_row(row, outcome)
-
-
-def read_metrics(
-    output: Output, columns: list[str] | None = None, within: range | None = None
-) -> Iterator[dict[str, Any]]:
-    """Yields the metrics rows in the order of the manifest, maps as dicts.
-
-    Args:
-      output: the output directory.
-      columns: the columns to read; all unless given.
-      within: numbers of manifest rows; files that hold none of them are not read.
-    """
-    for index, name in enumerate(sorted(storage.list_names(output.metrics(), ".parquet"))):
-        first = index * ROWS_PER_METRICS_FILE
-        if within is not None and not (within.start < first + ROWS_PER_METRICS_FILE and first < within.stop):
-            continue
-        source = pq.ParquetFile(io.BytesIO(storage.read_bytes(output.metrics(name))))
-        for batch in source.iter_batches(500, columns=columns):
-            yield from batch.to_pylist(maps_as_pydicts="strict")
-
-
-def summary(output: Output) -> tuple[int, dict[str, int]]:
-    """Returns the number of rows that are done, and the number that failed for each error type."""
-    done = 0
-    failed: dict[str, int] = {}
-    for row in read_metrics(output, ["status", "error_type"]):
-        if row["status"] == "done":
-            done += 1
-        else:
-            failed[row["error_type"]] = failed.get(row["error_type"], 0) + 1
-    return done, failed

@@ -9,12 +9,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from pipeline.cli import clean, gallery, grid, plan, run, status, stylize, weights
+from pipeline.cli import clean, gallery, grid, pick, plan, run, status, stylize, weights
 from pipeline.cli.command import ExitStatus
 from pipeline.cli.wording import unknown_option
 from stylecore.errors import UsageError
 
-COMMANDS = (grid, plan, run, status, stylize, weights, gallery, clean)
+COMMANDS = (grid, plan, run, status, stylize, weights, gallery, pick, clean)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

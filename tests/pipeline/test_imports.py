@@ -57,6 +57,10 @@ def test_clean_is_light(output):
     assert loaded_by("clean", output, "--force") == [0, []]
 
 
+def test_pick_is_light(small_output, tmp_path):
+    assert loaded_by("pick", str(small_output), "--best=loss_total", f"--output={tmp_path}/m.parquet") == [0, []]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

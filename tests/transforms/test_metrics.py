@@ -3,9 +3,10 @@
 import json
 
 from stylecore import StyleConfig
-from transforms.metrics import _RowsOfRuns, read_metrics
+from transforms.metrics import _RowsOfRuns
 from transforms.output.commit import record_failure
 from transforms.output.paths import Output
+from transforms.output.rows import read_metrics
 from transforms.records import Failure, ManifestRow, Reason, WeightedUri
 
 

@@ -148,7 +148,7 @@ def outcome_of_finished(output: Output, run_id: str, recorded_failures: set[str]
     """
     if (record := finished_record(output, run_id)) is None:
         marker = output.marker(run_id)
-        damaged = Reason("DamagedMarker", f"{marker}: the marker and the picture are both damaged; delete them to make the run again")
+        damaged = Reason("DamagedMarker", f"{marker}: damaged, and the picture too: delete both to make the run again")
         record_failure(output, Failure(run_id, run_id, damaged))
         return damaged
     if run_id in recorded_failures:

@@ -1,7 +1,8 @@
-"""The rows that gallery and dataset show: from metrics/, or from the markers and failure records of a job that died."""
+"""Reads the rows of an output directory: from metrics/, or from the markers and failure records of a job that died."""
 
 import contextlib
 import dataclasses
+import io
 import json
 import logging
 import tempfile
@@ -9,9 +10,11 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Protocol
 
-from transforms.metrics import read_metrics
+import pyarrow.parquet as pq
+
+from transforms.output import storage
 from transforms.output.commit import failed_ids, finished_ids, read_failure, read_marker
-from transforms.output.paths import Output
+from transforms.output.paths import ROWS_PER_METRICS_FILE, Output
 from transforms.output.readahead import read_ahead
 from transforms.output.record import columns
 
@@ -104,3 +107,34 @@ def _failures(output: Output) -> Iterator[dict[str, Any]]:
         else:
             known = {**record, "status": "failed"}
             yield {column: known.get(column) for column in columns()}
+
+
+def read_metrics(
+    output: Output, columns: list[str] | None = None, within: range | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yields the metrics rows in the order of the manifest, maps as dicts.
+
+    Args:
+      output: the output directory.
+      columns: the columns to read; all unless given.
+      within: numbers of manifest rows; files that hold none of them are not read.
+    """
+    for index, name in enumerate(sorted(storage.list_names(output.metrics(), ".parquet"))):
+        first = index * ROWS_PER_METRICS_FILE
+        if within is not None and not (within.start < first + ROWS_PER_METRICS_FILE and first < within.stop):
+            continue
+        source = pq.ParquetFile(io.BytesIO(storage.read_bytes(output.metrics(name))))
+        for batch in source.iter_batches(500, columns=columns):
+            yield from batch.to_pylist(maps_as_pydicts="strict")
+
+
+def summary(output: Output) -> tuple[int, dict[str, int]]:
+    """Returns the number of rows that are done, and the number that failed for each error type."""
+    done = 0
+    failed: dict[str, int] = {}
+    for row in read_metrics(output, ["status", "error_type"]):
+        if row["status"] == "done":
+            done += 1
+        else:
+            failed[row["error_type"]] = failed.get(row["error_type"], 0) + 1
+    return done, failed

@@ -64,6 +64,11 @@ def join(base: str, *names: str) -> str:
     return "/".join((base.rstrip("/") if base != "/" else "", *names))
 
 
+def absolute(uri: str) -> str:
+    """Returns a local path as an absolute one, and gs:// unchanged."""
+    return str(Path.cwd() / uri) if is_local(uri) else uri
+
+
 def resolve(directory: str, uri: str) -> str:
     """Returns `uri`, taken relative to `directory` unless it is absolute or has a scheme."""
     if not is_local(uri) or uri.startswith("/"):
