@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import PREDICTIONS, RESULTS, number, target_text
-from pipeline.dataflow.estimates import gpu_device
+from pipeline.dataflow.estimates import gpu_device, read_prices
 from pipeline.dataflow.gpus import A100, H100, L4, T4, Gpu
-from pipeline.dataflow.prices import read_prices
 from stylecore.config.style_config import StyleConfig
 from stylecore.planning.buckets import step_kind
 from stylecore.planning.costs import EvaluationCost, evaluation_cost

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, _BeamArgumentParser
 
-from pipeline.cli.wording import unknown_option
+from pipeline.cli.command import unknown_option
 from pipeline.options import OptionError, add_run_options
 
 _LOCAL_RUNNERS = ("", "direct", "switchingdirect", "bundlebaseddirect", "fnapi", "prism", "interactive")

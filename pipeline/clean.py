@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli.wording import plural, size
+from pipeline.cli.command import plural, size
 from pipeline.status.process import is_alive
 from pipeline.status.reader import FINISHED, RUNNING, Status, StatusReader
 from stylecore.errors import UsageError

@@ -12,7 +12,7 @@ from pipeline.dataflow.estimates import gpu_device
 from pipeline.dataflow.gpus import Gpu, parse_gpu
 from stylecore.networks.precision import Arithmetic, device_arithmetic
 from stylecore.planning.buckets import BATCH_PIXELS
-from stylecore.planning.device import TWO_CORES
+from stylecore.planning.costs import TWO_CORES
 from transforms.batch import BatchLimits
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import Any
 import apache_beam as beam
 
 from stylecore.planning.buckets import BATCH_PIXELS, default_batch_size
-from stylecore.planning.costs import evaluation_cost
-from stylecore.planning.device import TWO_CORES
+from stylecore.planning.costs import TWO_CORES, evaluation_cost
 from stylecore.planning.pyramid import stages
 from transforms.records import Run
 

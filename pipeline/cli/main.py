@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from pipeline.cli import clean, gallery, grid, pick, plan, run, status, stylize, weights
-from pipeline.cli.command import ExitStatus
-from pipeline.cli.wording import unknown_option
+from pipeline.cli.command import ExitStatus, unknown_option
 from stylecore.errors import UsageError
 
 COMMANDS = (grid, plan, run, status, stylize, weights, gallery, pick, clean)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.cli.wording import duration, rate
+from pipeline.cli.command import duration, rate
 from pipeline.status.reader import Status, StatusReader
 from transforms.output import storage
 from transforms.output.job import read_job

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from pipeline.cli.quiet import import_tensorflow
 from pipeline.computing import gpu_arithmetic, limits_on, machine_memory_bytes
+from pipeline.dataflow.estimates import Prices, read_prices
 from pipeline.dataflow.gpus import GPUS, Gpu, GpuError, parse_gpu
-from pipeline.dataflow.prices import Prices, read_prices
 from pipeline.options import OptionError
 from pipeline.plan.counts import Counts, RunCounter
 from pipeline.plan.rows import RowPlanner

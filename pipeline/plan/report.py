@@ -3,13 +3,12 @@
 import dataclasses
 from collections.abc import Iterator
 
-from pipeline.cli.wording import duration, plural
-from pipeline.dataflow.estimates import GPU_EFFICIENCY, gpu_device, total_secs
-from pipeline.dataflow.prices import CPU
+from pipeline.cli.command import duration, plural
+from pipeline.dataflow.estimates import CPU, GPU_EFFICIENCY, gpu_device, total_secs
 from pipeline.plan.counts import BucketCounts
 from pipeline.plan.plan import MAX_SHOWN, BadRows, Plan
 from stylecore.planning.buckets import StepKind
-from stylecore.planning.device import TWO_CORES
+from stylecore.planning.costs import TWO_CORES
 
 
 def report(plan: Plan) -> Iterator[str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
-from pipeline.cli.wording import duration, plural, rate
+from pipeline.cli.command import duration, plural, rate
 from pipeline.status.reader import FINISHED, RATE_WINDOW_SECS, RUNNING, STOPPED, Status, StatusReader
 
 REFRESH_SECS = 3.0

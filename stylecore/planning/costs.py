@@ -1,15 +1,16 @@
-"""What one evaluation of one picture costs: arithmetic, traffic and memory. Light: no TensorFlow.
+"""What one evaluation of one picture costs: arithmetic, traffic, memory, and the seconds of a device. No TensorFlow.
 
 An evaluation is the network up to the deepest layer in use, the losses, the gradient to the pixels and the optimiser's
 step. Costs are counted from the layers, so that batches can be cut to a memory budget and times predicted for machines
-that are not at hand; only `HELD_FACTOR` is measured.
+that are not at hand; only `HELD_FACTOR` and the speed of two cores are measured.
 """
 
 import dataclasses
 from collections.abc import Collection, Mapping
 
+from stylecore.config.style_config import StyleConfig
 from stylecore.networks.layers import Layer, layers_in_use
-from stylecore.planning.buckets import StepKind
+from stylecore.planning.buckets import StepKind, step_kind
 
 FLOAT32_BYTES = 4
 _PRECISION_BYTES = {"float32": 4, "bfloat16": 2}
@@ -141,3 +142,45 @@ def _optimizer_bytes_moved(kind: StepKind, picture: int, pairs: int) -> int:
 def _optimizer_bytes_held(kind: StepKind, picture: int, pairs: int) -> int:
     held = _ADAM_HELD if kind.optimizer == "adam" else _LBFGS_HELD + _LBFGS_HELD_PER_PAIR * pairs
     return FLOAT32_BYTES * picture * held
+
+
+_TYPICAL_SIDE_PX = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """The speed of a device.
+
+    Attributes:
+      flops_per_sec: peak of the convolutions by precision; a precision that the device lacks is absent.
+      gram_flops_per_sec: peak of the Gram matrices.
+      bytes_per_sec: peak of the memory.
+      efficiency: the share of the peaks that is reached, above 0, at most 1.
+    """
+
+    flops_per_sec: Mapping[str, float]
+    gram_flops_per_sec: float
+    bytes_per_sec: float
+    efficiency: float = 1.0
+
+    def evaluation_secs(self, cost: EvaluationCost, precision: str) -> float:
+        """Returns the estimated seconds of one evaluation of one picture, in a precision that the device has."""
+        return seconds_per_evaluation(
+            cost, self.flops_per_sec[precision], self.bytes_per_sec, self.efficiency, self.gram_flops_per_sec
+        )
+
+    def secs_per_pixel_and_iteration(self) -> float:
+        """Returns the estimated seconds of one evaluation a pixel, for the default configuration at 256x256 pixels."""
+        cost = evaluation_cost(step_kind(StyleConfig(), ""), _TYPICAL_SIDE_PX, _TYPICAL_SIDE_PX)
+        return self.evaluation_secs(cost, "float32") / _TYPICAL_SIDE_PX**2
+
+
+# The peaks are fitted to steps of 256 px in batches of two on two cores with AVX-512 and AMX: in float32 VGG19 took
+# 0.32 and ResNet50 0.12 seconds of both cores a picture, in bfloat16 0.11 and 0.10; other programs ran beside. The
+# efficiency brings VGG19 in float32 to 0.36 seconds, see benchmarks/step_time.py: batch sizes depend on this figure.
+TWO_CORES = Device(
+    flops_per_sec={"float32": 395e9, "bfloat16": 1_500e9},
+    gram_flops_per_sec=395e9,
+    bytes_per_sec=17e9,
+    efficiency=0.843,
+)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from transforms.dataset.card import MAX_TEXT, CardFacts, dataset_card, escape
 from transforms.dataset.schema import Layout
-from transforms.gallery.js_literal import js_literal
+from transforms.gallery.chunks import js_literal
 from transforms.gallery.page import page_html
 
 MARKUP = st.sampled_from(

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pipeline.clean import CleanError
-from pipeline.dataflow.prices import PriceError
+from pipeline.dataflow.estimates import PriceError
 from pipeline.grid import SpecError
 from pipeline.options import OptionError
 from stylecore.config.style_config import ConfigError

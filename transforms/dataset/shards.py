@@ -21,8 +21,8 @@ from transforms.output import storage
 from transforms.output.commit import MAX_PICTURE_BYTES
 from transforms.output.job import job_title
 from transforms.output.paths import MARKDOWN, PARQUET, Output
-from transforms.output.readahead import read_ahead
 from transforms.output.rows import MetricsRows, RowSource
+from transforms.output.storage import read_ahead
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from transforms.gallery.chunks import ChunkWriter
-from transforms.gallery.js_literal import significant
+from transforms.gallery.chunks import ChunkWriter, significant
 from transforms.gallery.page import page_html
 from transforms.gallery.summary import Summary
 from transforms.output.record import DETAILS, FAILURES, LOSSES, columns

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from transforms.gallery.js_literal import js_literal
+from transforms.gallery.chunks import js_literal
 from transforms.gallery.modules import join_modules
 
 _ENTRY = "page.js"

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from transforms.gallery.chunks import significant
 from transforms.gallery.columns import Column, Columns
-from transforms.gallery.js_literal import significant
 from transforms.gallery.labels import distinct_labels, short_names, style_label, value_label
 from transforms.output.record import LOSSES
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from transforms.output import storage
 from transforms.output.commit import failed_ids, finished_ids, read_failure, read_marker
 from transforms.output.paths import ROWS_PER_METRICS_FILE, Output
-from transforms.output.readahead import read_ahead
 from transforms.output.record import columns
+from transforms.output.storage import read_ahead
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,11 @@ import os
 import posixpath
 import re
 import tempfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from stylecore.errors import UsageError, one_line
 
@@ -281,3 +283,25 @@ def _named_errors(verb: str, uri: str) -> Iterator[None]:
         forbidden = isinstance(error, PermissionError) or status in (401, 403)
         kind = ForbiddenError if forbidden else StorageError
         raise kind(f"{uri}: cannot {verb} it: {one_line(reason, 300)}") from error
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def read_ahead(function: Callable[[Item], Result], items: Iterable[Item], ahead: int) -> Iterator[Result]:
+    """Yields `function(item)` for each item, in order, and computes the next ones in threads meanwhile.
+
+    Args:
+      function: may be called in several threads at once.
+      items: read one by one, as results are taken.
+      ahead: at most this many results, >= 1, are computed or wait to be taken.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(ahead) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) == ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -12,9 +12,8 @@ from transforms.input_images import ChangedError, load_image
 from transforms.output.checkpoints import load_checkpoint
 from transforms.output.commit import finished_record
 from transforms.output.paths import Output
-from transforms.output.readahead import read_ahead
 from transforms.output.record import RunRecord
-from transforms.output.storage import StorageError
+from transforms.output.storage import StorageError, read_ahead
 from transforms.records import Run
 
 MARKERS_AHEAD = 16

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
+from pipeline.cli.command import duration, rate
 from pipeline.cli.main import main
-from pipeline.cli.wording import duration, rate
 from pipeline.status.process import this_process
 from pipeline.status.reader import FINISHED, RUNNING, STOPPED, StatusReader
 from pipeline.status.report import one_line, report, watch

@@ -7,13 +7,11 @@ from importlib import resources
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.dataflow.estimates import GPU_EFFICIENCY, gpu_device, total_secs
+from pipeline.dataflow.estimates import CPU, GPU_EFFICIENCY, WORKERS, PriceError, gpu_device, read_prices, total_secs
 from pipeline.dataflow.gpus import GPUS, L4, T4
-from pipeline.dataflow.prices import CPU, WORKERS, PriceError, read_prices
 from pipeline.plan.plan import PlanOptions, plan
 from pipeline.plan.report import report
-from stylecore.planning.costs import evaluation_cost
-from stylecore.planning.device import TWO_CORES
+from stylecore.planning.costs import TWO_CORES, evaluation_cost
 from tests.support.inputs import TINY, write_manifest
 
 GOOD = {"content": "content.png", "style": "style_a.png"}

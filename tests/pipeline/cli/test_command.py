@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from pipeline.cli.wording import duration, plural, rate, size, unknown_option
+from pipeline.cli.command import duration, plural, rate, size, unknown_option
 
 
 @pytest.mark.parametrize(

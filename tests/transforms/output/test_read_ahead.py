@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from transforms.output.readahead import read_ahead
+from transforms.output.storage import read_ahead
 
 
 def test_results_come_in_the_order_of_the_items():
