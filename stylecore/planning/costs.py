@@ -73,6 +73,21 @@ def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int =
     )
 
 
+def targets_bytes_held(kind: StepKind, height: int, width: int) -> int:
+    """Returns the peak memory of taking a style's targets, which happens for one style at a time, without the weights.
+
+    Args:
+      kind: the step.
+      height, width: at which the style's targets are taken, in pixels.
+    """
+    layers = layers_in_use(kind.backbone, frozenset((*kind.content_layers, *kind.style_layers)), height, width)
+    # The styles' features stay until their Gram matrices are made; beside them an operation reads one tensor of the
+    # largest layer and writes another.
+    features = sum(layers[name].values for name in kind.style_layers)
+    largest = max(layer.values for layer in layers.values())
+    return round(HELD_FACTOR * (FLOAT32_BYTES * features + 2 * FLOAT32_BYTES * largest))
+
+
 def seconds_per_evaluation(
     cost: EvaluationCost,
     flops_per_sec: float,

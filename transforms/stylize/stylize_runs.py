@@ -13,7 +13,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from stylecore.kernels import arithmetic_description, check_deterministic
-from stylecore.planning.costs import evaluation_cost
+from stylecore.planning.costs import evaluation_cost, targets_bytes_held
 from stylecore.run.devices import check_gpu, free_device
 from stylecore.run.engine import Engine
 from stylecore.run.engine_cache import get_engine
@@ -160,7 +160,7 @@ class StylizeRuns(beam.DoFn):
             raise loaded.error
         assert loaded.problem is not None
         engine.check(loaded.problem)
-        check_memory(run, self._options.memory_bytes)
+        check_memory(run, loaded.problem, self._options.memory_bytes)
         return loaded.problem
 
     def _engine(self, run: Run, device: str) -> Engine:
@@ -207,12 +207,22 @@ class _RunsUnderWay:
         return self._runs.pop(index), result, self._optimization.snapshot(index) if out_of_time else None
 
 
-def check_memory(run: Run, memory_bytes: int | None) -> None:
-    """Raises OutOfMemoryError if a run alone needs, by estimate, more than `memory_bytes`; None allows every run."""
-    config = run.row.config
-    needed = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
+def check_memory(run: Run, problem: Problem, memory_bytes: int | None) -> None:
+    """Raises OutOfMemoryError if a run alone needs, by estimate, more than the device's memory; None allows every run.
+
+    Args:
+      run: the run.
+      problem: its problem, whose styles have the sizes at which their targets are taken.
+      memory_bytes: the device's memory.
+    """
+    kind = run.bucket.kind
+    picture = evaluation_cost(kind, run.height, run.width, run.row.config.history_size).bytes_held
+    needs = [(picture, f"image_size must be smaller: {run.width}x{run.height} pixels")]
+    for style, _ in problem.styles:
+        height, width = style.shape[:2]
+        needs.append((targets_bytes_held(kind, height, width), f"style_scale must be smaller: {width}x{height} pixels"))
+    needed, what = max(needs)
     if memory_bytes is not None and needed > memory_bytes:
         raise OutOfMemoryError(
-            f"image_size must be smaller: {run.width}x{run.height} pixels need about {needed / 2**30:.1f} GiB, "
-            f"and the device has {memory_bytes / 2**30:.1f}"
+            f"{what} need about {needed / 2**30:.1f} GiB, and the device has {memory_bytes / 2**30:.1f}"
         )

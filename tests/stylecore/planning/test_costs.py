@@ -9,7 +9,7 @@ from stylecore import StyleConfig
 from stylecore.networks.features import build_backbone
 from stylecore.networks.layers import BACKBONES, layer_names, layers_in_use
 from stylecore.planning.buckets import StepKind, step_kind
-from stylecore.planning.costs import EvaluationCost, evaluation_cost, seconds_per_evaluation
+from stylecore.planning.costs import EvaluationCost, evaluation_cost, seconds_per_evaluation, targets_bytes_held
 
 CUTS = {
     "vgg19": [["block1_conv1"], ["block4_conv2", "block5_conv1"], ["block5_conv2"], ["block5_pool"]],
@@ -48,6 +48,12 @@ def test_a_cut_has_the_layers_that_keras_needs_for_it(backbone, wanted):
     cut = keras.Model(network.inputs, [network.get_layer(name).output for name in wanted])
     needed = {layer.name for layer in cut.layers} & set(layer_names(backbone))
     assert set(layers_in_use(backbone, wanted, 64, 64)) == needed
+
+
+def test_the_targets_of_a_style_of_8192_px_take_more_than_its_widest_layer():
+    widest = 64 * 8192 * 8192 * 4
+    assert widest > 17e9
+    assert 3 * widest < targets_bytes_held(kind_of(), 8192, 8192) < 6 * widest
 
 
 def test_the_preset_basic_takes_97_gflop_for_256_px():

@@ -18,7 +18,7 @@ from PIL import Image
 from stylecore import StyleConfig
 from stylecore.images.codec import decode_image
 from stylecore.images.resize import target_size
-from stylecore.planning.costs import evaluation_cost
+from stylecore.planning.costs import evaluation_cost, targets_bytes_held
 from stylecore.run.engine import Engine
 from tests.support.disks import full_disk
 from tests.support.inputs import TINY, write_manifest
@@ -320,6 +320,17 @@ def test_a_picture_larger_than_the_memory_fails_with_its_reason(runs, output):
     assert outcomes[small.run_id].status == "done"
     assert outcomes[large.run_id].error_type == "OutOfMemoryError"
     assert "image_size must be smaller: 64x48 pixels need" in outcomes[large.run_id].error_message
+
+
+def test_a_style_larger_than_the_memory_fails_its_run_alone(runs, output):
+    plain, large = runs(), runs(style_fit="keep", style_scale=8.0)
+    needed = targets_bytes_held(large.bucket.kind, 8 * 48, 8 * 48)
+    assert needed > 10 * evaluation_cost(plain.bucket.kind, plain.height, plain.width).bytes_held
+    outcomes = stylize(output, [large, plain], memory_bytes=needed - 1)
+    assert outcomes[plain.run_id].status == "done"
+    assert outcomes[large.run_id].error_type == "OutOfMemoryError"
+    assert "style_scale must be smaller: 384x384 pixels need" in outcomes[large.run_id].error_message
+    assert stylize(output, [large], memory_bytes=needed)[large.run_id].status == "done"
 
 
 def vanishes(path):
