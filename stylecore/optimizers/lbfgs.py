@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from stylecore.config.style_config import StyleConfig
 from stylecore.optimizers.base import HIGHEST, LOWEST, Proposal, is_finite, per_image
+from stylecore.optimizers.products import exact_matmul
 from stylecore.optimizers.spectral import CORNER, EXPONENT, smoothed
 from stylecore.tensors import CountPerPicture, Gradients, Histories, Images, MaskPerPicture, PerPicture, Tensor
 
@@ -250,7 +251,7 @@ def _newton(
     # Of S M Y^T one mask is enough, and the vectors are masked: S itself needs none.
     s, y = _rows(state.steps), _rows(state.changes * free[:, tf.newaxis])
     v = tf.reshape(downhill, [tf.shape(downhill)[0], -1, 1])
-    sy = _by_age(tf.matmul(s, y, transpose_b=True), ages)
+    sy = _by_age(exact_matmul(s, y, transpose_b=True), ages)
     curvature = tf.linalg.diag_part(sy)
     length = tf.gather(tf.cast(tf.reduce_sum(tf.square(y), axis=2), tf.float64), ages, batch_dims=1)
     counts = (tf.range(pairs) < state.kept[:, tf.newaxis]) & (curvature > LEAST_CURVATURE * length)
@@ -264,12 +265,11 @@ def _newton(
 
     def products(rows: Tensor, vector: Tensor) -> Tensor:
         return tf.where(
-            counts, tf.gather(tf.cast(tf.matmul(rows, vector)[..., 0], tf.float64), ages, batch_dims=1), 0.0
+            counts, tf.gather(tf.cast(exact_matmul(rows, vector)[..., 0], tf.float64), ages, batch_dims=1), 0.0
         )
 
     def combined(rows: Tensor, weights: Tensor) -> Tensor:
-        # Not a matrix product: where TensorFloat-32 is on, that would round every pixel of the direction to 11 bits.
-        # The other products sum over all pixels, and what is rounded there averages out.
+        # Not a matrix product: with one weight a pair, the sum is bound by memory and needs no tensor cores.
         weights = tf.cast(tf.gather(weights, ages, batch_dims=1), rows.dtype)
         return free * tf.reshape(tf.reduce_sum(rows * weights[..., tf.newaxis], axis=1), tf.shape(downhill))
 

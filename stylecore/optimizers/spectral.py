@@ -16,6 +16,7 @@ import math
 
 import tensorflow as tf
 
+from stylecore.optimizers.products import exact_matmul
 from stylecore.tensors import Images, MaskPerPicture, Tensor
 
 # The exponent p and the corner frequency f0 (1: the highest frequency along an axis): see benchmarks/evaluations.py.
@@ -39,9 +40,9 @@ def smoothed(images: Images, chosen: MaskPerPicture, exponent: Tensor, corner: T
         shape = tf.shape(images)
         rows, columns = cosines(shape[1]), cosines(shape[2])
         planes = tf.transpose(images, [0, 3, 1, 2])
-        spectrum = tf.matmul(tf.matmul(rows, planes), columns, transpose_b=True)
+        spectrum = exact_matmul(exact_matmul(rows, planes), columns, transpose_b=True)
         spectrum *= gains(shape[1], shape[2], exponent, corner)
-        planes = tf.matmul(tf.matmul(rows, spectrum, transpose_a=True), columns)
+        planes = exact_matmul(exact_matmul(rows, spectrum, transpose_a=True), columns)
         return tf.where(chosen[:, tf.newaxis, tf.newaxis, tf.newaxis], tf.transpose(planes, [0, 2, 3, 1]), images)
 
     return tf.cond(tf.reduce_any(chosen), transformed, lambda: images)

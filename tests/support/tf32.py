@@ -18,7 +18,7 @@ def to_tf32(values: tf.Tensor, nearest: bool) -> tf.Tensor:
 
 @contextlib.contextmanager
 def tf32_matrix_products(nearest: bool) -> Iterator[None]:
-    """Makes every float32 `tf.matmul` that is traced or run within the context round its inputs."""
+    """Makes every float32 `tf.matmul` that is traced or run within the context round its inputs, as on such a GPU."""
     exact = tf.matmul
 
     def rounding(a: tf.Tensor, b: tf.Tensor, **options: bool) -> tf.Tensor:
@@ -28,4 +28,5 @@ def tf32_matrix_products(nearest: bool) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tf, "matmul", rounding)
+        patch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a GPU"])
         yield

@@ -231,7 +231,7 @@ def test_a_job_killed_after_its_second_checkpoint_ends_with_the_same_bytes(input
     ]
     options = ["--manifest", write_manifest(inputs / "m.parquet", rows), "--deterministic", "--batch_size=2"]
     killed = [*options, "--output", str(inputs / "killed")]
-    job = subprocess.Popen([sys.executable, "-c", KILLED, *killed, "--checkpoint_secs=0.001"], stderr=subprocess.PIPE)
+    job = subprocess.Popen([sys.executable, "-c", KILLED, *killed, "--checkpoint_secs=0.05"], stderr=subprocess.PIPE)
     versions: set[tuple[str, int]] = set()
     while len(versions) < 4 and job.poll() is None:  # Two runs, two of each.
         for path in (inputs / "killed").glob("checkpoints/*.npz"):
