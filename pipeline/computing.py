@@ -78,6 +78,7 @@ def stylize_options(options: PipelineOptions, require_gpu: bool) -> "StylizeOpti
         memory_bytes=device_memory_bytes(options),
         xla=own.xla,
         require_gpu=require_gpu,
+        frames=own.frames,
     )
 
 

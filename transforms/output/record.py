@@ -95,6 +95,7 @@ class RunRecord:
     extra: str | None = _column(pa.string())
     content_sha256: str | None = _column(pa.string(), DATASET)
     style_sha256: list[str] | None = _column(pa.list_(pa.string()), DATASET)
+    frames: list[int] | None = _column(pa.list_(pa.int64()))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

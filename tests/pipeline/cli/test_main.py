@@ -125,7 +125,6 @@ from pathlib import Path
 from pipeline.cli.quiet import import_tensorflow
 import_tensorflow()
 from pipeline.cli.main import main
-from stylecore.run import loop
 from stylecore.run.engine import Engine
 from transforms.output import checkpoints, storage
 from transforms.stylize import loading
@@ -140,8 +139,12 @@ def slow(function, seconds, is_meant=lambda *arguments: True):
         return function(*arguments)
     return slowly
 
-loop._MAX_EVALUATIONS_PER_CALL = 1
-Engine.advance = slow(Engine.advance, 0.02, lambda *_: where == "computing")
+advance = Engine.advance
+Engine.advance = slow(
+    lambda engine, state, constants, evaluations: advance(engine, state, constants, 1),
+    0.02,
+    lambda *_: where == "computing",
+)
 storage.write = slow(storage.write, 600, lambda uri, *_: f"/{where}/" in uri)
 loading.load_problem = slow(loading.load_problem, 600, lambda *_: where == "loading")
 sys.exit(main(sys.argv[3:]))
