@@ -68,7 +68,6 @@ def stylize_options(options: PipelineOptions, require_gpu: bool) -> "StylizeOpti
       require_gpu: a worker without a GPU stops the job.
     """
     # Imported here: `plan` shares this file and needs no TensorFlow.
-    from stylecore.run.loop import SECS_PER_CALL
     from transforms.stylize.stylize_runs import StylizeOptions
 
     own = options.view_as(StyleBeamOptions)
@@ -79,7 +78,7 @@ def stylize_options(options: PipelineOptions, require_gpu: bool) -> "StylizeOpti
         memory_bytes=device_memory_bytes(options),
         xla=own.xla,
         require_gpu=require_gpu,
-        secs_per_call=min(SECS_PER_CALL, own.checkpoint_secs),
+        frames=own.frames,
     )
 
 

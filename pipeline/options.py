@@ -9,6 +9,9 @@ from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
 from stylecore.errors import UsageError
 from transforms.dataset import DATASET_MODES
 
+# A history has as many points, and frames stand at its iterations.
+MAX_FRAMES = 100
+
 
 class OptionError(UsageError, ValueError):
     """An option that does not exist, or a value that it cannot have."""
@@ -47,6 +50,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         type=positive_number,
         metavar="S",
         help="a run that computes for longer fails; the next job goes on with it (default: no limit)",
+    )
+    parser.add_argument(
+        "--frames",
+        type=frame_count,
+        default=0,
+        metavar="N",
+        help=f"keep N thumbnails of each picture on the way, in frames/; up to {MAX_FRAMES} (default: 0)",
     )
     parser.add_argument("--xla", action="store_true", help="compile with XLA on GPUs, anew for each size of pictures")
     parser.add_argument(
@@ -129,6 +139,14 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text}")
+    return number
+
+
+def frame_count(text: str) -> int:
+    """Parses a number of frames, for argparse."""
+    number = int(text)
+    if not 0 <= number <= MAX_FRAMES:
+        raise argparse.ArgumentTypeError(f"must be a whole number in 0..{MAX_FRAMES}, got {text}")
     return number
 
 

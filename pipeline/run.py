@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import logging
 import platform
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -27,10 +28,13 @@ from stylecore.version import __version__
 from transforms.manifest.files import open_manifest
 from transforms.manifest.networks import distinct_backbones
 from transforms.output import storage
+from transforms.output.commit import finished_ids
 from transforms.output.job import JobRecord, write_job
 from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
 from transforms.output.rows import summary
+
+logger = logging.getLogger(__name__)
 
 
 class JobError(RuntimeError):
@@ -69,6 +73,13 @@ def run(arguments: Sequence[str]) -> Summary | None:
     if options.view_as(StyleBeamOptions).deterministic and _computes_here(options):
         _check_deterministic_here()
     job = prepare_job(options.view_as(StyleBeamOptions), workers)
+    if job.stylize.frames and (finished := finished_ids(job.output)):
+        logger.warning(
+            "--frames: %d runs of %s are finished; those without frames stay without, since frames are made while a "
+            "run computes",
+            len(finished),
+            job.output.root,
+        )
     with job_progress(job.output, _computes_here(options)):
         # DirectRunner may download another engine, so FnApiRunner is the default.
         runner = options.view_as(StandardOptions).runner or FnApiRunner()

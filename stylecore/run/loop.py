@@ -10,7 +10,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,20 +22,23 @@ from stylecore.run.problem import Problem
 from stylecore.run.result import (
     DeadlineError,
     DeviceError,
+    Frame,
     History,
     NotFiniteError,
     OutOfMemoryError,
     Progress,
     Result,
+    frame_iterations,
 )
 from stylecore.run.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
 Done = tuple[int, Result]
+Event = Progress | Frame | Done
 
 SECS_PER_CALL = 2.0
-_MAX_EVALUATIONS_PER_CALL = 500
+MAX_EVALUATIONS_PER_CALL = 500
 # With fewer left, a smaller batch does not repay its start.
 _MIN_ITERATIONS_TO_REBATCH = 20
 # How cuDNN, cuBLAS and XLA fail on GPUs, apart from memory.
@@ -49,6 +52,7 @@ def optimize(
     *,
     batch_size: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    max_evaluations: int = MAX_EVALUATIONS_PER_CALL,
 ) -> Iterator[Done]:
     """Optimises problems of one bucket and yields (index, result) of each as soon as it is done.
 
@@ -57,11 +61,12 @@ def optimize(
       problems: at least one; all of one bucket.
       batch_size: see Optimization.
       on_progress: called between calls into TensorFlow.
+      max_evaluations: see Optimization.
     """
-    for event in Optimization(engine, problems, batch_size=batch_size).events():
-        if not isinstance(event, Progress):
+    for event in Optimization(engine, problems, batch_size=batch_size, max_evaluations=max_evaluations).events():
+        if isinstance(event, tuple):
             yield event
-        elif on_progress:
+        elif isinstance(event, Progress) and on_progress:
             on_progress(event)
 
 
@@ -74,7 +79,9 @@ class Optimization:
       batch_size: pads batches to this size by repeating a problem, because float arithmetic depends on the batch size.
       timeout_secs: a problem that computes for longer fails with DeadlineError.
       snapshots: by a problem's index, where it goes on; problems without one begin.
-      secs_per_call: the time that a call into TensorFlow is meant to take; between calls there is Progress.
+      frames: the number of pictures on the way to yield of each problem, see `frame_iterations`.
+      max_evaluations: a call into TensorFlow makes at most so many.
+      secs_per_call: the time that a call is meant to take.
     """
 
     def __init__(
@@ -85,20 +92,27 @@ class Optimization:
         batch_size: int | None = None,
         timeout_secs: float | None = None,
         snapshots: Mapping[int, Snapshot] | None = None,
+        frames: int = 0,
+        max_evaluations: int = MAX_EVALUATIONS_PER_CALL,
         secs_per_call: float = SECS_PER_CALL,
     ) -> None:
         self._engine = engine
         self._batch_size = batch_size
         self._timeout_secs = timeout_secs
-        self._secs_per_call = secs_per_call
+        self._pace = _Pace(max_evaluations, secs_per_call)
         snapshots = snapshots or {}
-        self._courses = [_Course(index, problem, snapshots.get(index)) for index, problem in enumerate(problems)]
+        self._courses = [
+            _Course(index, problem, snapshots.get(index), frames) for index, problem in enumerate(problems)
+        ]
         self._batch: _ActiveBatch | None = None
         self._iterations = np.zeros(len(problems), np.int64)
         self._losses = np.full((4, len(problems)), np.nan)
 
-    def events(self) -> Iterator[Progress | Done]:
-        """Yields (index, result) of each problem as soon as it is done, and Progress between calls into TensorFlow."""
+    def events(self) -> Iterator[Event]:
+        """Yields (index, result) of each problem as soon as it is done, and Progress between calls into TensorFlow.
+
+        A problem's frames come in order, each before the Progress of its call.
+        """
         waiting: dict[int, list[_Course]] = defaultdict(list)
         for course in self._courses:
             waiting[course.stage].append(course)
@@ -116,7 +130,7 @@ class Optimization:
             self._batch.save(course)
         return course.snapshot(self._engine)
 
-    def _advance_some(self, courses: list["_Course"]) -> Iterator[Progress | Done]:
+    def _advance_some(self, courses: list["_Course"]) -> Iterator[Event]:
         """Takes as many courses as fit into memory, all of one stage, to that stage's end."""
         members, size = self._next_batch(courses)
         try:
@@ -168,13 +182,14 @@ class Optimization:
         for course in remaining:
             course.is_suspect = True
 
-    def _advance_batch(self, members: list["_Course"], size: int) -> Iterator[Progress | Done]:
-        batch = self._batch = _ActiveBatch(self._engine, members, size, self._secs_per_call)
+    def _advance_batch(self, members: list["_Course"], size: int) -> Iterator[Event]:
+        batch = self._batch = _ActiveBatch(self._engine, members, size, self._pace)
         while batch.active:
             running = tuple(course.index for course in batch.active.values())
             for course, iteration, losses in batch.advance():
                 self._iterations[course.index] = iteration
                 self._losses[:, course.index] = losses
+            yield from batch.frames()
             # A caller that receives Progress may take snapshots of the other problems and stop; results come first.
             yield from batch.settle(self._timeout_secs)
             yield Progress(running, self._iterations.copy(), self._losses.copy())
@@ -191,9 +206,10 @@ class _Course:
       seconds: its share of the time of every batch that it was in, those before a restart included.
       elapsed_secs: the whole time, since the restart, of the batches that it was in.
       is_suspect: the device has failed on its batch in this stage.
+      frames: the iterations, over all stages, of the frames that are still to come.
     """
 
-    def __init__(self, index: int, problem: Problem, snapshot: Snapshot | None) -> None:
+    def __init__(self, index: int, problem: Problem, snapshot: Snapshot | None, frames: int) -> None:
         self.index = index
         self.iterations = problem.config.iterations
         self.problem = problem.stages[snapshot.stage if snapshot else 0]
@@ -206,6 +222,8 @@ class _Course:
         self.is_suspect = False
         self.is_over = False
         self._stages = problem.stages
+        evaluated = snapshot.evaluated if snapshot else 0
+        self.frames = [number for number in frame_iterations(self.iterations, frames) if number >= evaluated]
 
     @property
     def is_at_last_stage(self) -> bool:
@@ -234,6 +252,13 @@ class _Course:
         return self.finish(image=picture, iterations=self.steps_before + steps, error=error)
 
 
+class _Pace(NamedTuple):
+    """How much a call into TensorFlow does: at most so many evaluations, in about so many seconds."""
+
+    max_evaluations: int
+    secs_per_call: float
+
+
 class _ActiveBatch:
     """Courses of one stage that advance together.
 
@@ -241,9 +266,9 @@ class _ActiveBatch:
       active: the courses that have not reached the end of the stage, by their position in the batch.
     """
 
-    def __init__(self, engine: Engine, courses: Sequence[_Course], size: int, secs_per_call: float) -> None:
+    def __init__(self, engine: Engine, courses: Sequence[_Course], size: int, pace: _Pace) -> None:
         self._last_account = time.monotonic()
-        self._secs_per_call = secs_per_call
+        self._pace = pace
         self._engine = engine
         self._count = len(courses)
         padded = [*courses, *[courses[0]] * (size - len(courses))]
@@ -265,16 +290,25 @@ class _ActiveBatch:
         if RUNNING not in self._status:
             return  # All ended in an earlier batch, which then had no memory to measure their pictures.
         began = time.monotonic()
-        state, numbers, losses = self._engine.advance(self._state, self._constants, self._evaluations)
+        evaluations = min(self._evaluations, self._evaluations_to_frame())
+        state, numbers, losses = self._engine.advance(self._state, self._constants, evaluations)
         self._take(state)
         numbers, terms = numbers.numpy(), np.stack([term.numpy() for term in losses], axis=1)
-        in_time = self._evaluations * self._secs_per_call / max(time.monotonic() - began, 1e-6)
-        self._evaluations = int(np.clip(in_time, 1, _MAX_EVALUATIONS_PER_CALL))
+        affordable = evaluations * self._pace.secs_per_call / max(time.monotonic() - began, 1e-6)
+        self._evaluations = int(np.clip(affordable, 1, self._pace.max_evaluations))
         self._account()
         for position, course in self.active.items():
             is_iterate = numbers[:, position] >= 0
             course.history.extend(course.steps_before + numbers[is_iterate, position], terms[is_iterate, :, position])
             yield course, course.steps_before + self._steps(position), terms[-1, :, position]
+
+    def frames(self) -> Iterator[Frame]:
+        """Yields the active courses' frames that are due at their latest iterates."""
+        for position, course in self.active.items():
+            is_over = course.is_at_last_stage and self._status[position] != RUNNING
+            number = course.steps_before + int(self._iteration[position]) - 1
+            if course.frames and number == course.frames[0] and not is_over and self._status[position] != FAILED:
+                yield Frame(course.index, course.frames.pop(0), self._picture(position))
 
     def settle(self, timeout_secs: float | None) -> Iterator[Done]:
         """Removes the courses that are at the end of the stage or out of time; yields their results."""
@@ -295,6 +329,15 @@ class _ActiveBatch:
         for position, active in self.active.items():
             if active is course:
                 course.state = self._engine.packed_state(self._fetched(), position, course.problem)
+
+    def _evaluations_to_frame(self) -> int:
+        """Returns how many evaluations bring the first of the frames to come, unless some give no iterate."""
+        left = [
+            course.frames[0] + 1 - course.steps_before - int(self._iteration[position])
+            for position, course in self.active.items()
+            if course.frames and self._status[position] == RUNNING
+        ]
+        return max(1, min(left, default=self._pace.max_evaluations))
 
     def _take(self, state: LoopState) -> None:
         """Makes `state` the batch's, and fetches at once what every call asks of every picture."""

@@ -88,6 +88,21 @@ class Progress:
         return total, content, style, tv
 
 
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """A picture on the way.
+
+    Attributes:
+      index: the problem's.
+      iteration: the number of steps made, one of the problem's `frame_iterations`.
+      image: uint8 [height, width, 3], at the size of the stage.
+    """
+
+    index: int
+    iteration: int
+    image: np.ndarray
+
+
 class History:
     """Keeps the losses of the iterates to report: 0, the first ten, a regular stride and the latest."""
 
@@ -116,6 +131,19 @@ class History:
 
     def _is_kept(self, number: int) -> bool:
         return number <= FIRST_ITERATIONS_KEPT or number % self._stride == 0
+
+
+def frame_iterations(iterations: int, count: int) -> list[int]:
+    """Returns the iterations at which a run shows pictures on the way: evenly spread from 0, all in its history.
+
+    Args:
+      iterations: the run's steps.
+      count: the number of pictures, >= 0; a short run has fewer. The last iteration is none of them.
+    """
+    stride = history_stride(iterations)
+    spread = (iterations * position / count for position in range(count))
+    near = {round(exact) if exact <= FIRST_ITERATIONS_KEPT else round(exact / stride) * stride for exact in spread}
+    return sorted(number for number in near if number < iterations)
 
 
 def history_stride(iterations: int) -> int:

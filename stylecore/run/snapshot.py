@@ -43,6 +43,12 @@ class Snapshot:
         """The number of steps made in all stages."""
         return self.steps_before + max(0, int(self.state.iteration) - 1)
 
+    @property
+    def evaluated(self) -> int:
+        """The number of iterates evaluated in all stages, the initial picture included."""
+        # A stage begins with the last iterate of the stage before.
+        return self.steps_before + max(int(self.state.iteration), int(self.stage > 0))
+
     def to_bytes(self) -> bytes:
         """Returns the snapshot as an uncompressed .npz without pickles."""
         facts = {

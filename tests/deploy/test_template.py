@@ -56,6 +56,7 @@ EXAMPLES = {
     "max_batch_secs": "300",
     "device_memory_gb": "22.5",
     "checkpoint_secs": "60",
+    "frames": "10",
     "run_timeout_secs": "3600",
     "xla": "true",
     "deterministic": "true",

@@ -18,6 +18,7 @@ from pipeline.plan.plan import PlanOptions, plan
 from stylecore import StyleConfig, stylize
 from stylecore.images.codec import decode_image
 from stylecore.networks.precision import Arithmetic
+from tests.support.contract import violations
 from tests.support.inputs import TINY, write_manifest
 from tests.support.jobs import run
 from tests.support.outputs import metrics_of
@@ -290,3 +291,16 @@ def test_precision_is_settled_by_the_device_that_computes(inputs, monkeypatch):
     assert left_open["run_id"] == named["run_id"] and left_open["config"]["precision"] == "float32"
     assert refused["error_type"] == "PrecisionError"
     assert "row 2: precision must be float32 or auto on an old CPU" in refused["error_message"]
+
+
+def test_frames_of_finished_runs_cannot_be_had_afterwards_and_that_is_said(inputs, caplog):
+    rows = [{"content": "content.png", "style": "style_a.png", "config": TINY}]
+    arguments = ["--manifest", write_manifest(inputs / "m.parquet", rows), "--output", str(inputs / "out")]
+    run(arguments)
+    run([*arguments, "--frames=2"])
+    assert "--frames: 1 runs of " in caplog.text and "those without frames stay without" in caplog.text
+    assert [row["frames"] for row in metrics_of(inputs / "out")] == [None]
+    assert not (inputs / "out" / "frames").exists()
+    run([*arguments[:3], str(inputs / "other"), "--frames=2"])
+    assert [row["frames"] for row in metrics_of(inputs / "other")] == [[0, 2]]
+    assert not violations(inputs / "other")

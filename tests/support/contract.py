@@ -41,6 +41,7 @@ COLUMNS = {
     "error_type": pa.string(),
     "error_message": pa.string(),
     "extra": pa.string(),
+    "frames": pa.list_(pa.int64()),
 }
 TERMS = ("content", "style", "tv")
 STOP_REASONS = ("iterations", "converged", "stalled")
@@ -131,6 +132,7 @@ def _wrong_done(output: Path, row: Row) -> Iterator[str]:
             yield f"done, but {leftover} is still there"
     yield from _wrong_picture(output, row)
     yield from _wrong_thumbnail(output / "thumbs" / f"{run_id}.webp", row)
+    yield from _wrong_frames(output / "frames" / run_id, row)
     yield from _wrong_numbers(row)
     yield from (f"done without {name}" for name in ("weights_sha256", "device") if not row[name])
     if not (row["seconds"] or 0) > 0:
@@ -186,6 +188,14 @@ def _wrong_thumbnail(path: Path, row: Row) -> Iterator[str]:
         return
     if image.width > row["width"] or image.height > row["height"]:
         yield f"the thumbnail is {image.size}, larger than its picture"
+
+
+def _wrong_frames(folder: Path, row: Row) -> Iterator[str]:
+    frames = row["frames"] or []
+    if frames != sorted(set(frames)) or not all(0 <= number < row["iterations"] for number in frames):
+        yield f"frames {frames}, iterations {row['iterations']}"
+    for number in frames:
+        yield from _wrong_thumbnail(folder / f"{number}.webp", row)
 
 
 def _wrong_numbers(row: Row) -> Iterator[str]:

@@ -77,6 +77,8 @@ DAMAGE = {
     "no picture": (lambda o: (o / "images" / f"{run_id_of(o)}.png").unlink(), "is missing or damaged"),
     "no marker": (lambda o: (o / "runs" / f"{run_id_of(o)}.json").unlink(), "the marker is missing"),
     "no thumbnail": (lambda o: (o / "thumbs" / f"{run_id_of(o)}.webp").unlink(), "the thumbnail is missing"),
+    "a frame that is not there": (lambda o: edit_first(o, frames=[0]), "the thumbnail is missing"),
+    "frames out of order": (lambda o: edit_first(o, frames=[2, 1]), "frames [2, 1], iterations"),
     "a picture without its record": (strip_the_record, "does not carry its row"),
     "another marker": (lambda o: edit_json(o / "runs" / f"{run_id_of(o)}.json", width=3), "disagree about ['width']"),
     "other metrics": (lambda o: edit_first(o, device="abacus"), "metrics and marker disagree about ['device']"),

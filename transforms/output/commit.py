@@ -6,6 +6,7 @@ picture that won the race, the marker last. A failure record may be overwritten,
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from stylecore.images.codec import ImageError, decode_image, encode_png, read_png_record, thumbnail
@@ -44,7 +45,9 @@ def read_marker(output: Output, run_id: str) -> RunRecord | None:
     return record if record.run_id == run_id else None
 
 
-def commit_result(output: Output, run: Run, result: Result, untimed: bool = False) -> RunRecord:
+def commit_result(
+    output: Output, run: Run, result: Result, untimed: bool = False, frames: Sequence[int] | None = None
+) -> RunRecord:
     """Stores a finished run and returns the record of the picture that won; safe to repeat and to race.
 
     Args:
@@ -52,6 +55,7 @@ def commit_result(output: Output, run: Run, result: Result, untimed: bool = Fals
       run: the run that was computed.
       result: its result, which must have a picture.
       untimed: writes `seconds` into the marker alone, so that the picture has the same bytes whenever it is made.
+      frames: the iterations whose frames are stored, in order; None if none were asked for.
 
     Raises:
       StorageError: the output directory cannot be written.
@@ -60,7 +64,10 @@ def commit_result(output: Output, run: Run, result: Result, untimed: bool = Fals
     check_present(output)
     if untimed:
         storage.write(output.timing(run.run_id), json.dumps({"seconds": result.seconds}).encode(), JSON)
-    record = _run_record(run, result, seconds=None if untimed else result.seconds)
+    record = dataclasses.replace(
+        _run_record(run, result, seconds=None if untimed else result.seconds),
+        frames=None if frames is None else list(frames),
+    )
     picture = encode_png(result.image, record.to_json())
     if not storage.write_once(output.image(run.run_id), picture, PNG):
         if (winner := complete_commit(output, run.run_id)) is not None:

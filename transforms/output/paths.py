@@ -26,6 +26,14 @@ class Output:
         """The picture's thumbnail."""
         return storage.join(self.root, "thumbs", f"{run_id}.webp")
 
+    def frame(self, run_id: str, iteration: int) -> str:
+        """The thumbnail of a picture on the way, after so many iterations."""
+        return storage.join(self.frames(run_id), f"{iteration}.webp")
+
+    def frames(self, run_id: str) -> str:
+        """The directory of a run's pictures on the way."""
+        return storage.join(self.root, "frames", run_id)
+
     def marker(self, run_id: str) -> str:
         """The marker of a finished run, which holds its record."""
         return storage.join(self.root, "runs", f"{run_id}.json")

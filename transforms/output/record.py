@@ -120,6 +120,10 @@ class RunRecord:
     extra: str | None = _column(pa.string(), "the manifest's further columns as JSON")
     content_sha256: str | None = _column(pa.string(), "sha256 of the content image's file", DATASET)
     style_sha256: list[str] | None = _column(pa.list_(pa.string()), "sha256 of each style image's file", DATASET)
+    frames: list[int] | None = _column(
+        pa.list_(pa.int64()),
+        "the iterations of the pictures in `frames/<run_id>/`, rising; null if none were asked for",
+    )
     uris: list[str] | None = _column(
         pa.list_(pa.string()), "where the content image and each style image lie, as absolute paths or gs://"
     )

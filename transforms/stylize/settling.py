@@ -2,22 +2,25 @@
 
 import contextlib
 import json
-from collections import deque
-from collections.abc import Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 
 from stylecore.images.codec import encode_png
-from stylecore.run.result import Result
+from stylecore.run.result import Frame, Result
 from stylecore.run.snapshot import Snapshot
 from transforms.output import storage
 from transforms.output.checkpoints import save_checkpoints
 from transforms.output.commit import commit_result, record_failure
+from transforms.output.frames import save_frame, stored_frames
 from transforms.output.paths import PNG, Output
 from transforms.output.record import RunRecord
 from transforms.records import Failure, Reason, Run
 from transforms.stylize import progress, stopping
 
 Outcome = tuple[str, RunRecord | Reason]
+Returned = TypeVar("Returned")
 
 SETTLING_THREADS = 8
 # Each holds a picture in memory.
@@ -37,16 +40,32 @@ class Settling:
         self._untimed = untimed
         self._pool = ThreadPoolExecutor(SETTLING_THREADS, thread_name_prefix="settle")
         self._pending: deque[Future[Outcome]] = deque()
+        self._frames: deque[Future[int | None]] = deque()
+        self._frames_of: defaultdict[str, list[Future[int | None]]] = defaultdict(list)
 
-    def submit(self, run: Run, result: Result, snapshot: Snapshot | None = None) -> None:
-        """Commits a run's result in the background, or records its error and its snapshot, if there is one."""
+    def submit(self, run: Run, result: Result, snapshot: Snapshot | None = None, resumed_at: int | None = None) -> None:
+        """Commits a run's result in the background, or records its error and its snapshot, if there is one.
+
+        Args:
+          run: the run.
+          result: its result.
+          snapshot: where a later job goes on with a run that failed.
+          resumed_at: the iteration from which this attempt went on, if frames are wanted: those from before count too.
+        """
         if len(self._pending) >= MAX_PENDING:
             wait([self._pending[0]])
-        under_way = contextlib.ExitStack()
-        under_way.enter_context(stopping.work())
-        future = self._pool.submit(self._settle, run, result, snapshot)
-        future.add_done_callback(lambda _: under_way.close())
-        self._pending.append(future)
+        frames = self._frames_of.pop(run.run_id, [])
+        self._pending.append(self._in_background(self._settle, run, result, snapshot, frames, resumed_at))
+
+    def submit_frame(self, run: Run, frame: Frame) -> None:
+        """Stores a frame in the background; the run's result is settled after its frames."""
+        while self._frames and (self._frames[0].done() or len(self._frames) >= MAX_PENDING):
+            self._frames.popleft().exception()  # Waits for it; the run's settling raises what it raised.
+        saved = self._in_background(
+            save_frame, self._output, run.run_id, frame.iteration, frame.image, run.height, run.width
+        )
+        self._frames.append(saved)
+        self._frames_of[run.run_id].append(saved)
 
     def done(self) -> Iterator[Outcome]:
         """Yields the outcomes that are ready, in the order of `submit`.
@@ -65,14 +84,34 @@ class Settling:
     def wait(self) -> None:
         """Waits until nothing is under way; raises no storage error."""
         wait(self._pending)
+        wait(self._frames)
 
     def close(self) -> None:
         """Ends the threads."""
         self._pool.shutdown()
 
-    def _settle(self, run: Run, result: Result, snapshot: Snapshot | None) -> Outcome:
+    def _in_background(self, work: Callable[..., Returned], *arguments: Any) -> Future[Returned]:
+        under_way = contextlib.ExitStack()
+        under_way.enter_context(stopping.work())
+        future = self._pool.submit(work, *arguments)
+        future.add_done_callback(lambda _: under_way.close())
+        return future
+
+    def _settle(
+        self,
+        run: Run,
+        result: Result,
+        snapshot: Snapshot | None,
+        saving: Sequence[Future[int | None]],
+        resumed_at: int | None,
+    ) -> Outcome:
+        # The pool began to save the frames before this: waiting here cannot keep them from ending.
+        made = [saved for future in saving if (saved := future.result()) is not None]
         if result.error is None:
-            outcome: RunRecord | Reason = commit_result(self._output, run, result, self._untimed)
+            frames = None
+            if resumed_at is not None:
+                frames = sorted({*made, *stored_frames(self._output, run.run_id, resumed_at)})
+            outcome: RunRecord | Reason = commit_result(self._output, run, result, self._untimed, frames)
         else:
             outcome = self._fail(run, result, snapshot)
         progress.finished(1)

@@ -17,9 +17,9 @@ from stylecore.planning.costs import evaluation_cost, targets_bytes_held
 from stylecore.run.devices import check_gpu, free_device
 from stylecore.run.engine import Engine
 from stylecore.run.engine_cache import get_engine
-from stylecore.run.loop import SECS_PER_CALL, Optimization
+from stylecore.run.loop import MAX_EVALUATIONS_PER_CALL, SECS_PER_CALL, Optimization
 from stylecore.run.problem import Problem
-from stylecore.run.result import DeadlineError, OutOfMemoryError, Progress, Result
+from stylecore.run.result import DeadlineError, Frame, OutOfMemoryError, Progress, Result
 from stylecore.run.snapshot import Snapshot
 from transforms.batch import RunBatch
 from transforms.output.checkpoints import save_checkpoints
@@ -45,8 +45,9 @@ class StylizeOptions:
       run_timeout_secs: a run that computes for longer fails; None sets no limit.
       memory_bytes: the device's memory; a picture that needs more, by estimate, fails at once. None: all are tried.
       xla: see Engine; without effect on CPUs.
-      secs_per_call: how long a call into TensorFlow is meant to take; stops and deadlines are looked at between calls.
       require_gpu: stops the job on a worker without a GPU, instead of computing on its CPU for days.
+      frames: the number of pictures on the way to keep of each run; short runs have fewer.
+      max_evaluations: see Optimization.
     """
 
     deterministic: bool = False
@@ -55,7 +56,8 @@ class StylizeOptions:
     memory_bytes: int | None = None
     xla: bool = False
     require_gpu: bool = False
-    secs_per_call: float = SECS_PER_CALL
+    frames: int = 0
+    max_evaluations: int = MAX_EVALUATIONS_PER_CALL
 
 
 class StylizeRuns(beam.DoFn):
@@ -144,14 +146,20 @@ class StylizeRuns(beam.DoFn):
             batch_size=size if self._options.deterministic else None,
             timeout_secs=self._options.run_timeout_secs,
             snapshots={index: snapshot for index, snapshot in enumerate(snapshots) if snapshot},
-            secs_per_call=self._options.secs_per_call,
+            frames=self._options.frames,
+            max_evaluations=self._options.max_evaluations,
+            secs_per_call=min(SECS_PER_CALL, self._options.checkpoint_secs),
         )
         under_way = _RunsUnderWay(self._output, runs, optimization, self._options.checkpoint_secs)
         for event in optimization.events():
             if isinstance(event, Progress):
                 under_way.report(event)
+            elif isinstance(event, Frame):
+                self._settling.submit_frame(runs[event.index], event)
             else:
-                self._settling.submit(*under_way.settled(*event))
+                begun = snapshots[event[0]]
+                resumed_at = begun.evaluated if begun else 0
+                self._settling.submit(*under_way.settled(*event), resumed_at if self._options.frames else None)
             yield from self._counted(self._settling.done())
 
     def _checked(self, run: Run, loaded: Loaded, engine: Engine) -> Problem:

@@ -124,7 +124,6 @@ from pathlib import Path
 from pipeline.cli.quiet import import_tensorflow
 import_tensorflow()
 from pipeline.cli.main import main
-from stylecore.run import loop
 from stylecore.run.engine import Engine
 from transforms.output import checkpoints, storage
 from transforms.stylize import loading

@@ -85,9 +85,9 @@ def test_a_device_is_lent_to_one_batch_at_a_time(two_devices):
     waiting.join()
 
 
-def test_a_machine_without_gpus_computes_on_its_cpu_unless_it_was_promised_one(monkeypatch):
+def test_a_machine_without_gpus_computes_on_its_cpu_unless_it_should_have_one(monkeypatch):
     monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind: [])
     monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
     assert device_names() == ["/device:CPU:0"]
-    with pytest.raises(MissingGpuError, match="should have a GPU and TensorFlow sees none"):
+    with pytest.raises(MissingGpuError, match="should have a GPU, and TensorFlow finds none"):
         check_gpu()

@@ -294,7 +294,7 @@ class Counted:
 def test_who_stopped_is_computed_on_only_in_batches_of_a_fixed_size(engine, batch_size, sizes):
     problems = [problem(image, iterations=count) for image, count in enumerate((4, 40, 4, 70))]
     counting = Counting(engine)
-    results = run(counting, problems, batch_size=batch_size)
+    results = run(counting, problems, batch_size=batch_size, max_evaluations=4)
     assert [(result.iterations, result.error) for result in results] == [(count, None) for count in (4, 40, 4, 70)]
     assert [entry.iteration for entry in results[3].history] == list(range(71))
     assert counting.sizes == sorted(counting.sizes, reverse=True)
@@ -303,7 +303,7 @@ def test_who_stopped_is_computed_on_only_in_batches_of_a_fixed_size(engine, batc
 
 def test_what_a_call_says_of_its_pictures_is_fetched_once(engine):
     counting = Counting(engine)
-    run(counting, [problem(image, iterations=24) for image in range(6)])
+    run(counting, [problem(image, iterations=24) for image in range(6)], max_evaluations=4)
     # Status and iteration at the start and after each call; the pictures, which end together, once.
     assert counting.fetched == 2 * (1 + len(counting.sizes)) + 1
 

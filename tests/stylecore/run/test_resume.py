@@ -1,6 +1,7 @@
 """What a batch goes through on the way: stages, restarts from snapshots, deadlines, memory that is not enough."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,31 @@ from stylecore.config.style_config import StyleConfig
 from stylecore.images.resize import resize
 from stylecore.networks.weights.sources import random_network
 from stylecore.planning.buckets import step_kind
+from stylecore.run import loop
 from stylecore.run.engine import Engine
 from stylecore.run.loop import optimize
 from stylecore.run.problem import prepare
-from stylecore.run.result import DeadlineError, DeviceError, OutOfMemoryError, Progress
+from stylecore.run.result import (
+    DeadlineError,
+    DeviceError,
+    Frame,
+    OutOfMemoryError,
+    Progress,
+    frame_iterations,
+    history_stride,
+)
 from stylecore.run.snapshot import SnapshotError, read_snapshot
+from tests.support import small_problems
 from tests.support.pictures import gradient
-from tests.support.small_problems import SHALLOW, bits, problem, relative, run, under_way
+from tests.support.small_problems import SHALLOW, bits, problem, relative
 
 ADAM: dict[str, Any] = {}
 LBFGS = {"optimizer": "lbfgs", "history_size": 4}
 COARSE = {"pyramid": ((0.5, 0.25), (0.75, 0.25), (1.0, 0.5))}
+
+# Small problems would be done within one or two calls into TensorFlow.
+Optimization = functools.partial(loop.Optimization, max_evaluations=4)
+run = functools.partial(small_problems.run, max_evaluations=4)
 
 
 @pytest.fixture(scope="module")
@@ -51,34 +66,93 @@ def test_a_run_goes_on_from_its_snapshot_to_the_same_bits_in_any_batch(engines, 
     problems = [problem(seed, **settings, seed=seed) for seed in range(3)]
     undisturbed = [bits(result) for result in run(engine, problems, batch_size=3)]
     left = snapshots_when(
-        under_way(engine, problems, batch_size=3), lambda progress: progress.iterations.max() >= after
+        Optimization(engine, problems, batch_size=3), lambda progress: progress.iterations.max() >= after
     )
     for snapshot in left.values():
         assert after <= int(snapshot.state.iteration) + snapshot.steps_before <= after + 5
     stored = {index: read_snapshot(snapshot.to_bytes(), problems[index]) for index, snapshot in left.items()}
     # Taken up again in other company, at another place, one of them from the beginning.
     order = [2, 0]
-    resumed = under_way(
+    resumed = Optimization(
         engine,
         [problems[index] for index in order],
         batch_size=3,
         snapshots={place: stored[index] for place, index in enumerate(order) if index != 2},
     )
-    results = dict(event for event in resumed.events() if not isinstance(event, Progress))
+    results = dict(events_of(resumed, tuple))
     assert [bits(results[place]) for place in range(2)] == [undisturbed[index] for index in order]
+
+
+def events_of(optimization, kind):
+    return [event for event in optimization.events() if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("optimizer", [ADAM, LBFGS], ids=["adam", "lbfgs"])
+@pytest.mark.parametrize("pyramid", [{}, COARSE], ids=["one size", "coarse to fine"])
+def test_frames_show_the_iterates_that_shorter_runs_deliver(engines, optimizer, pyramid):
+    """Every frame is what a run with so many iterations ends with; frames change no bit of a result."""
+    settings = {**optimizer, **pyramid, "iterations": 24}
+    engine = engines[settings.get("optimizer", "adam")]
+    problems = [problem(seed, **settings, seed=seed) for seed in range(2)]
+    events = list(Optimization(engine, problems, frames=4).events())
+    frames = [event for event in events if isinstance(event, Frame)]
+    for index in range(2):
+        assert [frame.iteration for frame in frames if frame.index == index] == [0, 6, 12, 18]
+    results = dict(event for event in events if isinstance(event, tuple))
+    assert [bits(results[index]) for index in range(2)] == [bits(result) for result in run(engine, problems)]
+    if pyramid:
+        assert [frame.image.shape for frame in frames[::2]] == [(20, 16, 3), (20, 16, 3), (30, 24, 3), (40, 32, 3)]
+        return
+    for iteration in (6, 12, 18):
+        shorter = [problem(seed, **{**settings, "iterations": iteration}, seed=seed) for seed in range(2)]
+        delivered = [result.image for result in run(engine, shorter)]
+        shown = [frame.image for frame in frames if frame.iteration == iteration]
+        np.testing.assert_array_equal(shown, delivered)
+
+
+@pytest.mark.parametrize("after", [0, 5, 11])
+def test_frames_go_on_where_a_run_was_left(engines, after):
+    single = problem(iterations=24, **COARSE)
+    optimization = Optimization(engines["adam"], [single], frames=8)
+    before, snapshot = [], None
+    for event in optimization.events():
+        if isinstance(event, Frame):
+            before.append(event.iteration)
+        elif isinstance(event, Progress) and event.iterations[0] >= after:
+            snapshot = read_snapshot(optimization.snapshot(0).to_bytes(), single)
+            break
+    assert snapshot is not None
+    resumed = Optimization(engines["adam"], [single], snapshots={0: snapshot}, frames=8)
+    assert before + [frame.iteration for frame in events_of(resumed, Frame)] == frame_iterations(24, 8)
+
+
+def test_no_frame_shows_a_run_that_failed_or_ended(engines):
+    ending = problem(iterations=40, early_stop_window=2, early_stop_tolerance=1.0)
+    diverging = problem(iterations=40, content_weight=3e38)
+    assert [frame.iteration for frame in events_of(Optimization(engines["adam"], [ending], frames=20), Frame)] == [0]
+    assert events_of(Optimization(engines["adam"], [diverging], frames=20), Frame) == []
+
+
+def test_frames_are_evenly_spread_and_stand_in_the_history():
+    assert frame_iterations(300, 0) == []
+    assert frame_iterations(300, 1) == [0]
+    assert frame_iterations(300, 6) == [0, 50, 100, 150, 200, 250]
+    assert frame_iterations(300, 7) == [0, 45, 85, 130, 170, 215, 255]
+    assert frame_iterations(3, 100) == [0, 1, 2]
+    for iterations in (1, 9, 11, 101, 1_000, 12_345):
+        for count in (1, 5, 100):
+            found = frame_iterations(iterations, count)
+            assert found[0] == 0 and found[-1] < iterations and len(found) <= count
+            assert all(number <= 10 or number % history_stride(iterations) == 0 for number in found)
 
 
 def test_pairs_survive_a_batch_with_a_longer_history(engines):
     engine = engines["lbfgs"]
     problems = [problem(0, **LBFGS, iterations=14), problem(1, optimizer="lbfgs", history_size=9, iterations=14)]
     (alone,) = run(engine, problems[:1], batch_size=2)
-    left = snapshots_when(under_way(engine, problems), lambda progress: progress.iterations.min() >= 8)
+    left = snapshots_when(Optimization(engine, problems), lambda progress: progress.iterations.min() >= 8)
     assert [len(left[index].state.optimizer.steps) for index in (0, 1)] == [4, left[1].state.optimizer.kept]
-    (resumed,) = [
-        event
-        for event in under_way(engine, problems[:1], batch_size=2, snapshots={0: left[0]}).events()
-        if not isinstance(event, Progress)
-    ]
+    (resumed,) = events_of(Optimization(engine, problems[:1], batch_size=2, snapshots={0: left[0]}), tuple)
     # A ring of another length adds the same numbers in another order.
     assert relative(resumed[1].image.astype(float), alone.image.astype(float)) < 0.02
 
@@ -120,8 +194,8 @@ def test_coarse_to_fine_begins_with_what_the_stage_before_made(engines):
 
 def test_a_deadline_fails_the_run_with_its_last_picture_and_a_snapshot(engines):
     problems = [problem(seed, iterations=100_000) for seed in range(2)]
-    optimization = under_way(engines["adam"], problems, timeout_secs=0.5)
-    results = dict(event for event in optimization.events() if not isinstance(event, Progress))
+    optimization = Optimization(engines["adam"], problems, timeout_secs=0.5)
+    results = dict(events_of(optimization, tuple))
     for index, result in results.items():
         assert isinstance(result.error, DeadlineError)
         assert str(result.error) == f"not done after 0.5 seconds, at iteration {result.iterations} of 100000"
@@ -275,7 +349,7 @@ DAMAGES = {
 def test_a_damaged_snapshot_is_refused(engines, damage, optimizer):
     single = problem(**optimizer)
     engine = engines[single.config.optimizer]
-    snapshot = snapshots_when(under_way(engine, [single]), lambda progress: True)[0]
+    snapshot = snapshots_when(Optimization(engine, [single]), lambda progress: True)[0]
     with pytest.raises(SnapshotError):
         read_snapshot(damage(snapshot.to_bytes()), single)
 
@@ -286,7 +360,7 @@ def test_a_damaged_snapshot_is_refused(engines, damage, optimizer):
     ids=["size", "optimiser"],
 )
 def test_a_snapshot_of_another_problem_is_refused(engines, other):
-    snapshot = snapshots_when(under_way(engines["adam"], [problem()]), lambda progress: True)[0]
+    snapshot = snapshots_when(Optimization(engines["adam"], [problem()]), lambda progress: True)[0]
     with pytest.raises(SnapshotError):
         read_snapshot(snapshot.to_bytes(), other)
 
@@ -324,7 +398,7 @@ IMPOSSIBLE = {
 def test_a_snapshot_with_impossible_numbers_is_refused(engines, settings, damage, message):
     single = problem(**settings)
     engine = engines[single.config.optimizer]
-    snapshot = snapshots_when(under_way(engine, [single]), lambda progress: True)[0]
+    snapshot = snapshots_when(Optimization(engine, [single]), lambda progress: True)[0]
     read_snapshot(snapshot.to_bytes(), single)
     with pytest.raises(SnapshotError, match=message):
         read_snapshot(damage(snapshot).to_bytes(), single)

@@ -34,8 +34,8 @@ from transforms.stylize import progress, stopping
 from transforms.stylize.stylize_runs import StylizeOptions, StylizeRuns
 
 SAME_BYTES = {"deterministic": True}
-# Otherwise small pictures would be done within one or two calls into TensorFlow.
-SHORT_CALLS = {"secs_per_call": 1e-9}
+# Small pictures would be done within one or two calls into TensorFlow.
+SHORT_CALLS = {"max_evaluations": 4}
 OFTEN = {"checkpoint_secs": 1e-9}
 AT_ONCE = {"run_timeout_secs": 1e-9}
 # Where the content image starts, its loss is finite; after one step it is not.
@@ -219,7 +219,11 @@ def test_a_checkpoint_that_cannot_be_used_is_ignored_and_said(inputs, runs, outp
 
 KILLED = """
 import sys
-from tests.support.jobs import run
+from pipeline.run import run
+from stylecore.run.engine import Engine
+
+advance = Engine.advance
+Engine.advance = lambda engine, state, constants, evaluations: advance(engine, state, constants, min(4, evaluations))
 run(sys.argv[1:])
 """
 
@@ -231,7 +235,7 @@ def test_a_job_killed_after_its_second_checkpoint_ends_with_the_same_bytes(input
     ]
     options = ["--manifest", write_manifest(inputs / "m.parquet", rows), "--deterministic", "--batch_size=2"]
     killed = [*options, "--output", str(inputs / "killed")]
-    job = subprocess.Popen([sys.executable, "-c", KILLED, *killed, "--checkpoint_secs=0.05"], stderr=subprocess.PIPE)
+    job = subprocess.Popen([sys.executable, "-c", KILLED, *killed, "--checkpoint_secs=0.001"], stderr=subprocess.PIPE)
     versions: set[tuple[str, int]] = set()
     while len(versions) < 4 and job.poll() is None:  # Two runs, two of each.
         for path in (inputs / "killed").glob("checkpoints/*.npz"):
@@ -246,6 +250,44 @@ def test_a_job_killed_after_its_second_checkpoint_ends_with_the_same_bytes(input
     pictures = {path.name: path.read_bytes() for path in (inputs / "killed" / "images").iterdir()}
     assert pictures == {path.name: path.read_bytes() for path in (inputs / "undisturbed" / "images").iterdir()}
     assert len(pictures) == 2
+
+
+# --- frames ---
+
+
+def frame_names(output, run):
+    return sorted(int(name.removesuffix(".webp")) for name in names(output, f"frames/{run.run_id}"))
+
+
+def test_frames_are_stored_before_the_marker_and_named_in_record_and_picture(inputs, runs, output):
+    one, coarse = runs(iterations=24), runs(iterations=24, pyramid=[(0.5, 0.5), (1.0, 0.5)])
+    outcomes = stylize(output, [one], [coarse], frames=4)
+    for made in (one, coarse):
+        assert outcomes[made.run_id].frames == marker(output, made)["frames"] == frame_names(output, made)
+        assert frame_names(output, made) == [0, 6, 12, 18]
+        shapes = {Image.open(path).size for path in (inputs / "out" / "frames" / made.run_id).iterdir()}
+        assert shapes == {Image.open(inputs / "out" / "thumbs" / f"{made.run_id}.webp").size}
+
+
+def test_frames_that_nobody_wants_are_neither_made_nor_recorded(runs, output):
+    (record,) = stylize(output, [runs()]).values()
+    assert record.frames is None and not storage.exists(storage.join(output.root, "frames"))
+
+
+def test_frames_from_before_a_stop_are_kept_and_counted(runs, output):
+    one = runs(iterations=24)
+    left_in_the_middle(output, [one], iteration=10, frames=8)
+    before = frame_names(output, one)
+    storage.write(output.frame(one.run_id, 23), b"of an attempt that was lost", "image/webp")
+    (record,) = stylize(output, [one], frames=8).values()
+    assert before[:4] == [0, 3, 6, 9] and record.frames == [0, 3, 6, 9, 12, 15, 18, 21]
+
+
+def test_a_frame_that_cannot_be_written_is_left_out_and_its_run_is_done(inputs, runs, output, caplog):
+    (inputs / "out" / "frames").write_text("in the way")
+    (record,) = stylize(output, [runs()], frames=2).values()
+    assert (record.status, record.frames) == ("done", [])
+    assert "no frame: " in caplog.text
 
 
 # --- limits and failures of single runs ---
