@@ -243,7 +243,7 @@ def test_a_jpeg_of_endless_scans_is_refused():
 def test_filling_between_a_jpegs_segments_is_passed_in_one_go():
     tolerated = JPEG[:2] + b"\xff" * 60_000 + JPEG[2:]  # Looked at once each: in no time. At every pair: in minutes.
     assert decode_image(tolerated).shape == RGB.shape
-    with pytest.raises(ImageError, match="65536 bytes of filling"):
+    with pytest.raises(ImageError, match="65536 bytes of padding"):
         decode_image(JPEG[:2] + b"\xff" * 5_000_000 + JPEG[2:])
 
 
