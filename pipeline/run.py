@@ -29,6 +29,7 @@ from transforms.manifest.files import open_manifest
 from transforms.manifest.networks import distinct_backbones
 from transforms.metrics import summary
 from transforms.output import storage
+from transforms.output.attempts import gather_attempts
 from transforms.output.commit import finished_ids
 from transforms.output.job import JobRecord, write_job
 from transforms.output.paths import Output
@@ -129,6 +130,7 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
     )
     write_job(output, record)
     _check_output(output)
+    gather_attempts(output)
     fingerprints = publish_weights(output, distinct_backbones(manifest), options.weights_dir, options.weights_source)
     return Job(
         manifest=manifest,

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -18,6 +18,8 @@ from transforms.records import Run
 RUNS_PER_SHARD = 512
 # The share of the device's memory for a batch; the rest is left to the weights, cached targets and the process itself.
 BUDGET_SHARE = 0.6
+# The estimated time of the batches in a group: against it, loading the first of them hardly counts.
+GROUP_SECS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +28,10 @@ class RunBatch:
 
     size: int
     runs: tuple[Run, ...]
+
+
+# Batches that one worker computes one after the other.
+BatchGroup = tuple[RunBatch, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +60,7 @@ def batch_size_of(run: Run, limits: BatchLimits) -> int:
     if limits.memory_bytes is not None:
         held = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
         size = min(size, int(limits.memory_bytes * BUDGET_SHARE / held))
-    sizes = stages(config, run.height, run.width)
-    pixel_iterations = sum(height * width * max(1, iterations) for height, width, iterations in sizes)
-    return max(1, min(size, int(limits.max_secs / (pixel_iterations * limits.secs_per_pixel_and_iteration))))
+    return max(1, min(size, int(limits.max_secs / _secs_of(run, limits))))
 
 
 def even_size(size: int, total: int) -> int:
@@ -94,12 +98,44 @@ def slice_batches(
         yield RunBatch(size, tuple(waiting))
 
 
+def group_batches(batches: Sequence[RunBatch], limits: BatchLimits) -> Iterator[BatchGroup]:
+    """Groups the batches of a shard into elements, within which a batch loads while the one before it computes.
+
+    A group is kept small, because one worker computes all of it: a quarter of the shard and a minute at most.
+    """
+    longest = math.ceil(len(batches) / 4)
+    group: list[RunBatch] = []
+    group_secs = 0.0
+    for batch in batches:
+        secs = sum(_secs_of(run, limits) for run in batch.runs)
+        if group and (len(group) == longest or group_secs + secs > min(GROUP_SECS, limits.max_secs)):
+            yield tuple(group)
+            group, group_secs = [], 0.0
+        group.append(batch)
+        group_secs += secs
+    if group:
+        yield tuple(group)
+
+
+def _secs_of(run: Run, limits: BatchLimits) -> float:
+    """Returns the estimated time of a run in a batch."""
+    sizes = stages(run.row.config, run.height, run.width)
+    pixel_iterations = sum(height * width * max(1, iterations) for height, width, iterations in sizes)
+    return pixel_iterations * limits.secs_per_pixel_and_iteration
+
+
 def _order(run: Run) -> tuple[Any, ...]:
     return run.row.config.iterations, run.content_sha256, run.style_sha256, run.run_id
 
 
+def _sliced(
+    runs: Iterable[Run], limits: BatchLimits, totals: Mapping[tuple[str, int], int] | None
+) -> Iterator[BatchGroup]:
+    return group_batches(list(slice_batches(runs, limits, totals)), limits)
+
+
 class BatchRuns(beam.PTransform):
-    """Runs -> RunBatch; no group grows with the grid, and several workers can share a bucket.
+    """Runs -> BatchGroup; no group grows with the grid, and several workers can share a bucket.
 
     Args:
       limits: what bounds a batch.
@@ -123,7 +159,7 @@ class BatchRuns(beam.PTransform):
             keyed
             | "Shard" >> beam.Map(shard, beam.pvalue.AsDict(counts)).with_output_types(tuple[tuple[str, int], Run])
             | "GroupShards" >> beam.GroupByKey()
-            | "Slice" >> beam.FlatMap(lambda sharded, totals=None: slice_batches(sharded[1], limits, totals), **totals)
+            | "Slice" >> beam.FlatMap(lambda sharded, totals=None: _sliced(sharded[1], limits, totals), **totals)
         )
 
 

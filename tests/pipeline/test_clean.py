@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pipeline.clean import CHECKPOINT, PARTIAL, TEMPORARY, WEIGHTS, CleanError, clean
+from pipeline.clean import ATTEMPT, CHECKPOINT, PARTIAL, TEMPORARY, WEIGHTS, CleanError, clean
 from pipeline.cli.main import main
 from transforms.output import storage
 from transforms.output.storage import NotFoundError
@@ -19,6 +19,8 @@ LEFTOVERS = {
     f"checkpoints/{RUN_ID}.npz": CHECKPOINT,
     f"checkpoints/{RUN_ID}.json": CHECKPOINT,
     f"partial/{RUN_ID}.png": PARTIAL,
+    f"attempts/{RUN_ID}.json": ATTEMPT,
+    f"attempts/batch-{RUN_ID}.json": ATTEMPT,
     f"weights/{'ab' * 32}.weights.h5": WEIGHTS,
 }
 TEMPORARIES = (".part-k3_x9a2b", "images/.part-a1b2c3d4", "gallery/data/.part-abcdefgh")

@@ -136,7 +136,12 @@ def test_bad_rows_fail_with_reasons_while_the_others_are_done(inputs, capsys):
 def test_a_run_that_is_too_small_fails_under_its_run_id_before_anything_is_stylized(inputs, monkeypatch):
     begun = []
     process = StylizeRuns.process
-    monkeypatch.setattr(StylizeRuns, "process", lambda self, batch: begun.extend(batch.runs) or process(self, batch))
+
+    def watched(self, batches):
+        begun.extend(run for batch in batches for run in batch.runs)
+        return process(self, batches)
+
+    monkeypatch.setattr(StylizeRuns, "process", watched)
     paint(inputs / "thin.png", 40, 1, 0)
     good = {"content": "content.png", "style": "style_a.png", "config": TINY}
     keep = {**TINY, "style_fit": "keep", "precision": "auto"}
