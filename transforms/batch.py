@@ -8,7 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from stylecore.planning.buckets import BATCH_PIXELS, default_batch_size
+from stylecore.planning.buckets import BATCH_PIXELS, MAX_BATCH_SIZE, default_batch_size
 from stylecore.planning.costs import evaluation_cost
 from stylecore.planning.device import TWO_CORES
 from stylecore.planning.pyramid import stages
@@ -42,6 +42,7 @@ class BatchLimits:
       batch_size: runs in a batch; None chooses by the size of their pictures.
       max_secs: the longest estimated time of a batch.
       pixels: the number of pixels in a batch beyond which the device gains nothing.
+      runs: the largest number of runs in a batch that is chosen by its pixels.
       memory_bytes: the device's memory; None if it is unknown.
       secs_per_pixel_and_iteration: the device's speed, for the estimated time.
     """
@@ -49,6 +50,7 @@ class BatchLimits:
     batch_size: int | None = None
     max_secs: float = 600.0
     pixels: int = BATCH_PIXELS
+    runs: int = MAX_BATCH_SIZE
     memory_bytes: int | None = None
     secs_per_pixel_and_iteration: float = TWO_CORES.secs_per_pixel_and_iteration()
 
@@ -56,7 +58,7 @@ class BatchLimits:
 def batch_size_of(run: Run, limits: BatchLimits) -> int:
     """Returns a run's batch size, from its size, its iterations and the limits, never from the runs left to do."""
     config = run.row.config
-    size = limits.batch_size or default_batch_size(run.height, run.width, limits.pixels)
+    size = limits.batch_size or default_batch_size(run.height, run.width, limits.pixels, limits.runs)
     if limits.memory_bytes is not None:
         held = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
         size = min(size, int(limits.memory_bytes * BUDGET_SHARE / held))

@@ -53,7 +53,7 @@ class Attempts:
           trusted: those that are computed together.
           suspects: those that are computed alone afterwards.
 
-        Returns:
+        Yields:
           What to call when the runs are saved: from then on a death of the process makes none of them a suspect.
         """
         uri = self._batch(batch)
@@ -82,6 +82,10 @@ class Attempts:
             _try_to_write(uri, {"alone": deaths})
             raise
         storage.delete(uri)
+
+    def forget(self, run_id: str) -> None:
+        """Forgets a suspect that is finished."""
+        storage.delete(self._output.attempt(run_id))
 
     def end(self, batch: Sequence[str]) -> None:
         """Forgets a batch whose suspects have all been computed."""

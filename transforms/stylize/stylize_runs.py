@@ -130,6 +130,8 @@ class StylizeRuns(beam.DoFn):
             for run, loaded in loading.results():
                 if loaded.record is not None:
                     progress.finished(1)
+                    if run.run_id in loading.suspects():
+                        self._attempts.forget(run.run_id)
                     yield run.run_id, loaded.record
                 elif run.run_id in loading.suspects():
                     suspects.append(run)
@@ -156,7 +158,12 @@ class StylizeRuns(beam.DoFn):
         logger.warning("%s: computed alone, since it was under way when a process died", run.run_id)
         try:
             with self._attempts.alone(run.run_id) as saved:
-                yield from self._optimize([(run, load(self._output, run))], device, size, saved)
+                loaded = load(self._output, run)
+                if loaded.record is not None:  # Another worker has finished it just now.
+                    progress.finished(1)
+                    yield run.run_id, loaded.record
+                else:
+                    yield from self._optimize([(run, loaded)], device, size, saved)
         except ProcessDiedError as error:
             self._settling.submit(run, Result(error=error))
 

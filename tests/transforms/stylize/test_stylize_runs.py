@@ -58,7 +58,7 @@ def runs(inputs, output):
 
     def make(content="content.png", style="style_a.png", **settings):
         config = StyleConfig(**{**TINY, **settings})
-        (fingerprint,) = publish_weights(output, [("vgg19", "random:1")], None).values()
+        (fingerprint,) = publish_weights(output, [("vgg19", config.weights)], None).values()
         data, painting = (inputs / content).read_bytes(), sha256_hex((inputs / style).read_bytes())
         size = target_size(*decode_image(data).shape[:2], config.image_size)  # type: ignore[call-arg]
         styles = (WeightedUri(style, str(inputs / style), 1.0),)
@@ -425,11 +425,9 @@ def test_an_image_that_is_not_what_was_probed_fails_its_run_alone(inputs, runs, 
     assert [outcomes[made[index].run_id].status for index in (0, 2)] == ["done", "done"]
 
 
-def test_weights_that_are_gone_end_the_job_and_fail_no_run(inputs, runs, output, monkeypatch):
-    one = runs()
+def test_weights_that_are_gone_end_the_job_and_fail_no_run(inputs, runs, output):
+    one = runs(weights="random:4")  # No other test's, so that this process does not hold them.
     shutil.rmtree(inputs / "out" / "weights")
-    monkeypatch.setattr("stylecore.run.engine_cache._engines", {})
-    monkeypatch.setattr("stylecore.run.engine_cache._networks", {})
     with pytest.raises(Exception, match=r"weights\.h5: (not found|no such)"):
         stylize(output, [one])
     assert names(output, "failures") == []
