@@ -19,12 +19,13 @@ from stylecore.errors import UsageError
 from transforms.output import storage
 from transforms.output.paths import Output
 
-CHECKPOINT, PARTIAL = "checkpoint", "partial picture"
+CHECKPOINT, PARTIAL, ATTEMPT = "checkpoint", "partial picture", "attempt"
 TEMPORARY, WEIGHTS = "temporary file", "unused weights file"
 DELETING_THREADS = 16
 
 _LEFTOVERS = {
     "checkpoints": (CHECKPOINT, re.compile(r"([0-9a-f]{16})\.(npz|json)")),
+    "attempts": (ATTEMPT, re.compile(r"((?:batch-)?[0-9a-f]{16})\.(json)")),
     "partial": (PARTIAL, re.compile(r"([0-9a-f]{16})\.(png)")),
 }
 _WEIGHTS_NAME = re.compile(r"([0-9a-f]{64})\.weights\.h5")
@@ -39,7 +40,7 @@ class CleanError(UsageError, RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Leftover:
-    """A file that no result needs, with its kind: CHECKPOINT, PARTIAL, TEMPORARY or WEIGHTS."""
+    """A file that no result needs, with its kind: CHECKPOINT, PARTIAL, ATTEMPT, TEMPORARY or WEIGHTS."""
 
     kind: str
     uri: str

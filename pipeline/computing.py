@@ -5,13 +5,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, PortableOptions
 
 from pipeline.beam_options import StyleBeamOptions, runs_here
 from pipeline.dataflow.estimates import gpu_device
-from pipeline.dataflow.gpus import Gpu, parse_gpu
+from pipeline.dataflow.gpus import SLOWEST, Gpu, gpu_of_device, parse_gpu
+from pipeline.options import OptionError
 from stylecore.networks.precision import Arithmetic, device_arithmetic
-from stylecore.planning.buckets import BATCH_PIXELS
+from stylecore.planning.buckets import BATCH_PIXELS, MAX_BATCH_SIZE
 from stylecore.planning.costs import TWO_CORES
 from transforms.batch import BatchLimits
 
@@ -20,14 +21,25 @@ if TYPE_CHECKING:
 
 # 64 pictures of 256x256 fill any GPU in the table. Assumed, not measured: there was no GPU to measure on.
 GPU_BATCH_PIXELS = 64 * 256 * 256
+# Of small pictures, which leave a GPU with little to do: not measured either.
+GPU_BATCH_RUNS = 256
 _MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def batch_limits(options: PipelineOptions) -> BatchLimits:
-    """Returns what bounds batches: the options, and the memory and speed of the chosen device or of this machine."""
+def batch_limits(options: PipelineOptions, here: str | None = None) -> BatchLimits:
+    """Returns what bounds batches: the options, and the memory and speed of the chosen device or of this machine.
+
+    Args:
+      options: the command line's options.
+      here: the name of this machine's device as TensorFlow gives it, or "CPU"; None asks TensorFlow.
+    """
     own = options.view_as(StyleBeamOptions)
-    gpu = parse_gpu(own.gpu)[0] if own.gpu else None
-    return limits_on(gpu, device_memory_bytes(options), own.batch_size, own.max_batch_secs)
+    gpu: Gpu | None = None
+    if own.gpu:
+        gpu = parse_gpu(own.gpu)[0]
+    elif (name := _gpu_here(options, here)) is not None:
+        gpu = gpu_of_device(name) or SLOWEST
+    return limits_on(gpu, device_memory_bytes(options, here), own.batch_size, own.max_batch_secs)
 
 
 def limits_on(gpu: Gpu | None, memory_bytes: int | None, batch_size: int | None, max_secs: float) -> BatchLimits:
@@ -43,6 +55,7 @@ def limits_on(gpu: Gpu | None, memory_bytes: int | None, batch_size: int | None,
         batch_size=batch_size,
         max_secs=max_secs,
         pixels=GPU_BATCH_PIXELS if gpu else BATCH_PIXELS,
+        runs=GPU_BATCH_RUNS if gpu else MAX_BATCH_SIZE,
         memory_bytes=memory_bytes,
         secs_per_pixel_and_iteration=(gpu_device(gpu) if gpu else TWO_CORES).secs_per_pixel_and_iteration(),
     )
@@ -82,18 +95,50 @@ def stylize_options(options: PipelineOptions, require_gpu: bool) -> "StylizeOpti
     )
 
 
-def device_memory_bytes(options: PipelineOptions) -> int | None:
-    """Returns the memory of the device that computes, None where this machine cannot know it."""
+def device_memory_bytes(options: PipelineOptions, here: str | None = None) -> int | None:
+    """Returns a process' share of the device's memory, None where this machine cannot know it; see `batch_limits`.
+
+    Every process sees all GPUs of its machine, and TensorFlow takes their memory as it needs it, so that the processes
+    of a machine may meet on one GPU.
+    """
     own = options.view_as(StyleBeamOptions)
     if own.device_memory_gb:
         return int(own.device_memory_gb * 1e9)
     if own.gpu:
-        return parse_gpu(own.gpu)[0].memory_bytes
+        memory_bytes = parse_gpu(own.gpu)[0].memory_bytes
+    elif not runs_here(options):
+        return None
+    elif (name := _gpu_here(options, here)) is None:
+        memory_bytes = machine_memory_bytes()
+    elif (gpu := gpu_of_device(name)) is None:
+        return None
+    else:
+        memory_bytes = gpu.memory_bytes
+    return memory_bytes // _processes(options)
+
+
+def _gpu_here(options: PipelineOptions, here: str | None) -> str | None:
+    """Returns the name of the GPU on this machine that computes the job, None if there is none."""
     if not runs_here(options):
         return None
+    if here is None:
+        # Imported here: `plan` shares this file and needs no TensorFlow.
+        from stylecore.run.devices import device_name
+
+        here = device_name()
+    return None if here == "CPU" else here
+
+
+def _processes(options: PipelineOptions) -> int:
+    """Returns how many processes of a worker's machine compute."""
     direct = options.view_as(DirectOptions)
-    processes = direct.direct_num_workers if direct.direct_running_mode == "multi_processing" else 1
-    return machine_memory_bytes() // max(1, processes or os.cpu_count() or 1)
+    if runs_here(options):
+        count = direct.direct_num_workers if direct.direct_running_mode == "multi_processing" else 1
+        return max(1, count or os.cpu_count() or 1)
+    count = int(options.view_as(PortableOptions).sdk_worker_parallelism)
+    if count < 1:
+        raise OptionError(f"--sdk_worker_parallelism must be >= 1 with --gpu: processes share the GPU, got {count}")
+    return count
 
 
 def machine_memory_bytes() -> int:

@@ -28,6 +28,7 @@ from stylecore.version import __version__
 from transforms.manifest.files import open_manifest
 from transforms.manifest.networks import distinct_backbones
 from transforms.output import storage
+from transforms.output.attempts import gather_attempts
 from transforms.output.commit import finished_ids
 from transforms.output.job import JobRecord, write_job
 from transforms.output.paths import Output
@@ -133,6 +134,7 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
     # The directory can be written to; it must be readable and listable as well.
     storage.read_bytes(output.job)
     list(storage.list_names(storage.join(output.root, "weights")))
+    gather_attempts(output)
     fingerprints = publish_weights(output, distinct_backbones(manifest), options.weights_dir, options.weights_source)
     return Job(
         manifest=manifest,

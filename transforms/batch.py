@@ -3,12 +3,12 @@
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 
-from stylecore.planning.buckets import BATCH_PIXELS, default_batch_size
+from stylecore.planning.buckets import BATCH_PIXELS, MAX_BATCH_SIZE, default_batch_size
 from stylecore.planning.costs import TWO_CORES, evaluation_cost
 from stylecore.planning.pyramid import stages
 from transforms.records import Run
@@ -17,6 +17,8 @@ from transforms.records import Run
 RUNS_PER_SHARD = 512
 # The share of the device's memory for a batch; the rest is left to the weights, cached targets and the process itself.
 BUDGET_SHARE = 0.6
+# The estimated time of the batches in a group: against it, loading the first of them hardly counts.
+GROUP_SECS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +29,10 @@ class RunBatch:
     runs: tuple[Run, ...]
 
 
+# Batches that one worker computes one after the other.
+BatchGroup = tuple[RunBatch, ...]
+
+
 @dataclasses.dataclass(frozen=True)
 class BatchLimits:
     """What bounds a batch.
@@ -35,6 +41,7 @@ class BatchLimits:
       batch_size: runs in a batch; None chooses by the size of their pictures.
       max_secs: the longest estimated time of a batch.
       pixels: the number of pixels in a batch beyond which the device gains nothing.
+      runs: the largest number of runs in a batch that is chosen by its pixels.
       memory_bytes: the device's memory; None if it is unknown.
       secs_per_pixel_and_iteration: the device's speed, for the estimated time.
     """
@@ -42,6 +49,7 @@ class BatchLimits:
     batch_size: int | None = None
     max_secs: float = 600.0
     pixels: int = BATCH_PIXELS
+    runs: int = MAX_BATCH_SIZE
     memory_bytes: int | None = None
     secs_per_pixel_and_iteration: float = TWO_CORES.secs_per_pixel_and_iteration()
 
@@ -49,13 +57,11 @@ class BatchLimits:
 def batch_size_of(run: Run, limits: BatchLimits) -> int:
     """Returns a run's batch size, from its size, its iterations and the limits, never from the runs left to do."""
     config = run.row.config
-    size = limits.batch_size or default_batch_size(run.height, run.width, limits.pixels)
+    size = limits.batch_size or default_batch_size(run.height, run.width, limits.pixels, limits.runs)
     if limits.memory_bytes is not None:
         held = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
         size = min(size, int(limits.memory_bytes * BUDGET_SHARE / held))
-    sizes = stages(config, run.height, run.width)
-    pixel_iterations = sum(height * width * max(1, iterations) for height, width, iterations in sizes)
-    return max(1, min(size, int(limits.max_secs / (pixel_iterations * limits.secs_per_pixel_and_iteration))))
+    return max(1, min(size, int(limits.max_secs / _secs_of(run, limits))))
 
 
 def even_size(size: int, total: int) -> int:
@@ -93,12 +99,44 @@ def slice_batches(
         yield RunBatch(size, tuple(waiting))
 
 
+def group_batches(batches: Sequence[RunBatch], limits: BatchLimits) -> Iterator[BatchGroup]:
+    """Groups the batches of a shard into elements, within which a batch loads while the one before it computes.
+
+    A group is kept small, because one worker computes all of it: a quarter of the shard and a minute at most.
+    """
+    longest = math.ceil(len(batches) / 4)
+    group: list[RunBatch] = []
+    group_secs = 0.0
+    for batch in batches:
+        secs = sum(_secs_of(run, limits) for run in batch.runs)
+        if group and (len(group) == longest or group_secs + secs > min(GROUP_SECS, limits.max_secs)):
+            yield tuple(group)
+            group, group_secs = [], 0.0
+        group.append(batch)
+        group_secs += secs
+    if group:
+        yield tuple(group)
+
+
+def _secs_of(run: Run, limits: BatchLimits) -> float:
+    """Returns the estimated time of a run in a batch."""
+    sizes = stages(run.row.config, run.height, run.width)
+    pixel_iterations = sum(height * width * max(1, iterations) for height, width, iterations in sizes)
+    return pixel_iterations * limits.secs_per_pixel_and_iteration
+
+
 def _order(run: Run) -> tuple[Any, ...]:
     return run.row.config.iterations, run.content_sha256, run.style_sha256, run.run_id
 
 
+def _sliced(
+    runs: Iterable[Run], limits: BatchLimits, totals: Mapping[tuple[str, int], int] | None
+) -> Iterator[BatchGroup]:
+    return group_batches(list(slice_batches(runs, limits, totals)), limits)
+
+
 class BatchRuns(beam.PTransform):
-    """Runs -> RunBatch; no group grows with the grid, and several workers can share a bucket.
+    """Runs -> BatchGroup; no group grows with the grid, and several workers can share a bucket.
 
     Args:
       limits: what bounds a batch.
@@ -122,7 +160,7 @@ class BatchRuns(beam.PTransform):
             keyed
             | "Shard" >> beam.Map(shard, beam.pvalue.AsDict(counts)).with_output_types(tuple[tuple[str, int], Run])
             | "GroupShards" >> beam.GroupByKey()
-            | "Slice" >> beam.FlatMap(lambda sharded, totals=None: slice_batches(sharded[1], limits, totals), **totals)
+            | "Slice" >> beam.FlatMap(lambda sharded, totals=None: _sliced(sharded[1], limits, totals), **totals)
         )
 
 

@@ -13,6 +13,7 @@ References:
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 from stylecore.errors import nearest
@@ -150,6 +151,7 @@ H100 = Gpu(
 )
 
 GPUS = (T4, L4, A100, A100_80GB, H100)
+SLOWEST = T4
 
 
 def parse_gpu(text: str) -> tuple[Gpu, int]:
@@ -168,6 +170,14 @@ def parse_gpu(text: str) -> tuple[Gpu, int]:
         legal = ", ".join(map(str, gpu.machine_types))
         raise GpuError(f"a worker has {legal} of {gpu.accelerator}, got {text!r}")
     return gpu, count
+
+
+def gpu_of_device(name: str) -> Gpu | None:
+    """Returns the type of a whole GPU by its driver's name, such as "NVIDIA A100-SXM4-40GB"; None if it is unknown."""
+    words = set(re.split("[ -]", name.upper()))
+    if "MIG" in words:
+        return None
+    return next((gpu for gpu in GPUS if set(gpu.name.upper().split()) <= words), None)
 
 
 def _by_name(name: str) -> Gpu:

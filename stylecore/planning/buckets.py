@@ -58,6 +58,6 @@ def bucket_of(config: StyleConfig, weights_sha256: str, height: int, width: int)
     return Bucket(step_kind(config, weights_sha256), height, width, tuple(scale for scale, _ in config.pyramid))
 
 
-def default_batch_size(height: int, width: int, pixels: int = BATCH_PIXELS) -> int:
-    """Returns how many pictures of height x width pixels make a good batch, which has at most `pixels` pixels."""
-    return max(1, min(MAX_BATCH_SIZE, pixels // (height * width)))
+def default_batch_size(height: int, width: int, pixels: int = BATCH_PIXELS, runs: int = MAX_BATCH_SIZE) -> int:
+    """Returns how many pictures of height x width pixels make a good batch: at most `pixels` pixels and `runs` runs."""
+    return max(1, min(runs, pixels // (height * width)))

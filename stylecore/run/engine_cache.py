@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 
 import cachetools
@@ -13,12 +14,36 @@ from stylecore.run.engine import Engine
 
 logger = logging.getLogger(__name__)
 
-_MAX_NETWORKS = 4
-_MAX_ENGINES = 16
+# Of each device: what one device computes drives nothing out of another's memory.
+MAX_NETWORKS = 4
+MAX_ENGINES = 16
+
+
+class _DeviceEngines:
+    """The engines and networks of one device."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._networks = cachetools.LRUCache[str, keras.Model](MAX_NETWORKS)
+        self._engines = cachetools.LRUCache[tuple[StepKind, bool], Engine](MAX_ENGINES)
+
+    def get(self, kind: StepKind, load: Callable[[], keras.Model], device: str, xla: bool) -> Engine:
+        with self._lock:
+            if (kind, xla) not in self._engines:
+                if kind.weights_sha256 not in self._networks:
+                    logger.info("loading %s %s", kind.backbone, kind.weights_sha256[:16])
+                    with tf.device(device):
+                        self._networks[kind.weights_sha256] = load()
+                self._engines[kind, xla] = Engine(kind, self._networks[kind.weights_sha256], device, xla)
+            return self._engines[kind, xla]
+
+    def traces(self) -> int:
+        with self._lock:
+            return sum(engine.traces for engine in self._engines.values())
+
 
 _lock = threading.Lock()
-_networks = cachetools.LRUCache[tuple[str, str], keras.Model](_MAX_NETWORKS)
-_engines = cachetools.LRUCache[tuple[StepKind, str, bool], Engine](_MAX_ENGINES)
+_devices: defaultdict[str, _DeviceEngines] = defaultdict(_DeviceEngines)
 
 
 def get_engine(kind: StepKind, load: Callable[[], keras.Model], device: str = "", xla: bool = False) -> Engine:
@@ -31,10 +56,11 @@ def get_engine(kind: StepKind, load: Callable[[], keras.Model], device: str = ""
       xla: see Engine.
     """
     with _lock:
-        if (kind, device, xla) not in _engines:
-            if (kind.weights_sha256, device) not in _networks:
-                logger.info("loading %s %s", kind.backbone, kind.weights_sha256[:16])
-                with tf.device(device):
-                    _networks[kind.weights_sha256, device] = load()
-            _engines[kind, device, xla] = Engine(kind, _networks[kind.weights_sha256, device], device, xla)
-        return _engines[kind, device, xla]
+        engines = _devices[device]
+    return engines.get(kind, load, device, xla)
+
+
+def traces() -> int:
+    """Returns how often this process's engines traced their optimisation steps."""
+    with _lock:
+        return sum(engines.traces() for engines in _devices.values())

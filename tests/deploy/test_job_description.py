@@ -178,7 +178,7 @@ def test_the_hinted_step_commits_before_it_yields(descriptions, emulator, monkey
     assert isinstance(stylize, StylizeRuns)
     monkeypatch.setattr(sys.modules[StylizeRuns.__module__], "check_gpu", lambda: None)
     output = Output(storage.join(emulator.bucket, "l4", "out"))
-    batches = [RunBatch(1, (make_run(output, emulator.bucket, seed),)) for seed in (1, 2)]
+    batches = [(RunBatch(1, (make_run(output, emulator.bucket, seed),)),) for seed in (1, 2)]
 
     def committed(run_id, record):
         assert storage.exists(output.image(run_id)) and storage.exists(output.marker(run_id))
@@ -186,7 +186,7 @@ def test_the_hinted_step_commits_before_it_yields(descriptions, emulator, monkey
 
     with beam.Pipeline(runner=FnApiRunner()) as root:
         found = root | beam.Create(batches) | beam.ParDo(stylize) | beam.MapTuple(committed)
-        assert_that(found, equal_to([(run.run_id, "done") for batch in batches for run in batch.runs]))
+        assert_that(found, equal_to([(run.run_id, "done") for (batch,) in batches for run in batch.runs]))
 
 
 def test_a_worker_without_its_gpu_would_stop_the_job(descriptions, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stylecore.run import engine_cache as engines
+from stylecore.run import engine_cache
 from tests.faults.jobs import main_of, write_grid
 from tests.support.jobs import run
 
@@ -39,7 +39,7 @@ def measure(folder, runs, iterations):
         "runs": done.computed,
         "all_done": done.computed == done.done == runs,
         **growth(np.array(samples), runs),
-        "traces": (traces := sum(engine.traces for engine in engines._engines.values())),
+        "traces": (traces := engine_cache.traces()),
         "no_trace_beyond_the_third": 1 <= traces <= len(PICTURE_SIZES),
     }
 

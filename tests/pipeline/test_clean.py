@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pipeline.clean import CHECKPOINT, PARTIAL, TEMPORARY, WEIGHTS, CleanError, clean
+from pipeline.clean import ATTEMPT, CHECKPOINT, PARTIAL, TEMPORARY, WEIGHTS, CleanError, clean
 from pipeline.cli.main import main
 from transforms.output import storage
 from transforms.output.storage import NotFoundError
@@ -19,6 +19,8 @@ LEFTOVERS = {
     f"checkpoints/{RUN_ID}.npz": CHECKPOINT,
     f"checkpoints/{RUN_ID}.json": CHECKPOINT,
     f"partial/{RUN_ID}.png": PARTIAL,
+    f"attempts/{RUN_ID}.json": ATTEMPT,
+    f"attempts/batch-{RUN_ID}.json": ATTEMPT,
     f"weights/{'ab' * 32}.weights.h5": WEIGHTS,
 }
 TEMPORARIES = (".part-k3_x9a2b", "images/.part-a1b2c3d4", "gallery/data/.part-abcdefgh")
@@ -71,15 +73,16 @@ def test_dry_run_lists_and_removes_nothing(small_output, capsys):
     assert main(["clean", str(small_output), "--dry_run"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line for line in lines if line.startswith("/")} == {f"{small_output}/{name}" for name in LEFTOVERS}
-    assert lines[-4:] == [
+    assert lines[-5:] == [
         "2 checkpoints, 10 bytes",
+        "2 attempts, 10 bytes",
         "1 partial picture, 5 bytes",
         "1 unused weights file, 5 bytes",
-        "20 bytes would be freed; nothing is removed",
+        "30 bytes would be freed; nothing is removed",
     ]
     assert names(small_output) == before
     assert main(["clean", str(small_output)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "20 bytes freed"
+    assert capsys.readouterr().out.splitlines()[-1] == "30 bytes freed"
     assert main(["clean", str(small_output)]) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
 
@@ -93,7 +96,7 @@ def test_a_job_that_seems_to_run_is_left_alone(small_output, capsys):
     assert error.count("\n") == 1 and "its job seems to be running" in error and "--force" in error
     assert names(small_output) == before
     # The weights are for the runs that are still missing.
-    assert {item.kind for item in clean(str(small_output), force=True)} == {CHECKPOINT, PARTIAL}
+    assert {item.kind for item in clean(str(small_output), force=True)} == {CHECKPOINT, PARTIAL, ATTEMPT}
 
 
 def test_the_process_of_a_job_decides_on_its_machine(small_output):
@@ -132,7 +135,7 @@ def test_weights_stay_where_a_marker_cannot_be_read(small_output):
     put(small_output, *LEFTOVERS)
     for path in (small_output / "runs").iterdir():
         path.write_text("not JSON")
-    assert {item.kind for item in clean(str(small_output))} == {CHECKPOINT, PARTIAL}
+    assert {item.kind for item in clean(str(small_output))} == {CHECKPOINT, PARTIAL, ATTEMPT}
 
 
 def test_what_is_no_output_directory_is_left_alone(tmp_path, capsys):

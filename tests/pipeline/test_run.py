@@ -23,6 +23,7 @@ from tests.support.inputs import TINY, write_manifest
 from tests.support.jobs import run
 from tests.support.outputs import metrics_of
 from tests.support.pictures import paint
+from transforms.records import Run
 from transforms.stylize.stylize_runs import StylizeRuns
 
 RUNNERS = {
@@ -135,14 +136,14 @@ def test_bad_rows_fail_with_reasons_while_the_others_are_done(inputs, capsys):
 
 
 def test_a_run_that_is_too_small_fails_under_its_run_id_before_anything_is_stylized(inputs, monkeypatch):
-    begun = []
+    begun: list[Run] = []
     process = StylizeRuns.process
 
-    def observed(self, batch):
-        begun.extend(batch.runs)
-        return process(self, batch)
+    def watched(self, batches):
+        begun.extend(run for batch in batches for run in batch.runs)
+        return process(self, batches)
 
-    monkeypatch.setattr(StylizeRuns, "process", observed)
+    monkeypatch.setattr(StylizeRuns, "process", watched)
     paint(inputs / "thin.png", 40, 1, 0)
     good = {"content": "content.png", "style": "style_a.png", "config": TINY}
     keep = {**TINY, "style_fit": "keep", "precision": "auto"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stylecore import StyleConfig
 from transforms import batch as batching
-from transforms.batch import BatchLimits, BatchRuns, batch_size_of, even_size, slice_batches
+from transforms.batch import BatchLimits, BatchRuns, batch_size_of, even_size, group_batches, slice_batches
 from transforms.records import ManifestRow, Run, WeightedUri
 
 _numbers = itertools.count()
@@ -85,7 +85,8 @@ def test_the_transform_batches_by_bucket_and_shards_large_ones(monkeypatch):
     runs = [make_run(32, 32) for _ in range(35)] + [make_run(32, 48) for _ in range(3)]
     runs += [make_run(32, 32, pooling="avg")]
 
-    def check(batches):
+    def check(groups):
+        batches = [batch for group in groups for batch in group]
         found = collections.Counter(run.run_id for batch in batches for run in batch.runs)
         assert set(found.values()) == {1} and len(found) == len(runs)
         assert all(len({run.bucket for run in batch.runs}) == 1 for batch in batches)
@@ -106,7 +107,8 @@ def test_even_batches_waste_at_most_a_quarter(size, total):
 def test_even_batches_have_the_same_size_whatever_is_left_to_do():
     runs = [make_run(64, 64) for _ in range(12)] + [make_run(32, 32) for _ in range(65)]
 
-    def check(batches):
+    def check(groups):
+        batches = [batch for group in groups for batch in group]
         assert {(batch.runs[0].height, batch.size) for batch in batches} == {(64, 12), (32, 33)}
 
     for left in (runs, [*runs[:5], *runs[60:]]):
@@ -116,10 +118,30 @@ def test_even_batches_have_the_same_size_whatever_is_left_to_do():
             assert_that(batches, check)
 
 
+@pytest.mark.parametrize(
+    ("runs", "secs", "expected"),
+    [
+        (10, 1.0, [2, 2, 1]),
+        (32, 1.0, [4, 4, 4, 4]),
+        (32, 20.0, [1] * 16),  # A batch of 40 seconds; two exceed a minute.
+        (32, 100.0, [1] * 16),
+        (2, 1.0, [1]),
+    ],
+)
+def test_groups_keep_to_a_quarter_of_the_shard_and_to_a_minute(runs, secs, expected):
+    made = [make_run(64, 64, iterations=100) for _ in range(runs)]
+    limits = BatchLimits(2, max_secs=600.0, secs_per_pixel_and_iteration=secs / (64 * 64 * 100))
+    batches = list(slice_batches(made, limits))
+    groups = list(group_batches(batches, limits))
+    assert [batch for group in groups for batch in group] == batches
+    assert [len(group) for group in groups] == expected
+
+
 def test_a_size_that_was_asked_for_stays():
     runs = [make_run(64, 64) for _ in range(5)]
 
-    def check(batches):
+    def check(groups):
+        batches = [batch for group in groups for batch in group]
         assert {batch.size for batch in batches} == {4}
 
     with TestPipeline() as pipeline:

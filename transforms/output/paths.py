@@ -46,6 +46,10 @@ class Output:
         """The snapshot from which an unfinished run goes on, see `stylecore.run.snapshot`."""
         return storage.join(self.root, "checkpoints", f"{run_id}.npz")
 
+    def attempt(self, name: str) -> str:
+        """What says that a batch, or a run alone, is under way, see `attempts`."""
+        return storage.join(self.root, "attempts", f"{name}.json")
+
     def timing(self, run_id: str) -> str:
         """The seconds that a run took, kept here until its marker holds them, where the picture must not."""
         return storage.join(self.root, "checkpoints", f"{run_id}.json")

@@ -1,14 +1,15 @@
-"""Loading a batch's images, checkpoints and markers in the background while the batch before it computes."""
+"""Loading a batch's images, checkpoints and markers in the background, while the batch before it computes."""
 
 import dataclasses
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from stylecore.images.codec import ImageError
 from stylecore.run.problem import Problem, prepare
 from stylecore.run.snapshot import Snapshot
 from transforms.batch import RunBatch
 from transforms.input_images import ChangedError, load_image
+from transforms.output.attempts import Attempts
 from transforms.output.checkpoints import load_checkpoint
 from transforms.output.commit import finished_record
 from transforms.output.paths import Output
@@ -24,7 +25,10 @@ LoadingError = (StorageError, ImageError, ChangedError, ValueError)
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """A loaded run: its record if it is finished; else its problem, with a snapshot if it was left, or the error."""
+    """A loaded run: its record if it is finished; else its problem, with a snapshot if it was left, or the error.
+
+    A suspect that is not finished has none of them: it is loaded when its turn comes.
+    """
 
     record: RunRecord | None = None
     problem: Problem | None = None
@@ -38,13 +42,24 @@ class Loading:
     Args:
       pool: the threads that load.
       output: holds finished runs and checkpoints.
+      attempts: know which runs must be computed alone; those are not loaded here.
       batch: the runs to load.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, output: Output, batch: RunBatch) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, output: Output, attempts: Attempts, batch: RunBatch) -> None:
         self.batch = batch
+        self.run_ids = [run.run_id for run in batch.runs]
         self._output = output
-        self._futures: list[Future[Loaded]] = [pool.submit(load, output, run) for run in batch.runs]
+        self._suspects: Future[set[str]] = pool.submit(attempts.suspects, self.run_ids)
+        self._futures: list[Future[Loaded]] = [pool.submit(self._load, run) for run in batch.runs]
+
+    def suspects(self) -> set[str]:
+        """Returns the run_ids of the runs that must be computed alone."""
+        return self._suspects.result()
+
+    def wait(self) -> None:
+        """Waits until all are loaded."""
+        wait(self._futures)
 
     def results(self) -> Iterator[tuple[Run, Loaded]]:
         """Yields each run once all are loaded, as finished if another worker has finished it since."""
@@ -57,6 +72,9 @@ class Loading:
         """Cancels every load that has not begun."""
         for future in self._futures:
             future.cancel()
+
+    def _load(self, run: Run) -> Loaded:
+        return Loaded() if run.run_id in self.suspects() else load(self._output, run)
 
     def _record_of(self, item: tuple[Run, Loaded]) -> RunRecord | None:
         run, found = item

@@ -43,19 +43,27 @@ class Settling:
         self._frames: deque[Future[int | None]] = deque()
         self._frames_of: defaultdict[str, list[Future[int | None]]] = defaultdict(list)
 
-    def submit(self, run: Run, result: Result, snapshot: Snapshot | None = None, resumed_at: int | None = None) -> None:
+    def submit(
+        self,
+        run: Run,
+        result: Result,
+        snapshot: Snapshot | None = None,
+        after: Future[None] | None = None,
+        resumed_at: int | None = None,
+    ) -> None:
         """Commits a run's result in the background, or records its error and its snapshot, if there is one.
 
         Args:
           run: the run.
           result: its result.
           snapshot: where a later job goes on with a run that failed.
+          after: work of other threads that must end before, such as the saving of a checkpoint.
           resumed_at: the iteration from which this attempt went on, if frames are wanted: those from before count too.
         """
         if len(self._pending) >= MAX_PENDING:
             wait([self._pending[0]])
         frames = self._frames_of.pop(run.run_id, [])
-        self._pending.append(self._in_background(self._settle, run, result, snapshot, frames, resumed_at))
+        self._pending.append(self._in_background(self._settle, run, result, snapshot, after, frames, resumed_at))
 
     def submit_frame(self, run: Run, frame: Frame) -> None:
         """Stores a frame in the background; the run's result is settled after its frames."""
@@ -102,9 +110,12 @@ class Settling:
         run: Run,
         result: Result,
         snapshot: Snapshot | None,
+        after: Future[None] | None,
         saving: Sequence[Future[int | None]],
         resumed_at: int | None,
     ) -> Outcome:
+        if after is not None:
+            after.result()
         # The pool began to save the frames before this: waiting here cannot keep them from ending.
         made = [saved for future in saving if (saved := future.result()) is not None]
         if result.error is None:

@@ -2,10 +2,13 @@
 
 import dataclasses
 import functools
+import itertools
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
 
 import apache_beam as beam
 import tensorflow as tf
@@ -21,13 +24,14 @@ from stylecore.run.loop import MAX_EVALUATIONS_PER_CALL, SECS_PER_CALL, Optimiza
 from stylecore.run.problem import Problem
 from stylecore.run.result import DeadlineError, Frame, OutOfMemoryError, Progress, Result
 from stylecore.run.snapshot import Snapshot
-from transforms.batch import RunBatch
+from transforms.batch import BatchGroup, RunBatch
+from transforms.output.attempts import Attempts, ProcessDiedError
 from transforms.output.checkpoints import save_checkpoints
 from transforms.output.paths import Output
 from transforms.output.published_weights import load_published
 from transforms.records import Reason, Run
 from transforms.stylize import progress, stopping
-from transforms.stylize.loading import Loaded, Loading, LoadingError
+from transforms.stylize.loading import Loaded, Loading, LoadingError, load
 from transforms.stylize.settling import Outcome, Settling
 
 LOADING_THREADS = 4
@@ -61,10 +65,11 @@ class StylizeOptions:
 
 
 class StylizeRuns(beam.DoFn):
-    """RunBatch -> (run_id, record or Reason) for each of its runs.
+    """BatchGroup -> (run_id, record or Reason) for each of its runs.
 
-    Finished runs are not computed again: a retried bundle skips what the first attempt had done. A batch is computed
-    when the next one arrives or the bundle ends, so that its images load while the batch before it computes.
+    Finished runs are not computed again: a retried bundle skips what the first attempt had done. The images of a batch
+    load while the batch before it in the group computes. A run that was under way when its process died is computed
+    alone, see `transforms.output.attempts`.
 
     Args:
       output: where pictures, markers and failures go.
@@ -84,49 +89,87 @@ class StylizeRuns(beam.DoFn):
             check_deterministic()
             tf.config.experimental.enable_op_determinism()
         self._loading_pool = ThreadPoolExecutor(LOADING_THREADS, thread_name_prefix="load")
+        self._attempts = Attempts(self._output)
 
     def start_bundle(self) -> None:
-        self._next: Loading | None = None
         self._settling = Settling(self._output, untimed=self._options.deterministic)
 
-    def process(self, batch: RunBatch) -> Iterator[Outcome]:
-        current, self._next = self._next, Loading(self._loading_pool, self._output, batch)
-        if current:
-            yield from self._stylize(current)
+    def process(self, batches: BatchGroup) -> Iterator[Outcome]:
+        loading: deque[Loading] = deque()
+        try:
+            for batch, following in itertools.zip_longest(batches, batches[1:]):
+                current = loading.popleft() if loading else self._load(batch)
+                # What is loaded beside a suspect could kill the process in its place.
+                if following and not current.suspects():
+                    loading.append(self._load(following))
+                yield from self._stylize(current)
+        except BaseException:
+            # A retry must not meet writes of this attempt, and what is done is kept.
+            for begun in loading:
+                begun.cancel()
+            self._settling.wait()
+            raise
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         window = GlobalWindow()
-        outcomes = self._stylize(self._next) if self._next else iter(())
-        for outcome in (*outcomes, *self._counted(self._settling.all())):
+        for outcome in self._counted(self._settling.all()):
             yield WindowedValue(outcome, window.max_timestamp(), [window])
         self._settling.close()
 
     def teardown(self) -> None:
         self._loading_pool.shutdown(cancel_futures=True)
 
-    def _stylize(self, loading: Loading) -> Iterator[Outcome]:
-        try:
-            with free_device() as device:
-                unfinished: list[tuple[Run, Loaded]] = []
-                for run, loaded in loading.results():
-                    if loaded.record is not None:
-                        progress.finished(1)
-                        yield run.run_id, loaded.record
-                    else:
-                        unfinished.append((run, loaded))
-                with stopping.work():
-                    stopping.check()
-                    yield from self._optimize(unfinished, device, loading.batch.size)
-        except BaseException:
-            # A retry must not meet writes of this attempt, and what is done is kept.
-            if self._next:
-                self._next.cancel()
-            self._settling.wait()
-            raise
+    def _load(self, batch: RunBatch) -> Loading:
+        return Loading(self._loading_pool, self._output, self._attempts, batch)
 
-    def _optimize(self, unfinished: list[tuple[Run, Loaded]], device: str, size: int) -> Iterator[Outcome]:
-        if not unfinished:
-            return
+    def _stylize(self, loading: Loading) -> Iterator[Outcome]:
+        loading.wait()  # Before a device is taken, which another thread can use meanwhile.
+        with free_device() as device:
+            trusted: list[tuple[Run, Loaded]] = []
+            suspects: list[Run] = []
+            for run, loaded in loading.results():
+                if loaded.record is not None:
+                    progress.finished(1)
+                    if run.run_id in loading.suspects():
+                        self._attempts.forget(run.run_id)
+                    yield run.run_id, loaded.record
+                elif run.run_id in loading.suspects():
+                    suspects.append(run)
+                else:
+                    trusted.append((run, loaded))
+            with stopping.work():
+                stopping.check()
+                yield from self._together(loading, trusted, {run.run_id for run in suspects}, device)
+                for run in suspects:
+                    stopping.check()
+                    yield from self._alone(run, device, loading.batch.size)
+                if suspects:
+                    self._attempts.end(loading.run_ids)
+
+    def _together(
+        self, loading: Loading, trusted: list[tuple[Run, Loaded]], suspects: set[str], device: str
+    ) -> Iterator[Outcome]:
+        if trusted:
+            run_ids = [run.run_id for run, _ in trusted]
+            with self._attempts.together(loading.run_ids, run_ids, suspects) as saved:
+                yield from self._optimize(trusted, device, loading.batch.size, saved)
+
+    def _alone(self, run: Run, device: str, size: int) -> Iterator[Outcome]:
+        logger.warning("%s: computed alone, since it was under way when a process died", run.run_id)
+        try:
+            with self._attempts.alone(run.run_id) as saved:
+                loaded = load(self._output, run)
+                if loaded.record is not None:  # Another worker has finished it just now.
+                    progress.finished(1)
+                    yield run.run_id, loaded.record
+                else:
+                    yield from self._optimize([(run, loaded)], device, size, saved)
+        except ProcessDiedError as error:
+            self._settling.submit(run, Result(error=error))
+
+    def _optimize(
+        self, unfinished: list[tuple[Run, Loaded]], device: str, size: int, saved: Callable[[], None]
+    ) -> Iterator[Outcome]:
         # Unreadable weights are no run's fault: the error ends the job.
         engine = self._engine(unfinished[0][0], device)
         ready: list[tuple[Run, Problem, Snapshot | None]] = []
@@ -150,17 +193,17 @@ class StylizeRuns(beam.DoFn):
             max_evaluations=self._options.max_evaluations,
             secs_per_call=min(SECS_PER_CALL, self._options.checkpoint_secs),
         )
-        under_way = _RunsUnderWay(self._output, runs, optimization, self._options.checkpoint_secs)
-        for event in optimization.events():
-            if isinstance(event, Progress):
-                under_way.report(event)
-            elif isinstance(event, Frame):
-                self._settling.submit_frame(runs[event.index], event)
-            else:
-                begun = snapshots[event[0]]
-                resumed_at = begun.evaluated if begun else 0
-                self._settling.submit(*under_way.settled(*event), resumed_at if self._options.frames else None)
-            yield from self._counted(self._settling.done())
+        with _RunsUnderWay(self._output, runs, optimization, self._options.checkpoint_secs, saved) as under_way:
+            for event in optimization.events():
+                if isinstance(event, Progress):
+                    under_way.report(event)
+                elif isinstance(event, Frame):
+                    self._settling.submit_frame(runs[event.index], event)
+                else:
+                    begun = snapshots[event[0]]
+                    resumed_at = begun.evaluated if begun else 0
+                    self._settling.submit(*under_way.settled(*event), resumed_at if self._options.frames else None)
+                yield from self._counted(self._settling.done())
 
     def _checked(self, run: Run, loaded: Loaded, engine: Engine) -> Problem:
         """Returns a run's problem, or raises the reason why it cannot be computed."""
@@ -187,14 +230,33 @@ class StylizeRuns(beam.DoFn):
 
 
 class _RunsUnderWay:
-    """A batch's runs while they compute: reports their progress; saves them at intervals and on a stop."""
+    """A batch's runs while they compute: reports their progress; saves them at intervals and on a stop.
 
-    def __init__(self, output: Output, runs: Sequence[Run], optimization: Optimization, checkpoint_secs: float) -> None:
+    Checkpoints are written beside the computation, one set at a time; leaving the context waits for the last.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        runs: Sequence[Run],
+        optimization: Optimization,
+        checkpoint_secs: float,
+        saved: Callable[[], None],
+    ) -> None:
         self._output = output
+        self._is_saved = saved
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="save")
+        self._saving: Future[None] | None = None
         self._runs = dict(enumerate(runs))
         self._optimization = optimization
         self._checkpoint_secs = checkpoint_secs
         self._saved = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
 
     def report(self, state: Progress) -> None:
         """Reports progress and saves the runs if it is time.
@@ -203,16 +265,31 @@ class _RunsUnderWay:
           StoppedError: a stop was requested; the runs are saved.
         """
         progress.optimizing(int(state.iterations.max()), state.median_losses())
-        if stopping.is_requested() or time.monotonic() - self._saved >= self._checkpoint_secs:
-            snapshots = {run.run_id: self._optimization.snapshot(index) for index, run in self._runs.items()}
-            save_checkpoints(self._output, snapshots)
+        is_due = time.monotonic() - self._saved >= self._checkpoint_secs
+        if stopping.is_requested():
+            if self._saving:
+                self._saving.result()
+            self._save(self._snapshots())
+        elif is_due and (self._saving is None or self._saving.done()):
+            self._saving = self._pool.submit(self._save, self._snapshots())
             self._saved = time.monotonic()
         stopping.check()
 
-    def settled(self, index: int, result: Result) -> tuple[Run, Result, Snapshot | None]:
-        """Removes run `index`; returns it with its result and, if it was out of time, the snapshot to go on from."""
+    def settled(self, index: int, result: Result) -> tuple[Run, Result, Snapshot | None, Future[None] | None]:
+        """Removes run `index`; returns what settles it: the run, its result, the snapshot to go on from if it was out
+        of time, and the saving of a checkpoint that the commit must not overtake.
+        """
         out_of_time = isinstance(result.error, DeadlineError)
-        return self._runs.pop(index), result, self._optimization.snapshot(index) if out_of_time else None
+        snapshot = self._optimization.snapshot(index) if out_of_time else None
+        return self._runs.pop(index), result, snapshot, self._saving
+
+    def _snapshots(self) -> dict[str, Snapshot]:
+        """Copies the states from the device."""
+        return {run.run_id: self._optimization.snapshot(index) for index, run in self._runs.items()}
+
+    def _save(self, snapshots: dict[str, Snapshot]) -> None:
+        save_checkpoints(self._output, snapshots)
+        self._is_saved()
 
 
 def check_memory(run: Run, problem: Problem, memory_bytes: int | None) -> None:

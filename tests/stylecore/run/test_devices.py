@@ -1,4 +1,4 @@
-"""One batch at a time on each device; on machines without GPUs two logical CPUs stand for two."""
+"""One batch at a time on each device; on machines without GPUs logical CPUs stand for them."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ from stylecore.run.loop import optimize
 from stylecore.networks.weights.sources import random_network
 
 cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 8)
 kind, found, began_on = step_kind(StyleConfig(**SHALLOW), "0"), {}, set()
 
 
@@ -53,10 +53,25 @@ for device, (used, _) in found.items():
 assert len(began_on) == 2, began_on
 first, second = (image for _, image in found.values())
 np.testing.assert_array_equal(first, second)
+
+network, loaded = random_network("vgg19", 0), []
+kinds = [step_kind(StyleConfig(**SHALLOW), sha256) for sha256 in "123"]
+
+
+def load():
+    loaded.append(1)
+    return network
+
+
+rounds = [
+    [get_engine(kind, load, f"/device:CPU:{number}") for number in range(8) for kind in kinds] for _ in range(2)
+]
+assert len(loaded) == 24, len(loaded)
+assert len(set(map(id, rounds[0]))) == 24 and all(one is other for one, other in zip(*rounds))
 """
 
 
-def test_engines_compute_on_their_own_devices():
+def test_engines_compute_on_their_own_devices_and_eight_devices_keep_three_kinds_each():
     subprocess.run([sys.executable, "-c", TWO_DEVICES], check=True, cwd=ROOT)
 
 

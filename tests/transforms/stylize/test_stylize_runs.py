@@ -8,6 +8,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -20,9 +21,11 @@ from stylecore.images.codec import decode_image
 from stylecore.images.resize import target_size
 from stylecore.planning.costs import evaluation_cost, targets_bytes_held
 from stylecore.run.engine import Engine
+from stylecore.run.snapshot import read_snapshot
 from tests.support.disks import full_disk
 from tests.support.inputs import TINY, write_manifest
 from tests.support.jobs import run
+from tests.support.outputs import metrics_of
 from tests.support.pictures import paint
 from transforms.batch import RunBatch
 from transforms.input_images import sha256_hex
@@ -31,6 +34,7 @@ from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
 from transforms.records import ManifestRow, Reason, Run, WeightedUri, identify_run
 from transforms.stylize import progress, stopping
+from transforms.stylize.loading import load_problem
 from transforms.stylize.stylize_runs import StylizeOptions, StylizeRuns
 
 SAME_BYTES = {"deterministic": True}
@@ -54,7 +58,7 @@ def runs(inputs, output):
 
     def make(content="content.png", style="style_a.png", **settings):
         config = StyleConfig(**{**TINY, **settings})
-        (fingerprint,) = publish_weights(output, [("vgg19", "random:1")], None).values()
+        (fingerprint,) = publish_weights(output, [("vgg19", config.weights)], None).values()
         data, painting = (inputs / content).read_bytes(), sha256_hex((inputs / style).read_bytes())
         size = target_size(*decode_image(data).shape[:2], config.image_size)  # type: ignore[call-arg]
         styles = (WeightedUri(style, str(inputs / style), 1.0),)
@@ -77,9 +81,7 @@ def stylize(output, *batches, **options):
     step.setup()
     try:
         step.start_bundle()
-        outcomes = [
-            outcome for batch in batches for outcome in step.process(RunBatch(max(2, len(batch)), tuple(batch)))
-        ]
+        outcomes = list(step.process(tuple(RunBatch(max(2, len(batch)), tuple(batch)) for batch in batches)))
         outcomes += [windowed.value for windowed in step.finish_bundle()]
     finally:
         step.teardown()
@@ -147,10 +149,43 @@ def test_running_pictures_are_saved_again_and_again_until_they_are_done(runs, ou
     seen = []
     with progress.listening(Watch(lambda _: seen.append(names(output, "checkpoints")))):
         stylize(output, made, **OFTEN)
-    # At a report the file of the report before is there; at the first none, at the last they may be gone already.
-    assert seen[0] == []
-    assert len(seen) >= 5 and all(found == sorted(f"{r.run_id}.npz" for r in made) for found in seen[1:-1])
+    # They are written beside the computation; at the first report there is none.
+    assert seen[0] == [] and sorted(f"{run.run_id}.npz" for run in made) in seen
     assert names(output, "checkpoints") == []
+
+
+def test_the_computation_goes_on_while_checkpoints_are_written_and_a_commit_waits_for_them(runs, output, monkeypatch):
+    """The first checkpoint is not written before the last iteration is reported."""
+    one = runs(iterations=24)
+    write, reached_end, saved = storage.write, threading.Event(), []
+
+    def slow(uri, *arguments):
+        if "/checkpoints/" in uri:
+            saved.append(reached_end.wait(60))
+        return write(uri, *arguments)
+
+    monkeypatch.setattr(storage, "write", slow)
+    with progress.listening(Watch(lambda iteration: reached_end.set() if iteration == 24 else None)):
+        stylize(output, [one], **OFTEN)
+    assert saved == [True] and names(output, "checkpoints") == []
+
+
+def test_a_stop_waits_for_the_checkpoint_in_flight_and_saves_the_last_state(runs, output, monkeypatch):
+    one = runs(iterations=1_000_000)
+    write, reached, sizes = storage.write, threading.Event(), []
+
+    def slow(uri, data, *arguments):
+        if "/checkpoints/" in uri:
+            assert reached.wait(60)
+            sizes.append(len(data))
+        return write(uri, data, *arguments)
+
+    monkeypatch.setattr(storage, "write", slow)
+    with progress.listening(Watch(lambda iteration: reached.set() if iteration >= 12 else None)):
+        left_in_the_middle(output, [one], iteration=12, **OFTEN)
+    assert len(sizes) == 2
+    data = storage.read_bytes(output.checkpoint(one.run_id))
+    assert read_snapshot(data, load_problem(one)).iterations >= 12
 
 
 def test_nothing_is_saved_before_it_is_time(runs, output):
@@ -409,6 +444,84 @@ def test_weights_that_are_gone_end_the_job_and_fail_no_run(runs, output):
     assert names(output, "failures") == []
 
 
+# --- a run that kills its process ---
+
+POISON = """
+import os, signal, sys
+
+from pipeline.cli.quiet import import_tensorflow
+import_tensorflow()
+from pipeline.cli.main import main
+from stylecore.run.engine import Engine
+
+constants = Engine.constants
+
+def killing(engine, problems):
+    if any(problem.config.seed == 7 for problem in problems):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return constants(engine, problems)
+
+Engine.constants = killing
+# TensorFlow is imported once; it starts its threads in each child.
+for _ in range(4):
+    child = os.fork()
+    if not child:
+        os._exit(main(["run", *sys.argv[1:]]))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_of_twelve_runs_the_one_that_kills_its_process_fails_alone(inputs):
+    rows = [
+        {"content": "content.png", "style": "style_a.png", "config": {**TINY, "iterations": 2, "seed": seed}}
+        for seed in range(12)
+    ]
+    manifest = write_manifest(inputs / "m.parquet", rows)
+    arguments = ["--manifest", manifest, "--output", str(inputs / "out"), "--batch_size=4", "--dataset=none"]
+    job = subprocess.run([sys.executable, "-c", POISON, *arguments], capture_output=True, text=True, timeout=300)
+    statuses = [line for line in job.stdout.splitlines() if line.lstrip("-").isdigit()]
+    assert statuses == ["-9", "-9", "-9", "3"], job.stderr
+    rows = metrics_of(inputs / "out")
+    assert [row["error_type"] for row in rows] == [None] * 7 + ["ProcessDiedError"] + [None] * 4
+    assert [path.stem for path in (inputs / "out" / "attempts").iterdir()] == [rows[7]["run_id"]]
+
+
+def test_runs_whose_process_is_killed_twice_are_computed_alone_and_done(runs, output, caplog):
+    made = [runs(seed=seed, iterations=12) for seed in range(3)]
+    attempts: dict[str, bytes] = {}
+
+    def as_if_killed(iteration):
+        """Keeps what a process that died now would leave."""
+        if iteration >= 4:
+            directory = storage.join(output.root, "attempts")
+            attempts.clear()
+            attempts.update(
+                {name: storage.read_bytes(storage.join(directory, name)) for name in names(output, "attempts")}
+            )
+            stopping.request()
+
+    for _ in range(2):
+        try:
+            with progress.listening(Watch(as_if_killed)), pytest.raises(stopping.StoppedError):
+                stylize(output, made)
+        finally:
+            stopping._requested.clear()
+        assert attempts
+        for name, data in attempts.items():
+            storage.write(storage.join(output.root, "attempts", name), data, "application/json")
+    caplog.clear()
+    outcomes = stylize(output, made)
+    assert all(outcome.status == "done" for outcome in outcomes.values())
+    assert caplog.text.count("computed alone") == 3
+    assert names(output, "attempts") == [] and names(output, "failures") == []
+
+
+def test_neither_a_stop_nor_an_error_makes_suspects(inputs, runs, output, caplog):
+    left_in_the_middle(output, [runs(iterations=24)])
+    stylize(output, [runs(**DIVERGING), runs(seed=3)])
+    assert names(output, "attempts") == []
+
+
 # --- commits ---
 
 
@@ -471,8 +584,8 @@ def test_no_room_for_checkpoints_is_no_reason_to_stop(runs, output, monkeypatch,
     step = StylizeRuns(output, StylizeOptions(checkpoint_secs=1e-9))
     step.setup()
     step.start_bundle()
-    list(step.process(RunBatch(2, (runs(iterations=12),))))
-    assert len(list(step.finish_bundle())) == 1
+    outcomes = list(step.process((RunBatch(2, (runs(iterations=12),)),)))
+    assert len([*outcomes, *step.finish_bundle()]) == 1
     assert "no checkpoint: " in caplog.text and "No space left on device" in caplog.text
 
 

@@ -1,0 +1,67 @@
+"""Which device computes a job, how much of its memory a process has, and what follows for batches."""
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.computing import GPU_BATCH_PIXELS, GPU_BATCH_RUNS, batch_limits, device_memory_bytes, machine_memory_bytes
+from pipeline.dataflow.gpus import A100, A100_80GB, H100, L4, T4, gpu_of_device
+from pipeline.options import OptionError
+from stylecore.planning.buckets import BATCH_PIXELS, MAX_BATCH_SIZE
+
+TWO_PROCESSES = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+ELSEWHERE = ["--runner=PortableRunner"]
+
+
+def limits(*options, here="CPU"):
+    return batch_limits(PipelineOptions(list(options)), here)
+
+
+@pytest.mark.parametrize(
+    ("name", "gpu"),
+    [
+        ("Tesla T4", T4),
+        ("NVIDIA L4", L4),
+        ("NVIDIA A100-SXM4-40GB", A100),
+        ("NVIDIA A100 80GB PCIe", A100_80GB),
+        ("NVIDIA H100 80GB HBM3", H100),
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", None),
+        ("NVIDIA L40S", None),
+        ("NVIDIA GeForce RTX 3090", None),
+    ],
+)
+def test_a_gpu_is_known_by_its_drivers_name(name, gpu):
+    assert gpu_of_device(name) is gpu
+
+
+def test_a_gpu_on_this_machine_gets_the_batches_that_it_gets_with_gpu():
+    assert limits(here="NVIDIA L4") == limits("--gpu=l4")
+    assert limits("--gpu=l4").pixels == GPU_BATCH_PIXELS and limits("--gpu=l4").runs == GPU_BATCH_RUNS
+    unknown = limits(here="NVIDIA GeForce RTX 3090")
+    assert (unknown.pixels, unknown.memory_bytes) == (GPU_BATCH_PIXELS, None)
+    assert unknown.secs_per_pixel_and_iteration == limits("--gpu=t4").secs_per_pixel_and_iteration
+
+
+def test_a_cpu_and_workers_elsewhere_get_the_batches_of_a_cpu():
+    here = limits()
+    assert (here.pixels, here.runs, here.memory_bytes) == (BATCH_PIXELS, MAX_BATCH_SIZE, machine_memory_bytes())
+    elsewhere = limits(*ELSEWHERE, here="NVIDIA L4")
+    assert (elsewhere.pixels, elsewhere.memory_bytes) == (BATCH_PIXELS, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "here", "expected"),
+    [
+        (["--gpu=l4"], "CPU", L4.memory_bytes),
+        (["--gpu=l4", *TWO_PROCESSES], "NVIDIA L4", L4.memory_bytes // 2),
+        (TWO_PROCESSES, "NVIDIA L4", L4.memory_bytes // 2),
+        (["--gpu=l4", *ELSEWHERE, "--sdk_worker_parallelism=4"], "CPU", L4.memory_bytes // 4),
+        (["--device_memory_gb=3", *TWO_PROCESSES], "NVIDIA L4", 3 * 10**9),
+    ],
+)
+def test_processes_share_the_memory_of_a_gpu(options, here, expected):
+    assert device_memory_bytes(PipelineOptions(options), here) == expected
+
+
+def test_a_number_of_processes_that_nobody_knows_is_refused_with_gpu():
+    with pytest.raises(OptionError, match="--sdk_worker_parallelism must be >= 1 with --gpu"):
+        limits("--gpu=l4", *ELSEWHERE, "--sdk_worker_parallelism=0")
