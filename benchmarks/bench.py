@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks import performance_doc
 from benchmarks.figures import PREDICTIONS, RESULTS, Figure, number, reached, run_figures, target_text
+from benchmarks.provenance import Start
 
 MEASUREMENTS = (
     "ceilings",
@@ -60,18 +61,19 @@ def main() -> None:
     results = _kept(only)
     figures: list[Figure] = []
     for name in only:
-        began = time.monotonic()
+        began, start = time.monotonic(), Start()
         print(f"{name} ...", flush=True)
         found = run_figures(f"benchmarks.{name}")
         figures += found
         results["secs"][name] = round(time.monotonic() - began, 1)
+        results["parts"][name] = start.provenance({"stylebeam": len(os.sched_getaffinity(0))})
         results["figures"].update({figure.name: {"value": figure.value, **figure.details} for figure in found})
         # Written after each measurement, so that one that breaks does not lose the figures of the others.
         (RESULTS / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
-    performance_doc.write()
     predictions = json.loads(PREDICTIONS.read_text())["figures"]
     print("\n".join(table(figures, predictions)))
     print(f"{(time.monotonic() - started) / 60:.1f} minutes")
+    performance_doc.write()
 
 
 def _kept(only: Collection[str]) -> dict[str, Any]:
@@ -82,6 +84,7 @@ def _kept(only: Collection[str]) -> dict[str, Any]:
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "secs": old.get("secs", {}),
+        "parts": old.get("parts", {}),
         "figures": old.get("figures", {}),
     }
 

@@ -18,6 +18,7 @@ import datetime
 import itertools
 import json
 import math
+import os
 import re
 import statistics
 import subprocess
@@ -37,6 +38,7 @@ from benchmarks.bench import machine, table
 from benchmarks.figures import PREDICTIONS, RESULTS, Figure, run_measured
 from benchmarks.grids import Grid
 from benchmarks.peers_score import equal_config_fields, peer_loss, read_picture
+from benchmarks.provenance import Start
 from demo.paintings import PAINTINGS
 from demo.photographs import PHOTOGRAPHS
 
@@ -136,29 +138,6 @@ def measure(side_px: int, steps: int, contents: int, iterations: int | None, fol
     }
 
 
-def measure_fast_again(results: dict[str, Any], folder: Path) -> None:
-    """Makes the pictures of `fast` again and scores them; all other results stay.
-
-    So that seconds measured at another hour compare, pastiche repeats one picture too: `peer_again_over_before` is the
-    ratio of its seconds now to those before.
-    """
-    side_px, pictures = results["side_px"], results["pictures"]
-    photographs, styles = images(side_px)
-    inputs = _write_all(folder / "inputs", {**photographs, **styles})
-    configs = [equal_config_fields(weight) for weight in STYLE_WEIGHTS]
-    contents = dict.fromkeys(row["content"] for row in pictures)
-    grid = Grid([photographs[name] for name in contents], list(styles.values()), configs)
-    secs, paths = our_run(grid, folder / "fast", FAST)
-    for row, path in zip(pictures, paths, strict=True):
-        content, style = read_picture(inputs[row["content"]]), read_picture(inputs[row["style"]])
-        row["scores"]["fast"] = peer_loss(read_picture(path), content, style, row["style_weight"])
-    first = pictures[0]
-    peer = _peer_row(inputs, (first["content"], first["style"], first["style_weight"]), side_px, results["steps"])
-    results["fast_secs"] = [secs]
-    results["peer_again_over_before"] = peer.secs / first["peer_secs"]
-    results["figures"] = {figure.name: figure.value for figure in figures(results)}
-
-
 def figures(results: Mapping[str, Any]) -> Iterator[Figure]:
     """Yields the speed-ups and the worst ratio of our score to pastiche's; above 1 a speed-up does not count."""
     peer_secs = results["peer_secs"]
@@ -224,6 +203,12 @@ def _peer_versions() -> list[str]:
     return [line for line in found.stdout.splitlines() if line.partition("==")[0] in names]
 
 
+def _peer_threads() -> int:
+    program = "import torch; print(torch.get_num_threads())"
+    found = subprocess.run([ENVIRONMENT / "bin" / "python", "-c", program], capture_output=True, text=True, check=True)
+    return int(found.stdout)
+
+
 def main() -> None:
     """Measures, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -231,17 +216,18 @@ def main() -> None:
     parser.add_argument("--side_px", type=int, default=256, help="longest side (default: 256)")
     parser.add_argument("--contents", type=int, default=3, help="of the grid, at most 3 (default: 3)")
     parser.add_argument("--iterations", type=int, help="of ours, instead of what FAST and FLOAT32 say: for a trial")
-    parser.add_argument("--fast_again", action="store_true", help="measure `fast` anew, beside the results that stand")
     arguments = parser.parse_args()
-    if arguments.fast_again:
-        _fast_again()
-        return
-    del arguments.fast_again
+    start = Start()
     with tempfile.TemporaryDirectory() as folder:
         results = measure(**vars(arguments), folder=Path(folder))
     found = list(figures(results))
     print("\n".join(table(found, json.loads(PREDICTIONS.read_text())["figures"])))
-    about = {"date": datetime.date.today().isoformat(), "machine": machine(), "peers": _peer_versions()}
+    about = {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "peers": _peer_versions(),
+        "provenance": start.provenance({"stylebeam": len(os.sched_getaffinity(0)), "pastiche": _peer_threads()}),
+    }
     values = {figure.name: figure.value for figure in found}
     # A trial with other arguments is printed and not written.
     defaults = {name: parser.get_default(name) for name in vars(arguments)}
@@ -250,17 +236,6 @@ def main() -> None:
         performance_doc.write()
     else:
         print(json.dumps({**about, "figures": values, **results}, indent=1))
-
-
-def _fast_again() -> None:
-    path = RESULTS / "peers.json"
-    results = json.loads(path.read_text())
-    with tempfile.TemporaryDirectory() as folder:
-        measure_fast_again(results, Path(folder))
-    path.write_text(json.dumps(results, indent=1) + "\n")
-    performance_doc.write()
-    print("\n".join(table(figures(results), json.loads(PREDICTIONS.read_text())["figures"])))
-    print(f"pastiche took {results['peer_again_over_before']:.2f} times what it took before")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import PREDICTIONS, RESULTS, number, target_text
+from benchmarks.provenance import one_commit
 from pipeline.dataflow.estimates import gpu_device, read_prices
 from pipeline.dataflow.gpus import A100, H100, L4, T4, Gpu
 from stylecore.config.style_config import StyleConfig
@@ -34,7 +35,13 @@ def filled(text: str) -> str:
 
 
 def write() -> None:
-    """Brings docs/performance.md up to date."""
+    """Brings docs/performance.md up to date.
+
+    Raises:
+      MixedCommitsError: parts of bench.json were measured at different commits; the document stays as it is.
+    """
+    bench = _results("bench")
+    one_commit("bench.json", bench.get("parts", {}), bench.get("secs", {}))
     DOC.write_text(filled(DOC.read_text()))
 
 

@@ -3,8 +3,8 @@
     python -m benchmarks.pipeline_overhead [--side_px 96] [--iterations 200]
 
 The grid is 3 photographs x 2 paintings x 2 configurations, in batches of 4 that share a photograph. Everything counts:
-probing the images, publishing the weights, committing, metrics, gallery and dataset. Half of the direct calls come
-before the grid and half after it, so that a machine that slows down does not favour one side.
+probing the images, publishing the weights, committing, metrics, gallery and dataset. The direct calls of one
+photograph come before the grid and those of two after it, so that a machine that slows down hardly favours the grid.
 """
 
 import tempfile

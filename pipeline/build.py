@@ -10,7 +10,7 @@ from stylecore.networks.precision import Arithmetic
 from transforms import resolve
 from transforms.batch import BatchLimits, BatchRuns
 from transforms.dataset.shards import WriteDataset
-from transforms.gallery.build import write_gallery
+from transforms.gallery.build import write_job_gallery
 from transforms.manifest import read as manifest
 from transforms.manifest.files import Manifest
 from transforms.manifest.read import ReadManifest
@@ -89,7 +89,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
         output, job.manifest.rows, recorded_failures
     )
     metrics = (beam.pvalue.AsIter(written), beam.pvalue.AsIter(removed))
-    _ = start | "WriteGallery" >> beam.Map(lambda out, *_: write_gallery(out), *metrics)
+    _ = start | "WriteGallery" >> beam.Map(lambda out, *_: write_job_gallery(out), *metrics)
     if job.dataset != "none":
         _ = start | "WriteDataset" >> WriteDataset(output, job.dataset, after=metrics)
     run_count = (

@@ -44,12 +44,15 @@ class JobError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """How a job ended: rows done and failed (by error type), runs that it computed, and the path of its gallery."""
+    """How a job ended: rows done and failed (by error type), runs that it computed, and the path of its gallery.
+
+    The path is None if the gallery could not be written, which does not fail a job.
+    """
 
     done: int
     failed: dict[str, int]
     computed: int
-    gallery: str
+    gallery: str | None
 
 
 def run(arguments: Sequence[str]) -> Summary | None:
@@ -92,7 +95,8 @@ def run(arguments: Sequence[str]) -> Summary | None:
                 return None
             result.wait_until_finish()
             done, failed = summary(job.output)
-    return Summary(done, failed, _counter(result, "runs_computed"), job.output.gallery("index.html"))
+    gallery = None if _counter(result, "galleries_failed") else job.output.gallery("index.html")
+    return Summary(done, failed, _counter(result, "runs_computed"), gallery)
 
 
 def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:

@@ -129,12 +129,6 @@ def _order(run: Run) -> tuple[Any, ...]:
     return run.row.config.iterations, run.content_sha256, run.style_sha256, run.run_id
 
 
-def _sliced(
-    runs: Iterable[Run], limits: BatchLimits, totals: Mapping[tuple[str, int], int] | None
-) -> Iterator[BatchGroup]:
-    return group_batches(list(slice_batches(runs, limits, totals)), limits)
-
-
 class BatchRuns(beam.PTransform):
     """Runs -> BatchGroup; no group grows with the grid, and several workers can share a bucket.
 
@@ -160,7 +154,11 @@ class BatchRuns(beam.PTransform):
             keyed
             | "Shard" >> beam.Map(shard, beam.pvalue.AsDict(counts)).with_output_types(tuple[tuple[str, int], Run])
             | "GroupShards" >> beam.GroupByKey()
-            | "Slice" >> beam.FlatMap(lambda sharded, totals=None: _sliced(sharded[1], limits, totals), **totals)
+            | "Slice"
+            >> beam.FlatMap(
+                lambda sharded, totals=None: group_batches([*slice_batches(sharded[1], limits, totals)], limits),
+                **totals,
+            )
         )
 
 

@@ -34,5 +34,6 @@ def _run_job(known: argparse.Namespace) -> int:
     print(f"{summary.done} of {summary.done + failed} rows done, {summary.computed} runs computed by this job")
     for error_type, count in sorted(summary.failed.items()):
         print(f"{count} rows failed with {error_type}; see failures/ and metrics/ for the reasons")
-    print(f"gallery: {summary.gallery}")
+    if summary.gallery is not None:
+        print(f"gallery: {summary.gallery}")
     return ExitStatus.ROWS_FAILED if failed else ExitStatus.DONE

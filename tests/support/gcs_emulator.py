@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -81,6 +82,7 @@ class Emulator:
     Attributes:
       bucket: gs://bucket, empty at the start of each module.
       requests: method and path of every request so far.
+      latency_secs: how long each request waits before it is served; those of other threads wait at the same time.
     """
 
     def __init__(self) -> None:
@@ -93,6 +95,7 @@ class Emulator:
             buckets.create_bucket(name, self._storage)
         self.bucket = "gs://bucket"
         self.requests: list[tuple[str, str]] = []
+        self.latency_secs = 0.0
         self._faults: Faults | None = None
         self._lock = threading.Lock()
         self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -178,6 +181,7 @@ class Emulator:
 
             def _serve(self, method: str) -> None:
                 sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                time.sleep(emulator.latency_secs)
                 fault = emulator._fault(method, unquote(self.path))
                 if isinstance(fault, int):
                     self._refuse(HTTPStatus(fault), f"injected: {HTTPStatus(fault).phrase}")

@@ -1,8 +1,12 @@
 """write_gallery: metrics rows -> gallery/."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import apache_beam as beam
+
+from stylecore.errors import one_line
 from transforms.gallery.files import gallery_files
 from transforms.output import storage
 from transforms.output.job import JobRecord, read_job
@@ -11,6 +15,8 @@ from transforms.output.rows import MetricsRows, RowSource
 
 _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "text/javascript"}
 _CHUNKS = "data"
+
+logger = logging.getLogger(__name__)
 
 
 def write_gallery(output: Output, source: RowSource | None = None, title: str | None = None) -> str:
@@ -35,6 +41,24 @@ def write_gallery(output: Output, source: RowSource | None = None, title: str | 
     for name in chunks - current:
         storage.delete(output.gallery(name))
     return output.gallery("index.html")
+
+
+def write_job_gallery(output: Output) -> None:
+    """Brings gallery/ of a job up to date; a failure is a warning and counted as `galleries_failed`.
+
+    The pictures and their metrics are written by then, and the gallery can be made of them at any time.
+    """
+    try:
+        write_gallery(output)
+    except Exception as error:  # whatever it is, a finished job is not to fail for its page
+        beam.metrics.Metrics.counter("stylebeam", "galleries_failed").inc()
+        logger.warning(
+            "the gallery could not be written (%s: %s); pictures and metrics are complete, and this writes it again: "
+            "stylebeam gallery %s",
+            type(error).__name__,
+            one_line(error, 300),
+            output.root,
+        )
 
 
 def _read(uri: str) -> bytes | None:

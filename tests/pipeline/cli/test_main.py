@@ -107,6 +107,20 @@ def test_a_grid_runs_as_it_stands(inputs, capsys):
     assert main(["gallery", output]) == 0
 
 
+def test_a_gallery_that_cannot_be_written_does_not_fail_a_finished_job(inputs, manifest, capsys, caplog):
+    output = inputs / "out"
+    output.mkdir()
+    (output / "gallery").touch()
+    assert main(["run", "--manifest", manifest, "--output", str(output)]) in (0, 1)
+    said = capsys.readouterr().out
+    assert "rows done" in said and "gallery:" not in said
+    (warning,) = [record.getMessage() for record in caplog.records if "gallery" in record.getMessage()]
+    assert warning.endswith(f"stylebeam gallery {output}") and "\n" not in warning
+    (output / "gallery").unlink()
+    assert main(["gallery", str(output)]) == 0
+    assert (output / "gallery" / "index.html").exists()
+
+
 def test_grid_needs_no_tensorflow(inputs):
     (inputs / "spec.yaml").write_text("contents: [c.png]\nstyles: [s.png]")
     code = (

@@ -253,6 +253,44 @@ def test_compare_shows_pictures_differences_and_curves_together(show):
     assert page.locator(".cell[aria-selected=true]").count() == 2
 
 
+def visible_share(page) -> str:
+    """Where the line of a wipe lies: what is cut off the left of the second picture."""
+    return page.eval_on_selector(".overlaid img + img", "image => getComputedStyle(image).clipPath")
+
+
+def test_two_pictures_are_wiped_with_keys_and_pointer(show):
+    page = show("#pick={},{},{}&compare=1".format(*run_ids(done_rows())))
+    page.get_by_role("button", name="Wipe").press("Enter")
+    assert not page.is_visible(".side-by-side")
+    slider = page.get_by_role("slider", name="Line between A and B, percent from the left")
+    assert visible_share(page) == "inset(0px 0px 0px 50%)"
+    slider.press("ArrowRight")
+    assert visible_share(page) == "inset(0px 0px 0px 51%)"
+    box = page.locator(".overlaid").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + 40)
+    assert visible_share(page) == "inset(0px 0px 0px 25%)"
+    page.get_by_label("Second picture").select_option("C")
+    sources = page.eval_on_selector_all(".overlaid img", "images => images.map(image => image.src)")
+    first, _, third = run_ids(done_rows())[:3]
+    assert [source.rpartition("/")[2] for source in sources] == [f"{first}.png", f"{third}.png"]
+    page.get_by_role("button", name="Side by side").click()
+    assert page.is_visible(".side-by-side")
+    assert page.locator(".overlaid").count() == 0
+
+
+def test_two_pictures_blink_when_asked_and_not_before(show):
+    page = show("#pick={},{}&compare=1".format(*run_ids(done_rows())))
+    page.get_by_role("button", name="Blink").press("Enter")
+    assert page.inner_text(".shown") == "A"
+    assert not page.is_visible(".overlaid img + img")
+    page.get_by_role("button", name="Show the other").press("Enter")
+    assert page.inner_text(".shown") == "B"
+    assert page.is_visible(".overlaid img + img")
+    page.get_by_label("every second").check()
+    wait_until(page, "document.querySelector('.shown').textContent === 'A'")
+    wait_until(page, "document.querySelector('.shown').textContent === 'B'")
+
+
 def test_keyboard_alone_reaches_and_moves_through_the_matrix(show):
     page = show()
     for _ in range(40):
@@ -597,6 +635,7 @@ VIEWS_TO_CHECK = {
     "failed": ("#view=failed", DESKTOP),
     "detail": ("#run={0}", DESKTOP),
     "compare": ("#pick={0},{1},{2}&compare=1", DESKTOP),
+    "wipe": ("#pick={0},{1},{2}&compare=1", DESKTOP),
     "choices": ("#view=grid", DESKTOP),
     "phone": ("#pick={0}", PHONE),
 }
@@ -607,8 +646,10 @@ def test_axe_finds_nothing_serious(show, view):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core did not run: no carrier")
     hash_, viewport = VIEWS_TO_CHECK[view]
     page = show(hash_.format(*run_ids(done_rows())), viewport=viewport)
-    if view in ("detail", "compare"):
+    if view in ("detail", "compare", "wipe"):
         page.wait_for_selector("dialog .main-svg")
+    if view == "wipe":
+        page.get_by_role("button", name="Wipe").click()
     if view == "choices":
         page.locator(".cell").first.focus()
         for key in ("4", "ArrowRight", "x"):

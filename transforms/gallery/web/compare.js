@@ -16,12 +16,12 @@ import {
   thumbPath,
   words,
 } from "./dom.js";
+import { comparedPictures, letter } from "./overlay.js";
 import { change, state, togglePick } from "./state.js";
 
 /** @import { Detail } from "./types" */
 
 const comparison = { ids: "" };
-const letter = (/** @type {number} */ number) => String.fromCharCode(65 + number);
 
 /** The picks that this gallery has. */
 function pickedRuns() {
@@ -77,7 +77,7 @@ function buildCompare(dialog, picked) {
   const body = element(
     "div",
     { class: "compare-body" },
-    element("div", { class: "side-by-side" }, picked.map(comparedPicture)),
+    comparedPictures(picked, element("div", { class: "side-by-side" }, picked.map(comparedPicture))),
   );
   const common = commonWords(picked);
   dialog.replaceChildren(
