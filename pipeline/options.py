@@ -58,6 +58,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"keep N thumbnails of each picture on the way, in frames/; up to {MAX_FRAMES} (default: 0)",
     )
+    parser.add_argument(
+        "--measures",
+        choices=("none", "all"),
+        default="all",
+        help="measure each picture when it is delivered: SSIM to the content, distance of its palette (default: all)",
+    )
     parser.add_argument("--xla", action="store_true", help="compile with XLA on GPUs, anew for each size of pictures")
     parser.add_argument(
         "--deterministic",
