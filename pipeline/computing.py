@@ -92,6 +92,7 @@ def stylize_options(options: PipelineOptions, require_gpu: bool) -> "StylizeOpti
         xla=own.xla,
         require_gpu=require_gpu,
         frames=own.frames,
+        measures=own.measures == "all",
     )
 
 

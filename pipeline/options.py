@@ -58,6 +58,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"keep N thumbnails of each picture on the way, in frames/; up to {MAX_FRAMES} (default: 0)",
     )
+    parser.add_argument(
+        "--measures",
+        choices=("none", "all"),
+        default="all",
+        help="measure each picture when it is delivered: SSIM to the content, distance of its palette (default: all)",
+    )
     parser.add_argument("--xla", action="store_true", help="compile with XLA on GPUs, anew for each size of pictures")
     parser.add_argument(
         "--deterministic",
@@ -76,6 +82,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="ask for GPUs in a region that had none of the type when the list was made",
     )
     add_dataset_option(parser)
+    add_title_option(parser)
     parser.add_argument(
         "--no_wait",
         action="store_true",
@@ -107,6 +114,11 @@ def add_dataset_option(parser: argparse.ArgumentParser) -> None:
         help="full: rows with their pictures; metadata: with the pictures' paths; none: dataset/ is left as it is "
         "(default: full if the pictures are up to 10 GB by estimate, else metadata)",
     )
+
+
+def add_title_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that names the gallery."""
+    parser.add_argument("--title", metavar="TEXT", help="heading of the gallery (default: the manifest's name)")
 
 
 def add_settings_option(parser: argparse.ArgumentParser, meaning: str) -> None:

@@ -123,6 +123,7 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
         manifest=options.manifest,
         rows=manifest.rows,
         dataset=options.dataset,
+        title=options.title,
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         process=this_process() if local else None,
         deterministic=options.deterministic,

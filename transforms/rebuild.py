@@ -12,7 +12,7 @@ from transforms.output.paths import Output
 from transforms.output.rows import MetricsRows, RowSource, marker_rows
 
 
-def rebuild(output: Output, dataset: str | None = None) -> str:
+def rebuild(output: Output, dataset: str | None = None, title: str | None = None) -> str:
     """Brings gallery/ and dataset/ up to date and returns the path of the gallery's page.
 
     They show the current manifest where its metrics are complete. Otherwise (the job died, or is still running) they
@@ -21,12 +21,13 @@ def rebuild(output: Output, dataset: str | None = None) -> str:
     Args:
       output: the output directory.
       dataset: what dataset/ holds, see DATASET_MODES; None repeats what the job was told.
+      title: the page's heading; None repeats what the job was told.
 
     Raises:
       StorageError: the output directory does not exist, or cannot be read or written.
     """
     with _rows(output) as source:
-        page = write_gallery(output, source)
+        page = write_gallery(output, source, title)
         job = read_job(output)
         mode = dataset or (job.dataset if job and job.dataset in DATASET_MODES else None)
         if mode != "none":

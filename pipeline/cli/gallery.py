@@ -4,7 +4,7 @@ import argparse
 
 from pipeline.cli.command import Commands, ExitStatus
 from pipeline.cli.quiet import import_tensorflow
-from pipeline.options import add_dataset_option
+from pipeline.options import add_dataset_option, add_title_option
 
 
 def declare(commands: Commands) -> None:
@@ -12,6 +12,7 @@ def declare(commands: Commands) -> None:
     parser = commands.add_parser("gallery", help="rebuild gallery/ and dataset/ of an output directory")
     parser.add_argument("directory", metavar="DIR", help="an output directory, local or gs://")
     add_dataset_option(parser)
+    add_title_option(parser)
     parser.set_defaults(parser=parser, handler=_rebuild)
 
 
@@ -20,5 +21,5 @@ def _rebuild(known: argparse.Namespace) -> int:
     from transforms.output.paths import Output
     from transforms.rebuild import rebuild
 
-    print(f"gallery: {rebuild(Output(known.directory), known.dataset)}")
+    print(f"gallery: {rebuild(Output(known.directory), known.dataset, known.title)}")
     return ExitStatus.DONE

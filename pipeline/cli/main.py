@@ -9,11 +9,11 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from pipeline.cli import clean, gallery, grid, pick, plan, run, status, stylize, weights
+from pipeline.cli import clean, gallery, grid, pick, plan, report, run, status, stylize, weights
 from pipeline.cli.command import ExitStatus, unknown_option
 from stylecore.errors import UsageError
 
-COMMANDS = (grid, plan, run, status, stylize, weights, gallery, pick, clean)
+COMMANDS = (grid, plan, run, status, stylize, weights, gallery, pick, report, clean)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import dataclasses
 
 from stylecore.config.style_config import StyleConfig
 
-# Beyond this many pixels in a batch two CPU cores gain nothing: measured, see benchmarks/step_time.py.
+# Enough to keep two CPU cores busy; the fastest batches of benchmarks/results/bench.json have 2^16 to 2^19 pixels.
 BATCH_PIXELS = 2**17
 MAX_BATCH_SIZE = 64
 

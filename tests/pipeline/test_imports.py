@@ -53,6 +53,10 @@ def test_status_is_light(output):
     assert loaded_by("status", output) == [0, []]
 
 
+def test_report_is_light(output):
+    assert loaded_by("report", output) == [2, []], "it has read that there are no metrics"
+
+
 def test_clean_is_light(output):
     assert loaded_by("clean", output, "--force") == [0, []]
 

@@ -42,6 +42,7 @@ COLUMNS = {
     "error_message": pa.string(),
     "extra": pa.string(),
     "frames": pa.list_(pa.int64()),
+    **{f"measure_{name}": pa.float32() for name in ("lpips", "ssim", "style", "palette")},
 }
 TERMS = ("content", "style", "tv")
 STOP_REASONS = ("iterations", "converged", "stalled")
@@ -164,8 +165,9 @@ def _wrong_picture(output: Path, row: Row) -> Iterator[str]:
 
 
 def _differs(name: str, carried: Row, marker: Row) -> bool:
-    """Compares picture and marker; with --deterministic only the marker has `seconds`."""
-    return carried.get(name) != marker.get(name) and not (name == "seconds" and carried.get(name) is None)
+    """Compares picture and marker; with --deterministic only the marker has `seconds` and measures."""
+    untimed = name == "seconds" or name.startswith("measure_")
+    return carried.get(name) != marker.get(name) and not (untimed and carried.get(name) is None)
 
 
 def _same(recorded: Any, stored: Any) -> bool:

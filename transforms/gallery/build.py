@@ -28,12 +28,14 @@ def write_gallery(output: Output, source: RowSource | None = None, title: str | 
     Args:
       output: the output directory.
       source: the rows to show; metrics/ unless given.
-      title: the page's heading; the manifest's name unless given.
+      title: the page's heading; the job's unless given.
     """
     chunks = {f"{_CHUNKS}/{name}" for name in storage.list_names(output.gallery(_CHUNKS), ".js")}
     current = set()
     job = read_job(output) or JobRecord()
-    for name, data in gallery_files(_rows(source or MetricsRows(output)), title=title or job.title, grid=job.manifest):
+    for name, data in gallery_files(
+        _rows(source or MetricsRows(output)), title=title or job.heading, grid=job.manifest
+    ):
         current.add(name)
         # A chunk's name contains a digest of its content.
         if name not in chunks and _read(output.gallery(name)) != data:

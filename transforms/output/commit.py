@@ -6,7 +6,7 @@ picture that won the race, the marker last. A failure record may be overwritten,
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stylecore.images.codec import ImageError, decode_image, encode_png, read_png_record, thumbnail
@@ -15,7 +15,7 @@ from stylecore.version import __version__
 from transforms.output import storage
 from transforms.output.job import check_present
 from transforms.output.paths import JSON, PNG, WEBP, Output, image_path
-from transforms.output.record import RecordError, RunRecord
+from transforms.output.record import RecordError, RunRecord, columns
 from transforms.records import Failure, Reason, Run
 
 MAX_PICTURE_BYTES = 2**30
@@ -46,7 +46,12 @@ def read_marker(output: Output, run_id: str) -> RunRecord | None:
 
 
 def commit_result(
-    output: Output, run: Run, result: Result, untimed: bool = False, frames: Sequence[int] | None = None
+    output: Output,
+    run: Run,
+    result: Result,
+    untimed: bool = False,
+    frames: Sequence[int] | None = None,
+    measures: Mapping[str, float | None] | None = None,
 ) -> RunRecord:
     """Stores a finished run and returns the record of the picture that won; safe to repeat and to race.
 
@@ -54,20 +59,22 @@ def commit_result(
       output: the output directory.
       run: the run that was computed.
       result: its result, which must have a picture.
-      untimed: writes `seconds` into the marker alone, so that the picture has the same bytes whenever it is made.
+      untimed: writes `seconds` and the measures into the marker alone, so that the picture has the same bytes whenever
+        it is made.
       frames: the iterations whose frames are stored, in order; None if none were asked for.
+      measures: the values of the measures' columns, by name.
 
     Raises:
       StorageError: the output directory cannot be written.
     """
     assert result.image is not None
     check_present(output)
+    beside: dict[str, Any] = {"seconds": result.seconds, **(measures or {})}
+    record = dataclasses.replace(_run_record(run, result), frames=None if frames is None else list(frames))
     if untimed:
-        storage.write(output.timing(run.run_id), json.dumps({"seconds": result.seconds}).encode(), JSON)
-    record = dataclasses.replace(
-        _run_record(run, result, seconds=None if untimed else result.seconds),
-        frames=None if frames is None else list(frames),
-    )
+        storage.write(output.timing(run.run_id), json.dumps(beside).encode(), JSON)
+    else:
+        record = dataclasses.replace(record, **beside)
     picture = encode_png(result.image, record.to_json())
     if not storage.write_once(output.image(run.run_id), picture, PNG):
         if (winner := complete_commit(output, run.run_id)) is not None:
@@ -76,7 +83,7 @@ def commit_result(
     return _derive(output, run.run_id, picture)
 
 
-def _run_record(run: Run, result: Result, seconds: float | None) -> RunRecord:
+def _run_record(run: Run, result: Result) -> RunRecord:
     # A process that computes has loaded TensorFlow; one that only asks what is finished does without it.
     import tensorflow as tf
 
@@ -99,7 +106,6 @@ def _run_record(run: Run, result: Result, seconds: float | None) -> RunRecord:
         loss_style=result.loss_style,
         loss_tv=result.loss_tv,
         history=[entry._asdict() for entry in result.history],
-        seconds=seconds,
         device=device_name(),
         weights_sha256=run.weights_sha256,
         stylebeam_version=__version__,
@@ -122,7 +128,7 @@ def _derive(output: Output, run_id: str, picture: bytes) -> RunRecord:
     text = read_png_record(picture)
     record = RunRecord.from_json(text)
     if record.seconds is None:
-        record = dataclasses.replace(record, seconds=_seconds_beside(output, run_id))
+        record = dataclasses.replace(record, **_beside(output, run_id))
         text = record.to_json()
     storage.write_once(output.thumb(run_id), thumbnail(decode_image(picture)), WEBP)
     for leftover in (output.failure(run_id), output.partial(run_id), output.checkpoint(run_id)):
@@ -133,13 +139,14 @@ def _derive(output: Output, run_id: str, picture: bytes) -> RunRecord:
     return record
 
 
-def _seconds_beside(output: Output, run_id: str) -> float | None:
-    """Returns the seconds that a run took, which its picture does not hold; None if they are lost."""
-    timing = storage.read_json_object(output.timing(run_id)) or {}
-    if isinstance(timing.get("seconds"), int | float):
-        return float(timing["seconds"])
-    record = read_marker(output, run_id)  # Another worker was faster.
-    return record.seconds if record else None
+def _beside(output: Output, run_id: str) -> dict[str, Any]:
+    """Returns the seconds that a run took and its measures, which its picture does not hold; without what is lost."""
+    beside = storage.read_json_object(output.timing(run_id))
+    if beside is None and (record := read_marker(output, run_id)) is not None:  # Another worker was faster.
+        beside = record.to_dict()
+    names = ("seconds", *(name for name in columns() if name.startswith("measure_")))
+    values = {name: (beside or {}).get(name) for name in names}
+    return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
 
 
 def outcome_of_finished(output: Output, run_id: str, recorded_failures: set[str]) -> RunRecord | Reason:

@@ -24,6 +24,7 @@ class JobRecord:
       metrics_rows: the number of rows in metrics/, once the last of them is written.
       dataset: what dataset/ is to hold, one of `transforms.dataset.DATASET_MODES`; None chooses by the
         size of the pictures.
+      title: the heading of the gallery and the card; None for the manifest's name.
       started: when the job began, ISO 8601.
       process: the process that the job ends with, see `pipeline.status.process`; None if there is none.
       deterministic: whether the job promises the same bytes wherever its arithmetic is the same.
@@ -36,6 +37,7 @@ class JobRecord:
     runs: int | None = None
     metrics_rows: int | None = None
     dataset: str | None = None
+    title: str | None = None
     started: str | None = None
     process: Mapping[str, Any] | None = None
     deterministic: bool | None = None
@@ -46,18 +48,19 @@ class JobRecord:
     def from_json_object(cls, values: Mapping[str, Any]) -> Self:
         """Takes what is of the right type and leaves the rest out."""
         kinds: dict[str, type] = dict.fromkeys(("rows", "runs", "metrics_rows"), int)
-        kinds |= dict.fromkeys(("manifest", "dataset", "started", "arithmetic"), str)
+        kinds |= dict.fromkeys(("manifest", "dataset", "title", "started", "arithmetic"), str)
         kinds |= {"process": dict, "deterministic": bool}
         known = {name: values[name] for name, kind in kinds.items() if isinstance(values.get(name), kind)}
         versions = {name: str(value) for name, value in values.items() if name.endswith("_version")}
         return cls(**known, versions=versions)
 
     def to_json(self) -> bytes:
-        """Returns the content of the file; `metrics_rows` stands in it once it is known."""
+        """Returns the content of the file; `metrics_rows` and `title` stand in it where they are known."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values |= values.pop("versions")
-        if self.metrics_rows is None:
-            del values["metrics_rows"]
+        for name in ("metrics_rows", "title"):
+            if values[name] is None:
+                del values[name]
         return json.dumps(values, indent=1, sort_keys=True).encode()
 
     @property
@@ -69,9 +72,9 @@ class JobRecord:
             return 0.0
 
     @property
-    def title(self) -> str:
-        """The name of the manifest, for pages and cards."""
-        return (self.manifest or "").rstrip("/").rpartition("/")[2] or "StyleBeam gallery"
+    def heading(self) -> str:
+        """The title that the job was given, or else the name of its manifest, for pages and cards."""
+        return self.title or (self.manifest or "").rstrip("/").rpartition("/")[2] or "StyleBeam gallery"
 
 
 def write_job(output: Output, job: JobRecord) -> JobRecord:
@@ -93,8 +96,8 @@ def read_job(output: Output) -> JobRecord | None:
 
 
 def job_title(output: Output) -> str:
-    """Returns the name of the manifest that a directory was made from."""
-    return (read_job(output) or JobRecord()).title
+    """Returns the title of the job that a directory was made by, see `JobRecord.heading`."""
+    return (read_job(output) or JobRecord()).heading
 
 
 def check_present(output: Output) -> None:

@@ -127,6 +127,17 @@ class RunRecord:
     uris: list[str] | None = _column(
         pa.list_(pa.string()), "where the content image and each style image lie, as absolute paths or gs://"
     )
+    measure_lpips: float | None = _column(pa.float32(), "kept for LPIPS to the content; no version computes it yet")
+    measure_ssim: float | None = _column(
+        pa.float32(), "how much of the content's structure is kept: SSIM of the luminances, 1 is all", DATASET, DETAILS
+    )
+    measure_style: float | None = _column(pa.float32(), "kept for the style's distance; no version computes it yet")
+    measure_palette: float | None = _column(
+        pa.float32(),
+        "how far the colours are from the styles', in parts of how far the content's are: 0 is the styles' palette",
+        DATASET,
+        DETAILS,
+    )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

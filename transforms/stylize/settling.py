@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
+import numpy as np
+
 from stylecore.images.codec import encode_png
+from stylecore.measures.palette import palette_distance
+from stylecore.measures.ssim import ssim
+from stylecore.run.problem import Problem
 from stylecore.run.result import Frame, Result
 from stylecore.run.snapshot import Snapshot
 from transforms.output import storage
@@ -50,6 +55,7 @@ class Settling:
         snapshot: Snapshot | None = None,
         after: Future[None] | None = None,
         resumed_at: int | None = None,
+        problem: Problem | None = None,
     ) -> None:
         """Commits a run's result in the background, or records its error and its snapshot, if there is one.
 
@@ -59,11 +65,13 @@ class Settling:
           snapshot: where a later job goes on with a run that failed.
           after: work of other threads that must end before, such as the saving of a checkpoint.
           resumed_at: the iteration from which this attempt went on, if frames are wanted: those from before count too.
+          problem: what the picture is measured against; None measures nothing.
         """
         if len(self._pending) >= MAX_PENDING:
             wait([self._pending[0]])
         frames = self._frames_of.pop(run.run_id, [])
-        self._pending.append(self._in_background(self._settle, run, result, snapshot, after, frames, resumed_at))
+        work = self._settle, run, result, snapshot, after, frames, resumed_at, problem
+        self._pending.append(self._in_background(*work))
 
     def submit_frame(self, run: Run, frame: Frame) -> None:
         """Stores a frame in the background; the run's result is settled after its frames."""
@@ -113,6 +121,7 @@ class Settling:
         after: Future[None] | None,
         saving: Sequence[Future[int | None]],
         resumed_at: int | None,
+        problem: Problem | None,
     ) -> Outcome:
         if after is not None:
             after.result()
@@ -122,7 +131,8 @@ class Settling:
             frames = None
             if resumed_at is not None:
                 frames = sorted({*made, *stored_frames(self._output, run.run_id, resumed_at)})
-            outcome: RunRecord | Reason = commit_result(self._output, run, result, self._untimed, frames)
+            measures = None if problem is None or result.image is None else _measures(result.image, problem)
+            outcome: RunRecord | Reason = commit_result(self._output, run, result, self._untimed, frames, measures)
         else:
             outcome = self._fail(run, result, snapshot)
         progress.finished(1)
@@ -138,3 +148,10 @@ class Settling:
             storage.write(self._output.partial(run.run_id), encode_png(result.image, json.dumps(text)), PNG)
         record_failure(self._output, Failure(run.run_id, run.run_id, reason))
         return reason
+
+
+def _measures(picture: np.ndarray, problem: Problem) -> dict[str, float | None]:
+    return {
+        "measure_ssim": ssim(picture, problem.content),
+        "measure_palette": palette_distance(picture, problem.content, problem.styles),
+    }

@@ -51,6 +51,7 @@ class StylizeOptions:
       xla: see Engine; without effect on CPUs.
       require_gpu: stops the job on a worker without a GPU, instead of computing on its CPU for days.
       frames: the number of pictures on the way to keep of each run; short runs have fewer.
+      measures: pictures are measured when they are delivered.
       max_evaluations: see Optimization.
     """
 
@@ -61,6 +62,7 @@ class StylizeOptions:
     xla: bool = False
     require_gpu: bool = False
     frames: int = 0
+    measures: bool = True
     max_evaluations: int = MAX_EVALUATIONS_PER_CALL
 
 
@@ -202,7 +204,11 @@ class StylizeRuns(beam.DoFn):
                 else:
                     begun = snapshots[event[0]]
                     resumed_at = begun.evaluated if begun else 0
-                    self._settling.submit(*under_way.settled(*event), resumed_at if self._options.frames else None)
+                    self._settling.submit(
+                        *under_way.settled(*event),
+                        resumed_at=resumed_at if self._options.frames else None,
+                        problem=problems[event[0]] if self._options.measures else None,
+                    )
                 yield from self._counted(self._settling.done())
 
     def _checked(self, run: Run, loaded: Loaded, engine: Engine) -> Problem:

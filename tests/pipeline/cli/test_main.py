@@ -111,14 +111,16 @@ def test_a_gallery_that_cannot_be_written_does_not_fail_a_finished_job(inputs, m
     output = inputs / "out"
     output.mkdir()
     (output / "gallery").touch()
-    assert main(["run", "--manifest", manifest, "--output", str(output)]) in (0, 1)
+    assert main(["run", "--manifest", manifest, "--output", str(output), "--title", "Two places"]) in (0, 1)
     said = capsys.readouterr().out
     assert "rows done" in said and "gallery:" not in said
     (warning,) = [record.getMessage() for record in caplog.records if "gallery" in record.getMessage()]
     assert warning.endswith(f"stylebeam gallery {output}") and "\n" not in warning
     (output / "gallery").unlink()
     assert main(["gallery", str(output)]) == 0
-    assert (output / "gallery" / "index.html").exists()
+    assert "<title>Two places</title>" in (output / "gallery" / "index.html").read_text()
+    assert main(["gallery", str(output), "--title", "Another"]) == 0
+    assert "<title>Another</title>" in (output / "gallery" / "index.html").read_text()
 
 
 def test_grid_needs_no_tensorflow(inputs):

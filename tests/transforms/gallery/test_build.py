@@ -33,6 +33,14 @@ def test_title(tmp_path, title, shown):
     assert index(tmp_path, "runs/grid.parquet", title)["title"] == shown
 
 
+def test_the_title_of_the_job_holds_unless_another_is_given(tmp_path):
+    output = Output(str(tmp_path))
+    write_job(output, JobRecord(manifest="grid.parquet", title="<Two> places"))
+    for title, shown in ((None, "&lt;Two&gt; places"), ("Another", "Another")):
+        page = Path(write_gallery(output, Rows(), title)).read_text()
+        assert f"<title>{shown}</title>" in page
+
+
 def test_choices_belong_to_the_manifest_whatever_the_title(tmp_path):
     grid = index(tmp_path / "a", "runs/grid.parquet")["grid"]
     assert index(tmp_path / "b", "runs/grid.parquet", "another title")["grid"] == grid

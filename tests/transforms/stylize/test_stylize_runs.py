@@ -557,6 +557,14 @@ def test_seconds_are_in_the_marker_and_not_in_a_picture_that_must_have_the_same_
     carried = json.loads(Image.open(io.BytesIO(picture_bytes(output, one))).text["stylebeam"])  # type: ignore[attr-defined]
     assert marker(output, one) == record.to_dict() and record.seconds > 0
     assert carried["seconds"] == (None if deterministic else record.seconds)
+    assert record.measure_ssim is not None and record.measure_palette is not None
+    for name in ("measure_ssim", "measure_palette"):
+        assert carried[name] == (None if deterministic else getattr(record, name))
+
+
+def test_pictures_are_not_measured_where_nobody_asks(runs, output):
+    (record,) = stylize(output, [runs()], measures=False).values()
+    assert record.measure_ssim is None and record.measure_palette is None
 
 
 @pytest.mark.parametrize("folder", ["images", "thumbs", "runs"])

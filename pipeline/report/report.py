@@ -1,0 +1,98 @@
+"""Reads the metrics of an output directory in a stream, and writes the report of it."""
+
+import base64
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.report.effects import Runs, best_runs
+from pipeline.report.page import Failures, PictureShown, report_html
+from stylecore.errors import UsageError, one_line
+from transforms.gallery.summary import Summary
+from transforms.output import storage
+from transforms.output.paths import Output
+from transforms.output.record import LOSSES
+from transforms.output.rows import read_metrics
+
+logger = logging.getLogger(__name__)
+
+HTML = "text/html; charset=utf-8"
+MAX_PICTURES = 24
+MAX_PICTURE_BYTES = 256 * 1024
+MAX_REASONS = 20
+_RUN_ID = re.compile(r"[0-9a-f]{16}")
+_LOSS_KEYS = [loss.key for loss in LOSSES]
+_COLUMNS = ["run_id", "status", "content", "style", "config", "height", "width", *_LOSS_KEYS, "extra"]
+
+
+class ReportError(UsageError, ValueError):
+    """A directory of which there is nothing to report."""
+
+
+def write_report(directory: str, target: str | None = None, title: str | None = None) -> str:
+    """Writes one HTML page about the grid of an output directory; returns its path.
+
+    Args:
+      directory: the output directory of a finished job, local or gs://.
+      target: the file to write, local or gs://; `report.html` in the directory unless given.
+      title: the page's heading; the directory's name unless given.
+
+    Raises:
+      ReportError: the directory has no metrics.
+      StorageError: the metrics cannot be read, or the page cannot be written.
+    """
+    output = Output(directory)
+    summary, failures = _read(output)
+    runs = Runs.from_summary(summary)
+    if not runs.run_ids and not failures.count:
+        raise ReportError(f"{directory}: no metrics: expected the output directory of a finished job")
+    best = best_runs(runs)
+    shown = [_picture(output, runs, run) for run in _spread(best, MAX_PICTURES)]
+    page = report_html(title or directory.rstrip("/").rpartition("/")[2] or directory, runs, failures, shown, len(best))
+    target = target or storage.join(directory, "report.html")
+    storage.write(target, page.encode(errors="replace"), HTML)
+    return target
+
+
+def _read(output: Output) -> tuple[Summary, Failures]:
+    summary, reasons, examples = Summary(), dict[str, int](), dict[str, str]()
+    for row in read_metrics(output, [*_COLUMNS, "error_type", "error_message"]):
+        if row["status"] != "done":
+            reason = row["error_type"] or "unknown"
+            reasons[reason] = reasons.get(reason, 0) + 1
+            if len(examples) < MAX_REASONS:
+                examples.setdefault(reason, one_line(row["error_message"] or "", 300))
+        elif row["run_id"] not in summary:
+            summary.add_run({**row, "content_thumb": None, "style_thumbs": []})
+    return summary, Failures(reasons, examples)
+
+
+def _spread(items: Sequence[int], most: int) -> list[int]:
+    """Returns at most so many items, evenly spread over the whole."""
+    if len(items) <= most:
+        return list(items)
+    return [items[int(place)] for place in np.linspace(0, len(items) - 1, most).round()]
+
+
+def _picture(output: Output, runs: Runs, run: int) -> PictureShown:
+    run_id = runs.run_ids[run]
+    labels: Mapping[str, Any] = {
+        dimension["key"]: dimension["values"][runs.codes[dimension["key"]][run]]["label"]
+        for dimension in runs.dimensions
+    }
+    return PictureShown(run_id, dict(labels), float(runs.losses["loss_total"][run]), _data_uri(output, run_id))
+
+
+def _data_uri(output: Output, run_id: str) -> str | None:
+    """Returns a run's thumbnail; None if there is none, or one that is too large: the report then goes without."""
+    if not _RUN_ID.fullmatch(run_id):  # The metrics may come from anywhere, and this becomes a path.
+        return None
+    try:
+        data = storage.read_bytes(output.thumb(run_id), MAX_PICTURE_BYTES)
+    except storage.StorageError as error:
+        logger.warning("%s", error)
+        return None
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,66 @@
+"""Effects against a grid whose losses are known functions of its parameters."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from pipeline.report.effects import Runs, best_runs, effect
+from tests.support.gallery_rows import metrics_row
+from transforms.gallery.summary import Summary
+
+
+def runs_of(rows):
+    summary = Summary()
+    for row in rows:
+        layers = {name: dict(row["config"][name]) for name in ("content_layers", "style_layers")}
+        summary.add_run({**row, "config": {**row["config"], **layers}})
+    return Runs.from_summary(summary)
+
+
+def test_a_factor_is_found_whatever_the_pair_and_the_other_parameter():
+    grid = np.array(list(itertools.product(range(5), range(3), range(2))))
+    pairs, codes, other = grid.T
+    losses = 7.0 ** (pairs + 1) * np.array([1.0, 2.0, 4.0])[codes] * np.array([1.0, 9.0])[other]
+    found = effect(losses, codes, pairs, 3)
+    assert found is not None and found.pairs == 5
+    for factors in (found.low, found.median, found.high):
+        np.testing.assert_allclose(factors, [0.5, 1, 2])
+    assert found.strength == pytest.approx(4)
+
+
+def test_the_spread_is_that_of_the_pairs():
+    pairs, codes = np.array(list(itertools.product(range(11), range(2)))).T
+    found = effect(np.exp(pairs * (2 * codes - 1.0)), codes, pairs, 2)
+    assert found is not None
+    np.testing.assert_allclose(np.log([found.low, found.median, found.high]), [[-9, 1], [-5, 5], [-1, 9]])
+
+
+def test_pairs_without_every_value_do_not_count_nor_do_losses_that_are_not_positive():
+    pairs, codes = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 0, 0, 1])
+    found = effect(np.array([1.0, 4.0, 9.0, np.nan, 1.0]), codes, pairs, 2)
+    assert found is not None and found.pairs == 1
+    np.testing.assert_allclose(found.median, [0.5, 2])
+    assert effect(np.zeros(5), codes, pairs, 2) is None
+    assert effect(np.ones(1), np.zeros(1, int), np.zeros(1, int), 2) is None
+
+
+def test_the_best_run_is_that_of_its_pair_and_objective():
+    grid = list(itertools.product(("a.jpg", "b.jpg"), (1e3, 1e4), (1, 2, 3)))
+    totals = [5, 3, 4, 50, 60, 40, 1, 1, 2, None, None, None]
+    rows = [
+        metrics_row(number, content, config={"content_weight": weight, "seed": seed}, loss_total=total)
+        for number, ((content, weight, seed), total) in enumerate(zip(grid, totals, strict=True))
+    ]
+    assert best_runs(runs_of(rows)) == [1, 5, 6], "ties by the manifest's order; without a loss none is best"
+
+
+def test_no_runs_have_no_best():
+    assert best_runs(runs_of([])) == []
+
+
+def test_losses_of_different_layers_are_not_compared():
+    changes = [{"style_layers": [(f"block{1 + seed}_conv1", 1.0)], "seed": seed} for seed in (1, 2)]
+    runs = runs_of(metrics_row(number, config=config) for number, config in enumerate(changes))
+    assert len(set(runs.pairs)) == 1
+    assert effect(runs.losses["loss_style"], runs.codes["seed"], runs.comparable(), 2) is None
