@@ -35,7 +35,7 @@ from transforms.manifest.files import ManifestSlice, open_manifest, read_slice
 from transforms.manifest.parse import parse_row
 from transforms.output.commit import read_marker
 from transforms.output.paths import Output
-from transforms.probe import probe_image
+from transforms.probe import image_facts
 from transforms.records import ImageFacts, Run
 from transforms.resolve import resolve_run
 
@@ -99,9 +99,9 @@ def _runs(manifest: str) -> Iterator[Run]:
 
 
 def _facts(uri: str) -> ImageFacts:
-    probed = probe_image(uri)
-    assert isinstance(probed, tuple)
-    return probed[0]
+    facts = image_facts(uri)
+    assert isinstance(facts, ImageFacts)
+    return facts
 
 
 def _encoded(name: str, element: Any, each: int = 1) -> Figure:

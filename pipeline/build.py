@@ -10,11 +10,12 @@ from stylecore.networks.precision import Arithmetic
 from transforms import resolve
 from transforms.batch import BatchLimits, BatchRuns
 from transforms.dataset.shards import WriteDataset
+from transforms.failures import RecordFailures
 from transforms.gallery.build import write_job_gallery
 from transforms.manifest import read as manifest
 from transforms.manifest.files import Manifest
 from transforms.manifest.read import ReadManifest
-from transforms.metrics import WriteMetrics, record_failed_row
+from transforms.metrics import WriteMetrics, failed_row
 from transforms.output.commit import failed_ids, finished_ids
 from transforms.output.job import JobRecord, update_job
 from transforms.output.paths import Output
@@ -79,12 +80,9 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
         | "SpreadBatches" >> beam.Reshuffle()
         | "StylizeRuns" >> beam.ParDo(StylizeRuns(output, job.stylize)).with_resource_hints(**job.stylize_hints)
     )
-    failed = (
-        (read[manifest.FAILURES], resolved[resolve.FAILURES])
-        | "FailedRows" >> beam.Flatten()
-        | "RecordFailures"
-        >> beam.MapTuple(lambda number, described, failure: record_failed_row(output, number, described, failure))
-    )
+    failures = (read[manifest.FAILURES], resolved[resolve.FAILURES]) | "Failures" >> beam.Flatten()
+    recorded = failures | "RecordFailures" >> RecordFailures(output)
+    failed = failures | "FailedRows" >> beam.MapTuple(failed_row)
     written, removed = {"runs": runs, "outcomes": outcomes, "failed": failed} | "WriteMetrics" >> WriteMetrics(
         output, job.manifest.rows, recorded_failures
     )
@@ -97,7 +95,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     )
     counted = run_count | "WriteJob" >> beam.Map(lambda count: update_job(output, job.record, runs=count))
     _ = counted | "MetricsAreWritten" >> beam.Map(
-        lambda record, *_: update_job(output, record, metrics_rows=record.rows), *metrics
+        lambda record, *_: update_job(output, record, metrics_rows=record.rows), *metrics, beam.pvalue.AsIter(recorded)
     )
 
 

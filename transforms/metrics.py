@@ -10,12 +10,18 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms.ahead import AHEAD
 from transforms.output import storage
-from transforms.output.commit import complete_commit, outcome_of_finished, record_failure
+from transforms.output.commit import complete_commit, outcome_of_finished
 from transforms.output.job import check_present
 from transforms.output.paths import PARQUET, ROWS_PER_METRICS_FILE, Output
 from transforms.output.record import RunRecord, metrics_schema
+from transforms.output.storage import read_ahead
 from transforms.records import Failure, ManifestRow, Reason
+
+# So many runs, with their rows' further columns, are in memory while their markers are read.
+_BATCH = 4 * AHEAD
+_Joined = tuple[str, dict[str, Any]]
 
 
 def done_row(row: ManifestRow, record: RunRecord) -> RunRecord:
@@ -47,12 +53,6 @@ def failed_row(number: int, described: ManifestRow | Mapping[str, Any], failure:
             "error_message": failure.reason.error_message,
         }
     )
-
-
-def record_failed_row(output: Output, number: int, described: Any, failure: Failure) -> RunRecord:
-    """Records the failure of a manifest row and returns its metrics row, see `failed_row`."""
-    record_failure(output, failure)
-    return failed_row(number, described, failure)
 
 
 def _described(row: ManifestRow) -> dict[str, Any]:
@@ -93,6 +93,7 @@ class WriteMetrics(beam.PTransform):
         joined = (
             {"rows": runs, "outcomes": inputs["outcomes"]}
             | "JoinOutcomes" >> beam.CoGroupByKey()
+            | "RunsInBatches" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
             | "RowsOfRuns" >> beam.ParDo(_RowsOfRuns(self._output), self._recorded_failures)
         )
         written = (
@@ -128,16 +129,21 @@ class _RowsOfRuns(beam.DoFn):
     def __init__(self, output: Output) -> None:
         self._output = output
 
-    def process(self, element: tuple[str, dict[str, Any]], recorded_failures: set[str]) -> Iterator[RunRecord]:
+    def process(self, batch: list[_Joined], recorded_failures: set[str]) -> Iterator[RunRecord]:
+        outcomes = read_ahead(lambda element: self._outcome(element, recorded_failures), batch, AHEAD)
+        for (run_id, joined), outcome in zip(batch, outcomes, strict=True):
+            for row in joined["rows"]:
+                if isinstance(outcome, Reason):
+                    yield failed_row(row.number, row, Failure(run_id, run_id, outcome))
+                else:
+                    yield done_row(row, outcome)
+
+    def _outcome(self, element: _Joined, recorded_failures: set[str]) -> RunRecord | Reason:
         run_id, joined = element
-        outcome = next(iter(joined["outcomes"]), None)
+        outcome: RunRecord | Reason | None = next(iter(joined["outcomes"]), None)
         if outcome is None:
-            outcome = outcome_of_finished(self._output, run_id, recorded_failures)
-        elif isinstance(outcome, Reason):
+            return outcome_of_finished(self._output, run_id, recorded_failures)
+        if isinstance(outcome, Reason):
             # Another job may have made the picture meanwhile. Completing its commit deletes the record of our failure.
-            outcome = complete_commit(self._output, run_id) or outcome
-        for row in joined["rows"]:
-            if isinstance(outcome, Reason):
-                yield failed_row(row.number, row, Failure(run_id, run_id, outcome))
-            else:
-                yield done_row(row, outcome)
+            return complete_commit(self._output, run_id) or outcome
+        return outcome

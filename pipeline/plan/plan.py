@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pipeline.dataflow.estimates import Prices, read_prices
 from pipeline.dataflow.gpus import GPUS, Gpu, GpuError, parse_gpu
 from pipeline.options import OptionError
 from pipeline.plan.counts import Counts, RunCounter
-from pipeline.plan.rows import RowPlanner
+from pipeline.plan.rows import RowPlanner, image_uris
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
 from stylecore.networks.precision import Arithmetic, device_arithmetic
 from stylecore.networks.weights.files import cache_path, file_names
@@ -29,7 +30,7 @@ from transforms.batch import BatchLimits
 from transforms.manifest.files import ManifestError, ManifestSlice, open_manifest, read_batches
 from transforms.manifest.parse import row_location
 from transforms.output import storage
-from transforms.probe import probe_image
+from transforms.probe import AHEAD, image_facts
 from transforms.records import ImageFacts, Reason
 
 MAX_SHOWN = 20
@@ -121,7 +122,7 @@ def plan(options: PlanOptions) -> Plan:
     rows = RowPlanner(runs, facts, fingerprints, _arithmetic(options.gpu, gpus), _limits(options, gpus))
     with _bar(manifest.rows) as bar:
         for part in manifest.slices:
-            _look_at(part, rows, bad, bar)
+            _look_at(part, rows, facts, bad, bar)
     counts = runs.counts(finished)
     return Plan(
         manifest=options.manifest,
@@ -189,10 +190,11 @@ def _bar(rows: int) -> Any:
     return tqdm(total=rows, unit=" rows", disable=None, file=sys.stderr, leave=False, dynamic_ncols=True)
 
 
-def _look_at(part: ManifestSlice, rows: RowPlanner, bad: BadRows, bar: Any) -> None:
+def _look_at(part: ManifestSlice, rows: RowPlanner, facts: "_Facts", bad: BadRows, bar: Any) -> None:
     taken = 0
     try:
         for batch in read_batches(part):
+            facts.probe(image_uris(batch, storage.parent(part.file)))
             for reason, location in rows.take(batch, part, taken):
                 bad.add(reason, location)
             taken += batch.num_rows
@@ -204,12 +206,12 @@ def _look_at(part: ManifestSlice, rows: RowPlanner, bad: BadRows, bar: Any) -> N
 
 
 class _Facts(dict[str, ImageFacts | Reason]):
-    """URI -> facts; an image is probed at its first look-up, and its pixels are not kept."""
+    """URI -> facts of the images that were probed; their pixels are not kept."""
 
-    def __missing__(self, uri: str) -> ImageFacts | Reason:
-        probed = probe_image(uri)
-        self[uri] = facts = probed if isinstance(probed, Reason) else probed[0]
-        return facts
+    def probe(self, uris: Iterable[str]) -> None:
+        """Probes those images, several at once, that are not known yet."""
+        new = [uri for uri in uris if uri not in self]
+        self.update(zip(new, storage.read_ahead(image_facts, new, AHEAD), strict=True))
 
 
 class _Fingerprints(dict[tuple[str, str], str]):

@@ -74,7 +74,7 @@ class RowPlanner:
 
     Args:
       counter: receives the runs.
-      facts: URI -> the image's facts, or the reason why it cannot be used; may probe an image at its first look-up.
+      facts: URI -> the image's facts, or the reason why it cannot be used, for every URI that `image_uris` gives.
       fingerprints: (backbone, weights) -> fingerprint; may load weights at their first look-up.
       arithmetic: the precisions that the computing device supports.
       limits: what bounds a batch.
@@ -182,6 +182,18 @@ class RowPlanner:
             else:
                 run = resolve_run(parsed, self._facts, self._fingerprints, self._arithmetic)
                 yield location, run if isinstance(run, Reason) else refusal(run, self._facts) or run
+
+
+def image_uris(batch: pa.RecordBatch, directory: str) -> dict[str, None]:
+    """Returns the distinct URIs of the images that rows name, in order, as far as their columns can be parsed.
+
+    Args:
+      batch: rows of the manifest.
+      directory: the directory of the manifest, against which paths are resolved.
+    """
+    contents = _column(batch, "content", lambda value: [parse_content(value, directory)[1]])
+    styles = _column(batch, "style", lambda value: [style.uri for style in parse_style(value, directory)])
+    return dict.fromkeys(uri for value in (*contents.values, *styles.values) for uri in value or ())
 
 
 def _column(batch: pa.RecordBatch, name: str, parse: Callable[[Any], Any]) -> _Column:

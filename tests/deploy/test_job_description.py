@@ -29,8 +29,8 @@ from transforms.batch import RunBatch
 from transforms.output import storage
 from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
-from transforms.probe import probe_image
-from transforms.records import ManifestRow, Reason, Run, WeightedUri
+from transforms.probe import image_facts
+from transforms.records import ManifestRow, Run, WeightedUri
 from transforms.resolve import resolve_run
 from transforms.stylize.stylize_runs import StylizeRuns
 
@@ -207,8 +207,7 @@ def make_run(output, bucket, seed):
     config = StyleConfig.from_dict({**TINY, "seed": seed})
     styles = (WeightedUri(style, style, 1.0),)
     row = ManifestRow(seed, "m.parquet", f"row-{seed}", content, content, styles, config, None)
-    probed = {uri: probe_image(uri) for uri in (content, style)}
-    facts = {uri: found[0] for uri, found in probed.items() if not isinstance(found, Reason)}
+    facts = {uri: image_facts(uri) for uri in (content, style)}
     run = resolve_run(row, facts, publish_weights(output, [(config.backbone, config.weights)], None), Arithmetic("any"))
     assert isinstance(run, Run)
     return run

@@ -3,7 +3,7 @@
 import pytest
 
 from transforms.manifest.parse import RowError, parse_content
-from transforms.probe import probe_image
+from transforms.probe import image_facts
 from transforms.records import Reason
 
 NAMES = [
@@ -37,7 +37,7 @@ def test_odd_cloud_names_fail_with_a_reason(emulator, name):
     except RowError as error:
         assert "content" in str(error) and "\n" not in str(error)
         return
-    reason = probe_image(uri)
+    reason = image_facts(uri)
     assert isinstance(reason, Reason)
     assert reason.error_type in ("NotFoundError", "StorageError")
     assert "\n" not in reason.error_message and len(reason.error_message) < 2_500

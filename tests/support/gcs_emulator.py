@@ -83,6 +83,7 @@ class Emulator:
       bucket: gs://bucket, empty at the start of each module.
       requests: method and path of every request so far.
       latency_secs: how long each request waits before it is served; those of other threads wait at the same time.
+      most_at_once: the greatest number of requests that were waiting at once.
     """
 
     def __init__(self) -> None:
@@ -96,6 +97,8 @@ class Emulator:
         self.bucket = "gs://bucket"
         self.requests: list[tuple[str, str]] = []
         self.latency_secs = 0.0
+        self.most_at_once = 0
+        self._waiting = 0
         self._faults: Faults | None = None
         self._lock = threading.Lock()
         self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -157,6 +160,19 @@ class Emulator:
             **options,
         )
 
+    def read(self, name: str) -> bytes:
+        """Returns the bytes of gs://bucket/`name` directly from the store, without a request."""
+        data: bytes = self._storage.get_file("bucket", name)
+        return data
+
+    def _wait(self) -> None:
+        with self._lock:
+            self._waiting += 1
+            self.most_at_once = max(self.most_at_once, self._waiting)
+        time.sleep(self.latency_secs)
+        with self._lock:
+            self._waiting -= 1
+
     def _fault(self, method: str, path: str) -> int | str | None:
         with self._lock:
             self.requests.append((method, path))
@@ -181,7 +197,7 @@ class Emulator:
 
             def _serve(self, method: str) -> None:
                 sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                time.sleep(emulator.latency_secs)
+                emulator._wait()
                 fault = emulator._fault(method, unquote(self.path))
                 if isinstance(fault, int):
                     self._refuse(HTTPStatus(fault), f"injected: {HTTPStatus(fault).phrase}")

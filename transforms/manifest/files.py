@@ -17,6 +17,8 @@ from transforms.output import storage
 
 # So many rows are in memory at once, and share the work on values that repeat.
 ROWS_PER_READ = 10_000
+# So many files are opened at once.
+_FILES_AHEAD = 16
 # What a manifest may claim; see docs/trust.md.
 _MAX_ROWS_PER_GROUP = 2**26
 _MAX_GROUP_BYTES = 2**30
@@ -69,9 +71,9 @@ def open_manifest(uri: str, limit: int | None = None) -> Manifest:
     files = _files(uri)
     slices: list[ManifestSlice] = []
     taken = 0
-    for file in files:
+    for file, sizes in zip(files, storage.read_ahead(_row_group_sizes, files, _FILES_AHEAD), strict=True):
         in_file = 0
-        for group, rows in enumerate(_row_group_sizes(file)):
+        for group, rows in enumerate(sizes):
             count = rows if limit is None else min(rows, limit - taken)
             if count > 0:
                 slices.append(ManifestSlice(file, group, in_file, taken, count))

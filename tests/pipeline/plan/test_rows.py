@@ -18,15 +18,14 @@ from tests.support.pictures import paint
 from transforms.batch import BatchLimits, batch_size_of
 from transforms.manifest.files import open_manifest, read_batches, read_slice
 from transforms.manifest.parse import RowError, parse_row
-from transforms.probe import probe_image
+from transforms.probe import image_facts
 from transforms.records import ManifestRow, Reason, Run, WeightedUri
 from transforms.resolve import refusal, resolve_run
 
 
 class Facts(dict):
     def __missing__(self, uri):
-        probed = probe_image(uri)
-        self[uri] = probed if isinstance(probed, Reason) else probed[0]
+        self[uri] = image_facts(uri)
         return self[uri]
 
 
