@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, _BeamArgumentParser
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions, _BeamArgumentParser
 
 from pipeline.cli.command import unknown_option
 from pipeline.options import OptionError, add_run_options
@@ -44,6 +44,11 @@ def runner_name(options: PipelineOptions) -> str:
 def runs_here(options: PipelineOptions) -> bool:
     """Returns whether the job runs on this machine and ends with this process."""
     return runner_name(options) in _LOCAL_RUNNERS
+
+
+def workers_are_here(options: PipelineOptions) -> bool:
+    """Returns whether the workers have this machine's files: they run here, or in this process for a job elsewhere."""
+    return runs_here(options) or options.view_as(PortableOptions).environment_type == "LOOPBACK"
 
 
 def flags() -> set[str]:

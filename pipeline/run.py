@@ -14,7 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline.beam_options import StyleBeamOptions, parse_options, runs_here
+from pipeline.beam_options import StyleBeamOptions, parse_options, runs_here, workers_are_here
 from pipeline.build import Job, define_pipeline
 from pipeline.cli.progress import job_progress
 from pipeline.computing import arithmetic, batch_limits, stylize_options
@@ -116,6 +116,11 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
             storage.check_scheme(getattr(options, name))
         except ValueError as error:
             raise OptionError(f"--{name}: {error}") from error
+        if storage.is_local(getattr(options, name)) and not workers_are_here(options):
+            raise OptionError(
+                f"--{name}: {getattr(options, name)} is a path of this machine, which the workers of "
+                f"--runner={options.view_as(StandardOptions).runner} do not see: use gs://"
+            )
     manifest = open_manifest(options.manifest, options.limit)
     output = Output(options.output)
     local = runs_here(options) and not only_submits(options)

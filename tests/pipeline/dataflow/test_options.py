@@ -1,9 +1,10 @@
-"""What --gpu adds to a job on Dataflow, and what it refuses."""
+"""What a job on Dataflow gets beside the options that the user gave, and what is refused."""
 
 import pytest
 from apache_beam.options.pipeline_options import DebugOptions, SetupOptions, WorkerOptions
 
-from pipeline.beam_options import parse_options
+from pipeline.beam_options import parse_options, workers_are_here
+from pipeline.computing import batch_limits
 from pipeline.dataflow.gpus import GPUS
 from pipeline.dataflow.options import OTHER_MACHINE_TYPE, GpuWorkers, gpu_workers, on_dataflow, only_submits
 from pipeline.options import OptionError
@@ -53,10 +54,42 @@ def test_what_the_user_gave_is_kept():
     assert options.view_as(SetupOptions).save_main_session is True
 
 
-def test_without_gpu_nothing_is_touched():
+def test_without_gpu_a_worker_is_one_process_with_one_thread_and_known_memory():
     options, workers = configured()
     assert workers == GpuWorkers()
-    assert options.get_all_options() == parse_options(DATAFLOW).get_all_options()
+    assert options.view_as(DebugOptions).experiments == ["no_use_multiple_sdk_containers"]
+    assert options.view_as(DebugOptions).number_of_worker_harness_threads == 1
+    assert options.view_as(WorkerOptions).machine_type == OTHER_MACHINE_TYPE
+    assert batch_limits(options).memory_bytes == 8 * 10**9
+
+
+def test_without_gpu_the_memory_that_the_user_names_bounds_batches():
+    options, _ = configured("--worker_machine_type=n2-highmem-4", "--device_memory_gb=30")
+    assert options.view_as(WorkerOptions).machine_type == "n2-highmem-4"
+    assert batch_limits(options).memory_bytes == 30 * 10**9
+
+
+def test_without_gpu_the_code_may_come_from_setup_file():
+    options, _ = configured("--sdk_container_image=", "--setup_file=./setup.py")
+    assert options.view_as(SetupOptions).sdk_location == "default"
+
+
+def test_prime_chooses_the_machines_without_gpu():
+    options, _ = configured("--dataflow_service_options=enable_prime", "--device_memory_gb=8")
+    assert options.view_as(WorkerOptions).machine_type is None
+
+
+@pytest.mark.parametrize("name", ["manifest", "output"])
+@pytest.mark.parametrize("runner", [DATAFLOW, ("--runner=FlinkRunner",), ("--runner=PortableRunner",)])
+def test_a_path_of_this_machine_is_refused_where_workers_do_not_see_it(runner, name, tmp_path):
+    paths = {"manifest": "gs://bucket/m.parquet", "output": "gs://bucket/out", name: str(tmp_path / name)}
+    with pytest.raises(OptionError, match=f"--{name}: .* is a path of this machine, .* use gs://"):
+        run([*runner, *(f"--{option}={path}" for option, path in sorted(paths.items(), reverse=True))])
+    assert not (tmp_path / name).exists()
+
+
+def test_workers_in_this_process_have_its_files():
+    assert workers_are_here(parse_options(["--runner=PortableRunner", "--environment_type=LOOPBACK"]))
 
 
 @pytest.mark.parametrize(
@@ -72,8 +105,8 @@ def test_without_gpu_nothing_is_touched():
         (["--gpu=l4", "--experiments=worker_accelerator=type:nvidia-l4"], "--experiments=worker_accelerator"),
         (["--gpu=l4", "--resource_hint=accelerator=type:nvidia-l4"], "--resource_hints=accelerator"),
         (["--gpu=l4", "--flexrs_goal=COST_OPTIMIZED"], "--flexrs_goal=COST_OPTIMIZED: FlexRS has no GPUs"),
-        (["--gpu=l4", "--streaming"], "--streaming: a job with --gpu is a batch job"),
-        (["--gpu=l4", "--experiments=use_multiple_sdk_containers"], "--gpu means one process to a worker"),
+        (["--gpu=l4", "--streaming"], "--streaming: StyleBeam's jobs are batch jobs"),
+        (["--gpu=l4", "--experiments=use_multiple_sdk_containers"], "a worker is one process, .* share a GPU"),
         (
             ["--gpu=l4:2", "--number_of_worker_harness_threads=12"],
             "--number_of_worker_harness_threads=12: --gpu nvidia-l4:2 means 2, one a GPU",
@@ -82,6 +115,18 @@ def test_without_gpu_nothing_is_touched():
             ["--gpu=l4", "--worker_machine_type=g2-standard-8"],
             "--worker_machine_type=g2-standard-8 .* the optimisation gets g2-standard-4 from --gpu",
         ),
+        (["--sdk_container_image="], "--runner=DataflowRunner needs --sdk_container_image or --setup_file"),
+        (["--streaming"], "--streaming: StyleBeam's jobs are batch jobs"),
+        (["--experiments=use_multiple_sdk_containers"], "a worker is one process, .* the memory that bounds a batch"),
+        (["--number_of_worker_harness_threads=12"], "=12: a CPU computes one batch: 1"),
+        (["--worker_machine_type=n2-highmem-4"], "n2-highmem-4 without --gpu needs --device_memory_gb"),
+        (["--dataflow_service_options=enable_prime"], "enable_prime without --gpu needs --device_memory_gb"),
+        (
+            ["--dataflow_service_options=enable_prime", "--worker_machine_type=n2-highmem-4"],
+            "enable_prime: Dataflow Prime chooses the machines, .*--worker_machine_type=n2-highmem-4 out",
+        ),
+        (["--gpu=l4", "--dataflow_service_options=enable_prime"], "enable_prime: .* --gpu names their type"),
+        (["--gpu=l4", "--experiments=enable_prime"], "enable_prime: .* --gpu names their type"),
         (["--gpu=a100", "--machine_type=a2-highgpu-1g"], "a2-highgpu-1g is for the steps without a GPU"),
         (["--gpu=a100-80gb", "--region=us-west1"], "region us-west1 has no nvidia-a100-80gb as of .*us-central1"),
         (["--gpu=l4", "--worker_region=us-west2"], "region us-west2 has no nvidia-l4"),
