@@ -17,7 +17,7 @@ from transforms.manifest.files import Manifest
 from transforms.manifest.read import ReadManifest
 from transforms.metrics import WriteMetrics, failed_row
 from transforms.output.commit import failed_ids, finished_ids
-from transforms.output.job import JobRecord, update_job
+from transforms.output.job import JobRecord, check_owned, update_job
 from transforms.output.paths import Output
 from transforms.probe import ProbeImages
 from transforms.records import ManifestRow, Run
@@ -84,9 +84,12 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     recorded = failures | "RecordFailures" >> RecordFailures(output)
     failed = failures | "FailedRows" >> beam.MapTuple(failed_row)
     written, removed = {"runs": runs, "outcomes": outcomes, "failed": failed} | "WriteMetrics" >> WriteMetrics(
-        output, job.manifest.rows, recorded_failures
+        output, job.manifest.rows, recorded_failures, job.record.id
     )
-    metrics = (beam.pvalue.AsIter(written), beam.pvalue.AsIter(removed))
+    owned = start | "StillOwned" >> beam.Map(
+        lambda out, *_: check_owned(out, job.record.id), beam.pvalue.AsIter(written), beam.pvalue.AsIter(removed)
+    )
+    metrics = (beam.pvalue.AsIter(owned),)
     _ = start | "WriteGallery" >> beam.Map(lambda out, *_: write_job_gallery(out), *metrics)
     if job.dataset != "none":
         _ = start | "WriteDataset" >> WriteDataset(output, job.dataset, after=metrics)

@@ -20,7 +20,7 @@ from pipeline.cli.progress import job_progress
 from pipeline.computing import arithmetic, batch_limits, stylize_options
 from pipeline.dataflow.options import GpuWorkers, gpu_workers, only_submits
 from pipeline.options import OptionError
-from pipeline.status.process import this_process
+from pipeline.status.process import is_alive, this_process
 from stylecore.errors import UsageError
 from stylecore.kernels import KernelsError, arithmetic_description, check_deterministic
 from stylecore.run.devices import MissingGpuError, check_gpu
@@ -30,7 +30,7 @@ from transforms.manifest.networks import distinct_backbones
 from transforms.output import storage
 from transforms.output.attempts import gather_attempts
 from transforms.output.commit import finished_ids
-from transforms.output.job import JobRecord, write_job
+from transforms.output.job import JobRecord, read_job, write_job
 from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
 from transforms.output.rows import summary
@@ -94,7 +94,7 @@ def run(arguments: Sequence[str]) -> Summary | None:
             if only_submits(options):
                 return None
             result.wait_until_finish()
-            done, failed = summary(job.output)
+            done, failed = summary(job.output, job.record.id)
     gallery = None if _counter(result, "galleries_failed") else job.output.gallery("index.html")
     return Summary(done, failed, _counter(result, "runs_computed"), gallery)
 
@@ -124,7 +124,9 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
     manifest = open_manifest(options.manifest, options.limit)
     output = Output(options.output)
     local = runs_here(options) and not only_submits(options)
+    _check_free(output, manifest.job_id)
     record = JobRecord(
+        id=manifest.job_id,
         manifest=options.manifest,
         rows=manifest.rows,
         dataset=options.dataset,
@@ -166,6 +168,21 @@ def _job_errors() -> Iterator[None]:
         yield
     except UsageError as error:
         raise JobError(f"{error}; what is finished is kept, the same command goes on from there") from error
+
+
+def _check_free(output: Output, job_id: str) -> None:
+    """Raises OptionError if a process of this machine is computing another manifest in the output directory."""
+    try:
+        job = read_job(output)
+    except storage.StorageError:
+        return  # What cannot be reached is named when job.json is written.
+    if job is None or job.id in (None, job_id) or job.metrics_rows is not None:
+        return
+    if job.process and is_alive(job.process):
+        raise OptionError(
+            f"--output: {output.root}: process {job.process['pid']} is computing {job.manifest} there: "
+            "wait until it ends, stop it, or choose another directory"
+        )
 
 
 def _computes_here(options: PipelineOptions) -> bool:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from transforms.ahead import AHEAD
 from transforms.output import storage
 from transforms.output.commit import complete_commit, outcome_of_finished
-from transforms.output.job import check_present
+from transforms.output.job import JOB_KEY, check_owned
 from transforms.output.paths import PARQUET, ROWS_PER_METRICS_FILE, Output
 from transforms.output.record import RunRecord, metrics_schema
 from transforms.output.storage import read_ahead
@@ -79,12 +79,16 @@ class WriteMetrics(beam.PTransform):
     Args:
       output: the output directory.
       rows: the number of rows of the manifest, which fixes the set of files: every other file is stale.
+      job_id: the id of the job, which each file carries; see `transforms.output.job.check_owned`.
       recorded_failures: the ids of the failures that were recorded when the job began.
     """
 
-    def __init__(self, output: Output, rows: int, recorded_failures: beam.pvalue.AsSingleton) -> None:
+    def __init__(
+        self, output: Output, rows: int, recorded_failures: beam.pvalue.AsSingleton, job_id: str | None = None
+    ) -> None:
         super().__init__()
         self._output = output
+        self._job_id = job_id
         self._recorded_failures = recorded_failures
         self._files = max(1, math.ceil(rows / ROWS_PER_METRICS_FILE))
 
@@ -114,13 +118,17 @@ class WriteMetrics(beam.PTransform):
         return f"metrics-{index:05d}-of-{self._files:05d}.parquet"
 
     def _write(self, index: int, rows: Iterable[RunRecord]) -> str:
-        check_present(self._output)
+        table = metrics_table(rows)
+        if self._job_id:
+            table = table.replace_schema_metadata({**(table.schema.metadata or {}), JOB_KEY: self._job_id.encode()})
         buffer = io.BytesIO()
-        pq.write_table(metrics_table(rows), buffer, compression="zstd")
+        pq.write_table(table, buffer, compression="zstd")
+        check_owned(self._output, self._job_id)
         storage.write(self._output.metrics(self._name(index)), buffer.getvalue(), PARQUET)
         return self._name(index)
 
     def _remove_stale(self, _: None, written: Iterable[str]) -> None:
+        check_owned(self._output, self._job_id)
         for name in set(storage.list_names(self._output.metrics(), ".parquet")) - set(written):
             storage.delete(self._output.metrics(name))
 

@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -45,16 +47,26 @@ class ManifestSlice:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """A manifest whose footers and schemas are checked; its rows are still unread."""
+    """A manifest whose footers and schemas are checked; its rows are still unread.
+
+    `footers` holds the sha256, in hex, of each file's footer: what tells manifests of one name apart.
+    """
 
     uri: str
     files: tuple[str, ...]
     slices: tuple[ManifestSlice, ...]
+    footers: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
         """The number of rows in all files."""
         return sum(part.rows for part in self.slices)
+
+    @property
+    def job_id(self) -> str:
+        """Names what a job computes: equal for the same rows of the same files, however their path is written."""
+        files = [str(Path(file).resolve()) if storage.is_local(file) else file for file in self.files]
+        return hashlib.sha256(repr((files, self.footers, self.rows)).encode()).hexdigest()[:16]
 
 
 def open_manifest(uri: str, limit: int | None = None) -> Manifest:
@@ -70,9 +82,11 @@ def open_manifest(uri: str, limit: int | None = None) -> Manifest:
     """
     files = _files(uri)
     slices: list[ManifestSlice] = []
+    footers: list[str] = []
     taken = 0
-    for file, sizes in zip(files, storage.read_ahead(_row_group_sizes, files, _FILES_AHEAD), strict=True):
+    for file, (sizes, footer) in zip(files, storage.read_ahead(_row_group_sizes, files, _FILES_AHEAD), strict=True):
         in_file = 0
+        footers.append(footer)
         for group, rows in enumerate(sizes):
             count = rows if limit is None else min(rows, limit - taken)
             if count > 0:
@@ -81,7 +95,7 @@ def open_manifest(uri: str, limit: int | None = None) -> Manifest:
             in_file += rows
     if not slices:
         raise ManifestError(f"{uri}: the manifest has no rows")
-    return Manifest(uri, tuple(files), tuple(slices))
+    return Manifest(uri, tuple(files), tuple(slices), tuple(footers))
 
 
 def _files(uri: str) -> list[str]:
@@ -97,13 +111,17 @@ def _files(uri: str) -> list[str]:
     return found
 
 
-def _row_group_sizes(file: str) -> list[int]:
+def _row_group_sizes(file: str) -> tuple[list[int], str]:
+    """Returns the number of rows of each row group, and the sha256 of the footer in hex."""
+    footer = io.BytesIO()
     with open_parquet(file) as source:
         try:
             _check_schema(file, source.schema_arrow)
         except UnicodeDecodeError as error:
             raise ManifestError(f"{file}: the name of a column is not UTF-8") from error
         groups = [source.metadata.row_group(index) for index in range(source.num_row_groups)]
+        with _told_apart(file, f"{file}: not a readable Parquet file"):
+            source.metadata.write_metadata_file(footer)
     for number, group in enumerate(groups):
         for name, claimed, most in (
             ("rows", group.num_rows, _MAX_ROWS_PER_GROUP),
@@ -111,7 +129,7 @@ def _row_group_sizes(file: str) -> list[int]:
         ):
             if not 0 <= claimed <= most:
                 raise ManifestError(f"{file}: row group {number} says it has {claimed} {name}; at most {most} are read")
-    return [group.num_rows for group in groups]
+    return [group.num_rows for group in groups], hashlib.sha256(footer.getvalue()).hexdigest()
 
 
 def open_parquet(file: str, **options: Any) -> pq.ParquetFile:

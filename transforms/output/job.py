@@ -11,6 +11,8 @@ from transforms.output import storage
 from transforms.output.paths import JSON, ROWS_PER_METRICS_FILE, Output
 
 _MAX_BYTES = 2**20
+# Names the job that wrote a metrics file, in the file's own metadata.
+JOB_KEY = b"stylebeam_job"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,7 @@ class JobRecord:
     """The content of job.json. A field is None while it is not known, and where a damaged file does not say.
 
     Attributes:
+      id: names what the job computes, see `Manifest.job_id`; jobs of the same manifest share it.
       manifest: the manifest's path or URI, as given.
       rows: the number of its rows.
       runs: the number of distinct runs, once they are counted.
@@ -32,6 +35,7 @@ class JobRecord:
       versions: the versions that it was started with, by name, such as `stylebeam_version`.
     """
 
+    id: str | None = None
     manifest: str | None = None
     rows: int | None = None
     runs: int | None = None
@@ -48,7 +52,7 @@ class JobRecord:
     def from_json_object(cls, values: Mapping[str, Any]) -> Self:
         """Takes what is of the right type and leaves the rest out."""
         kinds: dict[str, type] = dict.fromkeys(("rows", "runs", "metrics_rows"), int)
-        kinds |= dict.fromkeys(("manifest", "dataset", "title", "started", "arithmetic"), str)
+        kinds |= dict.fromkeys(("id", "manifest", "dataset", "title", "started", "arithmetic"), str)
         kinds |= {"process": dict, "deterministic": bool}
         known = {name: values[name] for name, kind in kinds.items() if isinstance(values.get(name), kind)}
         versions = {name: str(value) for name, value in values.items() if name.endswith("_version")}
@@ -84,8 +88,8 @@ def write_job(output: Output, job: JobRecord) -> JobRecord:
 
 
 def update_job(output: Output, job: JobRecord, **known: Any) -> JobRecord:
-    """Writes job.json with what is `known` now, and returns it; raises what `check_present` raises."""
-    check_present(output)
+    """Writes job.json with what is `known` now, and returns it; raises what `check_owned` raises."""
+    check_owned(output, job.id)
     return write_job(output, dataclasses.replace(job, **known))
 
 
@@ -107,6 +111,31 @@ def check_present(output: Output) -> None:
     """
     if not storage.exists(output.job):
         raise storage.StorageError(f"{output.root}: the output directory has vanished: its job.json is gone")
+
+
+class TakenOverError(storage.StorageError):
+    """Another job has begun in the output directory with a different manifest."""
+
+
+def check_owned(output: Output, job_id: str | None) -> None:
+    """Raises unless the output directory is there and belongs to the job, or does not say to which.
+
+    Args:
+      output: the output directory.
+      job_id: the id of the job that is about to write what only one job at a time may write; None does not ask.
+
+    Raises:
+      TakenOverError: a job with another manifest has begun there since.
+      StorageError: the output directory has vanished, see `check_present`.
+    """
+    owner = read_job(output)
+    if owner is None:
+        check_present(output)
+    elif job_id and owner.id and owner.id != job_id:
+        raise TakenOverError(
+            f"{output.root}: a later job, of {owner.manifest}, has taken over this output directory: "
+            "its metrics, gallery and dataset are shown there, the pictures of both are kept"
+        )
 
 
 def metrics_are_current(output: Output) -> bool:
