@@ -10,7 +10,7 @@ def declare(commands: Commands) -> None:
     parser = commands.add_parser("report", help="write one page about a finished grid, to print or to send")
     parser.add_argument("directory", metavar="DIR", help="output directory of the grid, local or gs://")
     parser.add_argument("--output", metavar="FILE.html", help="the page to write (default: DIR/report.html)")
-    parser.add_argument("--title", metavar="T", help="the page's heading (default: the directory's name)")
+    parser.add_argument("--title", metavar="T", help="the page's heading (default: the job's title)")
     parser.set_defaults(parser=parser, handler=_report)
 
 

@@ -115,6 +115,29 @@ def effect(losses: np.ndarray, codes: np.ndarray, pairs: np.ndarray, values: int
     return Effect(int(complete.sum()), low, median, high)
 
 
+def values_to_compare(codes: np.ndarray, pairs: np.ndarray, values: int) -> np.ndarray:
+    """Returns the numbers of those values that most pairs have in common, rising; all of them where a pair has all.
+
+    Parameters that vary together leave no pair with every value; some pairs may still have two or more.
+
+    Args:
+      codes: [runs], the number of each run's value, below `values`.
+      pairs: [runs], the number of each run's pair.
+      values: how many values the parameter has.
+
+    Returns:
+      At least two numbers, or none.
+    """
+    present = np.bincount(pairs * values + codes, minlength=(int(pairs.max(initial=-1)) + 1) * values) > 0
+    sets = np.unique(present.reshape(-1, values), axis=0)
+    sets = sets[sets.sum(axis=1) >= 2]
+    if not len(sets):
+        return np.zeros(0, int)
+    shared = [(int((present.reshape(-1, values)[:, chosen]).all(axis=1).sum()), int(chosen.sum())) for chosen in sets]
+    most = max(range(len(sets)), key=lambda number: (sets[number].all(), *shared[number]))
+    return np.flatnonzero(sets[most])
+
+
 def best_runs(runs: Runs) -> list[int]:
     """Returns the run with the least total loss of each pair and objective: within these alone the total compares."""
     keys = [codes for name, codes in runs.codes.items() if name in OBJECTIVE]

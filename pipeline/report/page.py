@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from pipeline.report.effects import DEFINITION, MAX_VALUES, TERMS, Effect, Runs, effect
+from pipeline.report.effects import DEFINITION, MAX_VALUES, TERMS, Effect, Runs, effect, values_to_compare
 from transforms.gallery.labels import number_label
 
 MAX_LABELS = 12
@@ -179,14 +179,29 @@ def _effects(runs: Runs) -> Iterator[str]:
         elif len(values) > MAX_VALUES:
             left_out.append(f"{_name(key)} ({len(values):,} values)")
         else:
-            found = {term.label: effect(runs.losses[term.key], runs.codes[key], pairs, len(values)) for term in TERMS}
-            known = {label: one for label, one in found.items() if one is not None}
+            compared = values_to_compare(runs.codes[key], pairs, len(values))
+            known = _known_effects(runs, key, pairs, compared)
             if known:
-                yield from _parameter(_name(key), [value["label"] for value in values], known)
+                yield from _parameter(_name(key), [values[number]["label"] for number in compared], known)
             else:
-                left_out.append(f"{_name(key)} (no pair has a positive loss at every value)")
+                left_out.append(f"{_name(key)} (it varies only together with what defines the losses)")
+            others = [_text(value["label"], MAX_LABEL_CHARS) for n, value in enumerate(values) if n not in compared]
+            if known and others:
+                left_out.append(
+                    f"{_name(key)} {', '.join(others[:MAX_LABELS])} (no pair has it beside the other values)"
+                )
     if left_out:
         yield f"<p>Not compared: {'; '.join(left_out)}.</p>"
+
+
+def _known_effects(runs: Runs, key: str, pairs: np.ndarray, compared: np.ndarray) -> dict[str, Effect]:
+    """Returns the effects of a parameter's compared values on each loss term that has any."""
+    if not len(compared):
+        return {}
+    chosen = np.isin(runs.codes[key], compared)
+    codes, of_pairs = np.searchsorted(compared, runs.codes[key][chosen]), pairs[chosen]
+    found = {term.label: effect(runs.losses[term.key][chosen], codes, of_pairs, len(compared)) for term in TERMS}
+    return {label: one for label, one in found.items() if one is not None}
 
 
 def _parameter(name: str, labels: Sequence[str], effects: Mapping[str, Effect]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pipeline.report.page import Failures, PictureShown, report_html
 from stylecore.errors import UsageError, one_line
 from transforms.gallery.summary import Summary
 from transforms.output import storage
+from transforms.output.job import job_title
 from transforms.output.paths import Output
 from transforms.output.record import LOSSES
 from transforms.output.rows import read_metrics
@@ -38,7 +39,7 @@ def write_report(directory: str, target: str | None = None, title: str | None = 
     Args:
       directory: the output directory of a finished job, local or gs://.
       target: the file to write, local or gs://; `report.html` in the directory unless given.
-      title: the page's heading; the directory's name unless given.
+      title: the page's heading; the job's unless given.
 
     Raises:
       ReportError: the directory has no metrics.
@@ -51,7 +52,7 @@ def write_report(directory: str, target: str | None = None, title: str | None = 
         raise ReportError(f"{directory}: no metrics: expected the output directory of a finished job")
     best = best_runs(runs)
     shown = [_picture(output, runs, run) for run in _spread(best, MAX_PICTURES)]
-    page = report_html(title or directory.rstrip("/").rpartition("/")[2] or directory, runs, failures, shown, len(best))
+    page = report_html(title or job_title(output), runs, failures, shown, len(best))
     target = target or storage.join(directory, "report.html")
     storage.write(target, page.encode(errors="replace"), HTML)
     return target

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline.report.effects import Runs, best_runs, effect
+from pipeline.report.effects import Runs, best_runs, effect, values_to_compare
 from tests.support.gallery_rows import metrics_row
 from transforms.gallery.summary import Summary
 
@@ -43,6 +43,21 @@ def test_pairs_without_every_value_do_not_count_nor_do_losses_that_are_not_posit
     np.testing.assert_allclose(found.median, [0.5, 2])
     assert effect(np.zeros(5), codes, pairs, 2) is None
     assert effect(np.ones(1), np.zeros(1, int), np.zeros(1, int), 2) is None
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)], [0, 1, 2]),  # One pair has every value.
+        ([(0, 0), (0, 1), (1, 0), (1, 1), (2, 2)], [0, 1]),  # As where presets differ in their layers.
+        ([(0, 0), (0, 1), (1, 1), (1, 2), (2, 1), (2, 2)], [1, 2]),
+        ([(0, 0), (1, 1), (2, 2)], []),
+        ([], []),
+    ],
+)
+def test_values_are_compared_that_most_pairs_have_in_common(runs, expected):
+    pairs, codes = np.array(runs, int).reshape(-1, 2).T
+    assert values_to_compare(codes, pairs, 3).tolist() == expected
 
 
 def test_the_best_run_is_that_of_its_pair_and_objective():
