@@ -18,9 +18,7 @@ DEFINITION = frozenset(
         "content_layers",
         "style_layers",
         "content_loss",
-        "style_loss",
         "reduction",
-        "feature_map",
     ]
 )
 # The total loss compares only where these agree too.
