@@ -7,11 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-import numpy as np
-
 from stylecore.images.codec import encode_png
-from stylecore.measures.palette import palette_distance
-from stylecore.measures.ssim import ssim
+from stylecore.measures.measure import measure
 from stylecore.run.problem import Problem
 from stylecore.run.result import Frame, Result
 from stylecore.run.snapshot import Snapshot
@@ -131,7 +128,9 @@ class Settling:
             frames = None
             if resumed_at is not None:
                 frames = sorted({*made, *stored_frames(self._output, run.run_id, resumed_at)})
-            measures = None if problem is None or result.image is None else _measures(result.image, problem)
+            measures = None
+            if problem is not None and result.image is not None:
+                measures = measure(result.image, problem.content, problem.styles)
             outcome: RunRecord | Reason = commit_result(self._output, run, result, self._untimed, frames, measures)
         else:
             outcome = self._fail(run, result, snapshot)
@@ -148,10 +147,3 @@ class Settling:
             storage.write(self._output.partial(run.run_id), encode_png(result.image, json.dumps(text)), PNG)
         record_failure(self._output, Failure(run.run_id, run.run_id, reason))
         return reason
-
-
-def _measures(picture: np.ndarray, problem: Problem) -> dict[str, float | None]:
-    return {
-        "measure_ssim": ssim(picture, problem.content),
-        "measure_palette": palette_distance(picture, problem.content, problem.styles),
-    }

@@ -7,6 +7,7 @@ from skimage import data
 from skimage.metrics import structural_similarity
 
 from stylecore.images.resize import resize
+from stylecore.measures.measure import MEASURES, measure
 from stylecore.measures.palette import _directions, oklab, palette_distance
 from stylecore.measures.ssim import ssim
 
@@ -92,3 +93,15 @@ def test_palette_distance_of_two_styles_weighs_their_distances(photograph, paint
 def test_palette_distance_is_none_where_there_is_nothing_to_take(photograph, painting):
     assert palette_distance(painting, photograph, [(photograph, 1.0)]) is None
     assert palette_distance(painting, photograph, [(painting, 0.0)]) is None
+
+
+def test_measure_gives_every_column_in_its_direction(photograph, painting):
+    """A blend with the painting is compared with a blend with its negative, which keeps less and takes less."""
+    near, far = (blended(photograph, other, 0.3) for other in (painting, 255 - painting))
+    better, worse = (measure(picture, photograph, [(painting, 1.0)]) for picture in (near, far))
+    assert tuple(better) == tuple(one.key for one in MEASURES)
+    assert (better.pop("measure_lpips"), better.pop("measure_style")) == (None, None)
+    directions = {one.key: one.better for one in MEASURES}
+    for key, value in better.items():
+        assert value is not None and (other := worse[key]) is not None
+        assert (value < other) == (directions[key] == "min")

@@ -7,6 +7,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from stylecore.measures.measure import MEASURES
 from transforms.metrics import metrics_table
 from transforms.output.record import (
     DATASET,
@@ -96,3 +97,7 @@ def test_columns_that_are_carried_on_exist_and_losses_are_columns():
     for carried in (DATASET, DETAILS, FAILURES):
         assert "run_id" in columns(carried) and set(columns(carried)) < set(columns())
     assert {loss.key for loss in LOSSES} <= set(columns(DATASET))
+
+
+def test_every_measure_is_a_column():
+    assert [measure.key for measure in MEASURES] == [name for name in columns() if name.startswith("measure_")]

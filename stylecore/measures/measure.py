@@ -1,0 +1,58 @@
+"""All measures of one picture. What each is called and which way is better is declared here, once."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+
+from stylecore.measures.palette import palette_distance
+from stylecore.measures.ssim import ssim
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A measure in the metrics: its column, its label for people, and whether less or more of it is better."""
+
+    key: str
+    label: str
+    better: Literal["min", "max"]
+
+
+MEASURES = (
+    Measure("measure_lpips", "difference from the content (LPIPS)", "min"),
+    Measure("measure_ssim", "structure of the content (SSIM)", "max"),
+    Measure("measure_style", "distance to the style", "min"),
+    Measure("measure_palette", "distance to the palette", "min"),
+)
+
+Styles = Sequence[tuple[np.ndarray, float]]
+
+
+class Network(Protocol):
+    """What sees pictures with the features of a network. Images are as `measure` takes them."""
+
+    def lpips(self, picture: np.ndarray, content: np.ndarray) -> float | None:
+        """Returns LPIPS of the picture to the content, >= 0; None if the picture is too small for the network."""
+
+    def style_distance(self, picture: np.ndarray, content: np.ndarray, styles: Styles) -> float | None:
+        """Returns d(picture, styles) / d(content, styles), >= 0; None if there is no style to take."""
+
+
+def measure(
+    picture: np.ndarray, content: np.ndarray, styles: Styles, network: Network | None = None
+) -> dict[str, float | None]:
+    """Returns every measure of a picture, by the name of its column; None where it cannot be had.
+
+    Args:
+      picture: the picture as it is delivered, RGB uint8 [height, width, 3].
+      content: the content at the picture's size, RGB in 0..255.
+      styles: the style images in 0..255 at the sizes at which they were used, each with its weight >= 0.
+      network: computes LPIPS and the style distance; without one they are None.
+    """
+    return {
+        "measure_lpips": network.lpips(picture, content) if network else None,
+        "measure_ssim": ssim(picture, content),
+        "measure_style": network.style_distance(picture, content, styles) if network else None,
+        "measure_palette": palette_distance(picture, content, styles),
+    }
