@@ -27,6 +27,7 @@ MEASUREMENTS = (
     "pipeline_overhead",
     "small_grid",
     "million_rows",
+    "plan_estimate",
     "tracing",
 )
 

@@ -2,9 +2,14 @@
 
 import argparse
 import dataclasses
+from typing import TYPE_CHECKING
 
 from pipeline.cli.command import Commands, ExitStatus
 from pipeline.options import add_weights_options, positive, positive_number
+
+if TYPE_CHECKING:
+    from pipeline.plan.counts import Counts
+    from stylecore.planning.costs import Device
 
 
 def declare(commands: Commands) -> None:
@@ -32,5 +37,19 @@ def _report(known: argparse.Namespace) -> int:
 
     names = [field.name for field in dataclasses.fields(PlanOptions)]
     found = plan(PlanOptions(**{name: getattr(known, name) for name in names}))
-    print("\n".join(report(found)))
+    here = None if known.gpu else _measured_here(found.counts)
+    print("\n".join(report(found, here)))
     return ExitStatus.ROWS_FAILED if found.bad.count else ExitStatus.DONE
+
+
+def _measured_here(counts: "Counts") -> "Device | None":
+    """Returns the speed of this machine in the precisions that runs need; None if there is nothing to compute."""
+    precisions = {group.bucket.kind.precision for group in counts.to_compute}
+    if not precisions:
+        return None
+    from stylecore.networks.precision import device_arithmetic
+    from stylecore.run.speed import measure_device
+
+    if device_arithmetic().refusal:
+        precisions = {"float32"}
+    return measure_device(precisions)

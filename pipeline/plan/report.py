@@ -8,18 +8,23 @@ from pipeline.dataflow.estimates import CPU, GPU_EFFICIENCY, gpu_device, total_s
 from pipeline.plan.counts import BucketCounts
 from pipeline.plan.plan import MAX_SHOWN, BadRows, Plan
 from stylecore.planning.buckets import StepKind
-from stylecore.planning.costs import TWO_CORES
+from stylecore.planning.costs import TWO_CORES, Device
 
 
-def report(plan: Plan) -> Iterator[str]:
-    """Yields the lines that `stylebeam plan` prints."""
+def report(plan: Plan, here: Device | None = None) -> Iterator[str]:
+    """Yields the lines that `stylebeam plan` prints.
+
+    Args:
+      plan: what a job would do.
+      here: the speed of this machine, as measured; None leaves it out.
+    """
     counts = plan.counts
     yield f"{plan.manifest}: {plural(plan.rows, 'row')}, {plural(plan.images, 'distinct image')}"
     yield f"runs: {counts.runs} distinct, {plural(plan.duplicates, 'duplicate row')}"
     yield from _bad_rows(plan.bad)
     yield from _finished(plan)
     yield from _table(plan.counts.buckets)
-    yield from _time(plan)
+    yield from _time(plan, here)
 
 
 def _bad_rows(bad: BadRows) -> Iterator[str]:
@@ -69,26 +74,29 @@ def _value(kind: StepKind, field: str) -> str:
     return "+".join(value) if isinstance(value, tuple) else str(value)[:32]
 
 
-def _time(plan: Plan) -> Iterator[str]:
+def _time(plan: Plan, here: Device | None) -> Iterator[str]:
     todo = sum(entry.to_compute for entry in plan.counts.buckets)
     batches = sum(entry.batches for entry in plan.counts.buckets)
     yield f"to compute: {plural(todo, 'run')} in {plural(batches, 'batch')}"
     if todo:
-        yield from _costs(plan)
+        yield from _costs(plan, here)
 
 
-def _costs(plan: Plan) -> Iterator[str]:
-    """Yields a table of the time and the cost of each kind of worker."""
+def _costs(plan: Plan, here: Device | None) -> Iterator[str]:
+    """Yields a table of the time and the cost of this machine and of each kind of worker."""
     prices = plan.prices
     hourly = f"{prices.currency} an hour"
     yield f"{'one worker with':>19} {'takes about':>14} {'hours':>11} {hourly:>12} {prices.currency:>13}"
+    if here is not None:
+        yield _cost("this machine", total_secs(here, plan.counts.to_compute), None)
     yield _cost("2 CPU cores", total_secs(TWO_CORES, plan.counts.to_compute), prices.per_hour.get(CPU))
     for gpu in plan.gpus:
         secs = total_secs(gpu_device(gpu), plan.counts.to_compute)
         yield _cost(gpu.name, secs, prices.per_hour.get(gpu.accelerator))
+    measured = "this machine as measured just now; " if here is not None else ""
     yield (
-        f"  estimates for full batches without early stops: GPUs at {GPU_EFFICIENCY:.0%} of the peaks of their data "
-        "sheets, which is assumed; two cores as measured with AVX-512"
+        f"  estimates for full batches without early stops: {measured}two cores as measured with AVX-512; GPUs at "
+        f"{GPU_EFFICIENCY:.0%} of the peaks of their data sheets, which is assumed"
     )
     yield f"  prices of {prices.date} in {prices.region}, from {prices.origin}: workers alone, as long as they compute"
 

@@ -1,5 +1,6 @@
 """Prices: the file that comes along, the user's own, and what a plan makes of them."""
 
+import dataclasses
 import json
 import math
 from importlib import resources
@@ -126,6 +127,22 @@ def test_a_plan_prints_hours_and_costs_at_the_users_prices(inputs):
 def test_one_type_alone(inputs):
     text = "\n".join(report(planned(inputs, {}, gpu="l4")))
     assert " L4 " in text and "H100" not in text and "2 CPU cores" in text
+
+
+def test_this_machine_is_estimated_by_what_was_measured_on_it(inputs):
+    found = planned(inputs, {"iterations": 1_000_000})
+    here = dataclasses.replace(TWO_CORES, efficiency=TWO_CORES.efficiency / 3)
+    hours = {line.split("  ")[0].strip(): line for line in map(str.strip, report(found, here))}
+    secs = total_secs(TWO_CORES, found.counts.to_compute)
+    assert hours["this machine"].split()[-1] == f"{3 * secs / 3600:,.2f}"
+    assert not any("this machine" in line for line in report(found))
+
+
+@pytest.mark.parametrize(("gpu", "is_there"), [([], True), (["--gpu=l4"], False)])
+def test_the_command_measures_this_machine_unless_it_is_asked_for_a_gpu(inputs, capsys, gpu, is_there):
+    manifest = write_manifest(inputs / "m.parquet", [{**GOOD, "config": TINY}])
+    assert main(["plan", "--manifest", manifest, *gpu]) == 0
+    assert ("this machine as measured just now" in capsys.readouterr().out) is is_there
 
 
 def test_what_a_gpu_cannot_compute_has_no_price(inputs):
