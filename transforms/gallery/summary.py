@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from stylecore.measures.measure import MEASURES
 from transforms.gallery.chunks import significant
 from transforms.gallery.columns import Column, Columns
 from transforms.gallery.labels import distinct_labels, short_names, style_label, value_label
@@ -15,6 +17,7 @@ from transforms.output.record import LOSSES
 RUNS_PER_CHUNK = 2_000
 # A further column of the manifest with more values than this identifies rows; it does not group them.
 MAX_LABEL_VALUES = 200
+_MEASURE_KEYS = frozenset(measure.key for measure in MEASURES)
 
 
 class Summary:
@@ -23,7 +26,7 @@ class Summary:
     def __init__(self) -> None:
         self._run_ids: dict[str, None] = {}
         self._sizes = array("l")
-        self._losses = {loss.key: array("d") for loss in LOSSES}
+        self._numbers = {column.key: array("d") for column in (*LOSSES, *MEASURES)}
         self._content, self._style = Column(), Column()
         self._config = Columns()
         self._extra = Columns(MAX_LABEL_VALUES)
@@ -38,8 +41,8 @@ class Summary:
         """Adds a finished run, whose thumbnails are safe paths and whose layer weights are mappings."""
         self._run_ids[row["run_id"]] = None
         self._sizes.extend((row["height"], row["width"]))
-        for loss, column in self._losses.items():
-            column.append(float("nan") if row[loss] is None else row[loss])
+        for key, column in self._numbers.items():
+            column.append(float("nan") if row.get(key) is None else row[key])
         style = [{"uri": style["uri"], "weight": style["weight"]} for style in row["style"]]
         self._content.append(row["content"])
         self._style.append(style)
@@ -62,7 +65,9 @@ class Summary:
                 "height": _compact(self._sizes[2 * start : 2 * stop : 2]),
                 "width": _compact(self._sizes[2 * start + 1 : 2 * stop : 2]),
                 **{
-                    key: [significant(value, 7) for value in values[start:stop]] for key, values in self._losses.items()
+                    key: [significant(value, 7) for value in values[start:stop]]
+                    for key, values in self._numbers.items()
+                    if key not in _MEASURE_KEYS or self._has(key)
                 },
                 "codes": {key: [rank[code] for code in column.codes(start, stop)] for key, column, rank in dimensions},
             }
@@ -74,8 +79,12 @@ class Summary:
             "failures": self._failures.total(),
             "failure_types": sorted(self._failures.items(), key=lambda item: (-item[1], item[0])),
             "losses": [dataclasses.asdict(loss) for loss in LOSSES],
+            "measures": [dataclasses.asdict(measure) for measure in MEASURES if self._has(measure.key)],
             "dimensions": [dimension for dimension, _, _ in self._dimensions()],
         }
+
+    def _has(self, key: str) -> bool:
+        return any(math.isfinite(number) for number in self._numbers[key])
 
     def _note_thumbs(self, row: Mapping[str, Any], styles: Sequence[Mapping[str, Any]]) -> None:
         if row["content_thumb"]:

@@ -116,6 +116,17 @@ def test_losses_are_named_by_the_index():
     assert losses[-1] == {"key": "loss_tv", "label": "total variation", "short": "tv"}
 
 
+def test_measures_that_some_run_has_are_named_by_the_index():
+    rows = [metrics_row(0), metrics_row(1, measure_ssim=0.5, measure_lpips=math.nan)]
+    output = dict(gallery_files(rows, "t"))
+    assert index_of(output)["measures"] == [
+        {"key": "measure_ssim", "label": "structure of the content (SSIM)", "better": "max"}
+    ]
+    [chunk] = records_of(output, "runs")
+    assert chunk["measure_ssim"] == [None, 0.5]
+    assert "measure_lpips" not in chunk
+
+
 def test_codes_name_each_runs_values():
     rows = [metrics_row(number, config={"seed": seed}) for number, seed in enumerate((7, 3, 7, 5))]
     output = dict(gallery_files(rows, "t"))

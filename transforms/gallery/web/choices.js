@@ -1,6 +1,6 @@
 /* Choices: a rating, tags and a rejection for each run; kept by the browser, written and read as choices.json. */
 
-import { index, runs } from "./data.js";
+import { idOf, index, runOf } from "./data.js";
 import { counted, messageOf } from "./dom.js";
 
 /** @import { Choice } from "./types" */
@@ -39,14 +39,23 @@ export function choiceOf(id) {
 export const isChosen = (/** @type {Choice} */ { rating, tags, rejected }) =>
   !rejected && (rating !== null || tags.length > 0);
 
+/** The choices of this gallery's runs, by run, in the manifest's order. */
+export function choicesByRun() {
+  const known = [...choices].flatMap(([id, choice]) => {
+    const run = runOf(id);
+    return run === undefined ? [] : [/** @type {[number, Choice]} */ ([run, choice])];
+  });
+  return new Map(known.sort(([a], [b]) => a - b));
+}
+
 /** The runs of this gallery that are chosen, in the manifest's order. */
 export function chosenIds() {
-  return runs.ids.filter((id) => isChosen(choiceOf(id)));
+  return [...choicesByRun()].filter(([, choice]) => isChosen(choice)).map(([run]) => idOf(run));
 }
 
 /** The number of this gallery's runs that have a rating, a tag or a rejection. */
 export function choiceCount() {
-  return [...choices.keys()].filter((id) => runs.numbers.has(id)).length;
+  return choicesByRun().size;
 }
 
 /**
@@ -91,7 +100,7 @@ const isSaid = ({ rating, tags, rejected }) => rating !== null || tags.length > 
 
 /** The choices of this gallery's runs as the text of choices.json, in the manifest's order. */
 export function exported() {
-  return `${JSON.stringify(asFile(runs.ids.filter((id) => choices.has(id))), null, 1)}\n`;
+  return `${JSON.stringify(asFile([...choicesByRun().keys()].map(idOf)), null, 1)}\n`;
 }
 
 /** @param {string[]} ids */
@@ -108,7 +117,7 @@ function asFile(ids) {
 export function importText(text) {
   try {
     const read = parsed(text);
-    const unknown = [...read.keys()].filter((id) => !runs.numbers.has(id));
+    const unknown = [...read.keys()].filter((id) => runOf(id) === undefined);
     if (unknown.length) {
       throw new Error(
         `this gallery lacks ${unknown.length} of the ${counted(read.size, "run")} that the file names, such as ${unknown[0]}`,

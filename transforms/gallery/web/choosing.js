@@ -1,7 +1,7 @@
 /* Choosing: keys, the strip in an open picture, the badge on a cell, and the panel that exports and imports. */
 
 import { canUndo, choiceCount, choiceOf, choose, chosenIds, exported, importText, keeping, undo } from "./choices.js";
-import { runs } from "./data.js";
+import { index } from "./data.js";
 import { button, byId, counted, element, find, foreign } from "./dom.js";
 import { change, state } from "./state.js";
 
@@ -203,7 +203,7 @@ function place(panel, opener) {
 export function drawChoices() {
   const count = choiceCount();
   const opener = byId("open-choices");
-  opener.hidden = runs.count === 0;
+  opener.hidden = index.runs === 0;
   opener.classList.toggle("filtering", state.chosen !== "all");
   opener.replaceChildren(
     element("span", { class: "filter-name" }, "choices"),

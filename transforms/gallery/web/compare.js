@@ -1,7 +1,20 @@
 /* Several runs side by side: their pictures, their differences, and their curves in the same charts. */
 
 import { DASHES, clearPlot, drawOverlay } from "./charts.js";
-import { describeRun, index, keysOf, loadDetail, lossWords, runTitle, runs, valueOf } from "./data.js";
+import {
+  codes,
+  describeRun,
+  idOf,
+  index,
+  keysOf,
+  loadDetail,
+  numberWords,
+  runOf,
+  runTitle,
+  sizeOf,
+  value,
+  valueOf,
+} from "./data.js";
 import {
   ICONS,
   button,
@@ -25,7 +38,7 @@ const comparison = { ids: "" };
 
 /** The picks that this gallery has. */
 function pickedRuns() {
-  return state.picks.flatMap((id) => runs.numbers.get(id) ?? []);
+  return state.picks.flatMap((id) => runOf(id) ?? []);
 }
 
 /** The picks, in a tray that shows while anything is picked. */
@@ -46,7 +59,7 @@ export function drawTray() {
 
 /** @param {number} run */
 function trayPick(run) {
-  const id = runs.ids[run];
+  const id = idOf(run);
   const name = runTitle(run);
   return element(
     "li",
@@ -104,11 +117,11 @@ function buildCompare(dialog, picked) {
  */
 function comparedPicture(run, number, picked) {
   const same = keysOf(({ key }) => !differing(picked).includes(key));
-  const id = runs.ids[run];
+  const id = idOf(run);
   return element(
     "figure",
     {},
-    picture(`images/${id}.png`, runTitle(run), { width: runs.width[run], height: runs.height[run] }),
+    picture(`images/${id}.png`, runTitle(run), { ...sizeOf(run) }),
     element(
       "figcaption",
       {},
@@ -137,7 +150,7 @@ function mark(number) {
  * @param {number[]} picked
  */
 function differing(picked) {
-  return keysOf(({ key }) => new Set(picked.map((run) => runs.codes[key][run])).size > 1);
+  return keysOf(({ key }) => new Set(picked.map((run) => codes(key)[run])).size > 1);
 }
 
 /**
@@ -230,10 +243,10 @@ function differences(picked, records) {
  * @param {number[]} picked
  */
 function lossRow(loss, picked) {
-  const values = picked.map((run) => runs.losses[loss][run]);
+  const values = picked.map((run) => value(run, loss));
   const differ = new Set(values).size > 1;
   const lowest = Math.min(...values.filter((value) => value !== null));
-  const row = tableRow(lossWords(loss), values.map(formatLoss), "figure");
+  const row = tableRow(numberWords(loss), values.map(formatLoss), "figure");
   values.forEach((value, number) => row.children[number + 1].classList.toggle("best", differ && value === lowest));
   return row;
 }

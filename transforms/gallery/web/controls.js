@@ -1,7 +1,7 @@
 /* The controls choose the view, its axes, the order, the size and the filters. */
 
 import { choicesControl, drawChoices } from "./choosing.js";
-import { dimensions, index, lossWords, valuesOf } from "./data.js";
+import { dimensions, index, numberWords, valuesOf } from "./data.js";
 import { ICONS, button, byId, clamp, element, find, foreign, icon, words } from "./dom.js";
 import { SIZE_RANGE_PX, VIEWS, change, state } from "./state.js";
 
@@ -112,7 +112,7 @@ function selectControl(id, label, options, onChange, className = "") {
 function sortControl() {
   /** @type {[string, string][]} */
   const options = [["order", "manifest"]];
-  for (const { key } of index.losses) options.push([key, lossWords(key)]);
+  for (const { key } of [...index.losses, ...index.measures]) options.push([key, numberWords(key)]);
   const control = selectControl("sort", "Order", options, (sort) => change({ sort }));
   control.append(button("↑", () => change({ descending: !state.descending }), { class: "quiet", id: "direction" }));
   return control;

@@ -10,25 +10,79 @@ const DETAIL_CHUNKS_KEPT = 12;
 export const index = JSON.parse(byId("index").textContent ?? "");
 export const dimensions = new Map(index.dimensions.map((dimension) => [dimension.key, dimension]));
 
-const lossLabels = new Map(index.losses.map(({ key, label }) => [key, label]));
+const labels = new Map([
+  ...index.losses.map(({ key, label }) => /** @type {[string, string]} */ ([key, `${label} loss`])),
+  ...index.measures.map(({ key, label }) => /** @type {[string, string]} */ ([key, label])),
+]);
+
+/** @typedef {Uint8Array | Uint16Array | Uint32Array} Codes */
+
+/* What is known of the runs; a run is its number in every column. */
+const ids = /** @type {string[]} */ ([]);
+const numberOf = /** @type {Map<string, number>} */ (new Map());
+const heights = new Uint32Array(index.runs);
+const widths = new Uint32Array(index.runs);
+const columns = new Map(
+  [...index.losses, ...index.measures].map(({ key }) => [key, new Float32Array(index.runs).fill(Number.NaN)]),
+);
+const coded = new Map(index.dimensions.map(({ key, values }) => [key, codeArray(values.length, index.runs)]));
+
+/** The smallest array that holds so many different codes. */
+function codeArray(/** @type {number} */ values, /** @type {number} */ length) {
+  const Kind = values <= 0x100 ? Uint8Array : values <= 0x10000 ? Uint16Array : Uint32Array;
+  return /** @type {Codes} */ (new Kind(length));
+}
+
+/** Whether all runs are there; what is not is asked for, and `onLoaded` tells of it. */
+export const haveRuns = () => ids.length === index.runs;
+/** Whether the numbers of all runs are there; likewise. */
+export const haveNumbers = () => ids.length === index.runs;
+/** A number that changes whenever more is there. */
+export const loadCount = () => ids.length;
+/** Whether a run is there. */
+export const haveRun = (/** @type {number} */ run) => run < ids.length;
+/** The runs that are there, as ranges [from, to). */
+export const loadedRanges = () => /** @type {[number, number][]} */ (ids.length ? [[0, ids.length]] : []);
+
+/** The run_id of a run that is there. */
+export const idOf = (/** @type {number} */ run) => ids[run];
+/** The run with a run_id, if it is there. */
+export const runOf = (/** @type {string} */ id) => numberOf.get(id);
+/** The size in pixels of the picture of a run that is there. */
+export const sizeOf = (/** @type {number} */ run) => ({ height: heights[run], width: widths[run] });
 
 /**
- * Columns of all runs that have been loaded; a run is its number in them. A loss is null where it is not finite.
+ * A loss or measure of every run; NaN where it is not finite, and where it is not there yet: see `haveNumbers`.
  *
- * @type {{
- *   count: number, ids: string[], numbers: Map<string, number>, height: number[], width: number[],
- *   losses: Record<string, (number | null)[]>, codes: Record<string, number[]>,
- * }}
+ * @param {string} column
  */
-export const runs = {
-  count: 0,
-  ids: [],
-  numbers: new Map(),
-  height: [],
-  width: [],
-  losses: Object.fromEntries(index.losses.map(({ key }) => [key, []])),
-  codes: Object.fromEntries(index.dimensions.map(({ key }) => [key, []])),
-};
+export function numbers(column) {
+  const found = columns.get(column);
+  if (!found) throw new Error(`there are no numbers ${column}`);
+  return found;
+}
+
+/**
+ * A loss or measure of one run; null where it is not finite, or not there yet.
+ *
+ * @param {number} run
+ * @param {string} column
+ */
+export function value(run, column) {
+  const number = numbers(column)[run];
+  return Number.isNaN(number) ? null : number;
+}
+
+/**
+ * The place of every run's value among the values of a dimension; 0 where it is not there yet: see `haveRuns`.
+ *
+ * @param {string} key
+ */
+export function codes(key) {
+  const found = coded.get(key);
+  if (!found) throw new Error(`there is no dimension ${key}`);
+  return found;
+}
 
 /** @type {Map<string, any[]>} */
 const received = new Map();
@@ -37,8 +91,8 @@ const detailChunks = new Map();
 /** @type {Map<string, Promise<void>>} */
 const scripts = new Map();
 
-/** @param {string} key */
-export const lossWords = (key) => `${lossLabels.get(key)} loss`;
+/** The name of a column of numbers: "style loss". */
+export const numberWords = (/** @type {string} */ key) => labels.get(key) ?? words(key);
 
 /* The chunk files call this. */
 window.styleBeamGallery = Object.freeze({
@@ -91,33 +145,49 @@ export async function loadChunk(path) {
   return records;
 }
 
+/** @type {(() => void)[]} */
+const listeners = [];
+
 /**
- * Loads all runs; `onFirst` is called as soon as there is something to show.
+ * Has a function called whenever more is there.
  *
- * @param {() => void} onFirst
+ * @param {() => void} listener
  */
-export async function loadRuns(onFirst) {
-  const [first, ...rest] = index.chunks.runs;
-  if (first === undefined) return;
-  addRuns(await loadChunk(first));
-  if (rest.length) onFirst();
-  for (const records of await Promise.all(rest.map(loadChunk))) addRuns(records);
+export function onLoaded(listener) {
+  listeners.push(listener);
 }
 
-/** @param {RunChunk[]} chunk */
-function addRuns([chunk]) {
-  const count = chunk.run_id.length;
-  /** @type {(values: number | number[]) => number[]} */
-  const column = (values) => (Array.isArray(values) ? values : new Array(count).fill(values));
-  for (const id of chunk.run_id) {
-    runs.numbers.set(id, runs.ids.length);
-    runs.ids.push(id);
+/** Loads all runs, the first of them alone. */
+export async function loadRuns() {
+  const [first, ...rest] = index.chunks.runs;
+  if (first === undefined) return;
+  addRuns([await loadChunk(first)]);
+  if (rest.length) addRuns(await Promise.all(rest.map(loadChunk)));
+}
+
+/** @param {RunChunk[][]} chunks */
+function addRuns(chunks) {
+  for (const [chunk] of chunks) addChunk(chunk);
+  for (const listener of listeners) listener();
+}
+
+/** @param {RunChunk} chunk */
+function addChunk(chunk) {
+  const start = ids.length;
+  for (const [place, id] of chunk.run_id.entries()) numberOf.set(id, start + place);
+  ids.push(...chunk.run_id);
+  /** @type {(column: Uint32Array, values: number | number[]) => void} */
+  const fill = (column, values) =>
+    void (Array.isArray(values) ? column.set(values, start) : column.fill(values, start, ids.length));
+  fill(heights, chunk.height);
+  fill(widths, chunk.width);
+  for (const [key, column] of columns) {
+    column.set(
+      (chunk[key] ?? []).map((/** @type {number | null} */ number) => number ?? Number.NaN),
+      start,
+    );
   }
-  runs.height.push(...column(chunk.height));
-  runs.width.push(...column(chunk.width));
-  for (const { key } of index.losses) runs.losses[key].push(...chunk[key]);
-  for (const key of dimensions.keys()) runs.codes[key].push(...chunk.codes[key]);
-  runs.count += count;
+  for (const [key, column] of coded) column.set(chunk.codes[key], start);
 }
 
 /**
@@ -159,7 +229,7 @@ function lastIndexAtMost(values, limit) {
  * @param {string} key
  */
 export function valueOf(run, key) {
-  return valuesOf(key)[runs.codes[key][run]];
+  return valuesOf(key)[codes(key)[run]];
 }
 
 /**
@@ -191,7 +261,7 @@ export function describeRun(run, except = []) {
  * @param {number} run
  */
 export function runTitle(run) {
-  return describeRun(run).join(" · ") || runs.ids[run];
+  return describeRun(run).join(" · ") || idOf(run);
 }
 
 /** @param {(dimension: Dimension) => boolean} passes */

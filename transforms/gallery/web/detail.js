@@ -2,7 +2,7 @@
 
 import { clearPlot, drawCurves } from "./charts.js";
 import { choiceStrip, drawStrip } from "./choosing.js";
-import { dimensions, index, loadDetail, runTitle, runs } from "./data.js";
+import { dimensions, idOf, index, loadDetail, runOf, runTitle, sizeOf, value } from "./data.js";
 import {
   ICONS,
   button,
@@ -20,7 +20,7 @@ import {
 } from "./dom.js";
 import { change, state, togglePick } from "./state.js";
 
-/** @import { Detail } from "./types" */
+/** @import { Detail, Runs } from "./types" */
 
 const CONFIG_ORDER = [
   "preset",
@@ -43,19 +43,19 @@ const CONFIG_ORDER = [
 
 /** @typedef {[name: string, value: unknown, varies: boolean]} Fact */
 
-/** @type {{ run: number | null, sequence: number[] }} */
-const detail = { run: null, sequence: [] };
+/** @type {{ run: number | null, sequence: Runs }} */
+const detail = { run: null, sequence: new Uint32Array() };
 
 /**
  * Opens, changes or closes the dialog as the view says; `sequence` are the runs that the arrows go through.
  *
- * @param {number[]} sequence
+ * @param {Runs} sequence
  */
 export function drawDetail(sequence) {
   const dialog = byId("detail", HTMLDialogElement);
-  const run = state.run === null ? undefined : runs.numbers.get(state.run);
+  const run = state.run === null ? undefined : runOf(state.run);
   if (run === undefined) return closeDialog(dialog);
-  detail.sequence = sequence.includes(run) ? sequence : [run];
+  detail.sequence = sequence.includes(run) ? sequence : Uint32Array.of(run);
   if (detail.run === run && dialog.open) {
     drawStrip();
     return drawDetailPick();
@@ -75,7 +75,7 @@ function buildDetail(dialog, run) {
   clearPlot(dialog.querySelector(".chart"));
   dialog.replaceChildren(
     detailBar(run),
-    choiceStrip(runs.ids[run]),
+    choiceStrip(idOf(run)),
     element(
       "div",
       { class: "detail-body" },
@@ -106,13 +106,13 @@ function detailBar(run) {
       "aria-label": "Next picture",
       disabled: place === detail.sequence.length - 1,
     }),
-    button("Pick", () => togglePick(runs.ids[run]), { id: "detail-pick", class: "toggle" }),
+    button("Pick", () => togglePick(idOf(run)), { id: "detail-pick", class: "toggle" }),
     button(icon(ICONS.close), () => change({ run: null }), { class: "quiet", "aria-label": "Close" }),
   );
 }
 
 function drawDetailPick() {
-  const picked = detail.run !== null && state.picks.includes(runs.ids[detail.run]);
+  const picked = detail.run !== null && state.picks.includes(idOf(detail.run));
   byId("detail-pick").setAttribute("aria-pressed", String(picked));
   byId("detail-pick").textContent = picked ? "Picked" : "Pick to compare";
 }
@@ -123,11 +123,12 @@ function drawDetailPick() {
  * @param {number} run
  */
 function stage(run) {
-  const id = runs.ids[run];
+  const id = idOf(run);
+  const { width, height } = sizeOf(run);
   const full = picture(`images/${id}.png`, runTitle(run), {
     class: "full",
-    width: runs.width[run],
-    height: runs.height[run],
+    width,
+    height,
   });
   full.style.backgroundImage = `url("${outputPath(thumbPath(id))}")`;
   full.addEventListener("load", () => {
@@ -138,12 +139,7 @@ function stage(run) {
     { href: outputPath(`images/${id}.png`), target: "_blank", rel: "noopener" },
     "Open the picture alone",
   );
-  return element(
-    "figure",
-    { class: "stage" },
-    full,
-    element("figcaption", {}, `${runs.width[run]} × ${runs.height[run]} px · `, link),
-  );
+  return element("figure", { class: "stage" }, full, element("figcaption", {}, `${width} × ${height} px · `, link));
 }
 
 /**
@@ -154,7 +150,7 @@ function stage(run) {
 function stepDetail(by) {
   if (detail.run === null) return;
   const next = detail.sequence[detail.sequence.indexOf(detail.run) + by];
-  if (next !== undefined) change({ run: runs.ids[next] });
+  if (next !== undefined) change({ run: idOf(next) });
 }
 
 /**
@@ -178,7 +174,7 @@ function preloadNeighbours() {
   if (detail.run === null) return;
   const place = detail.sequence.indexOf(detail.run);
   for (const neighbour of [detail.sequence[place + 1], detail.sequence[place - 1]]) {
-    if (neighbour !== undefined) new Image().src = outputPath(`images/${runs.ids[neighbour]}.png`);
+    if (neighbour !== undefined) new Image().src = outputPath(`images/${idOf(neighbour)}.png`);
   }
 }
 
@@ -214,12 +210,7 @@ function lossTable(run) {
     "dl",
     { class: "losses" },
     index.losses.map(({ key, label }) =>
-      element(
-        "div",
-        {},
-        element("dt", {}, label),
-        element("dd", { class: "figure" }, formatLoss(runs.losses[key][run])),
-      ),
+      element("div", {}, element("dt", {}, label), element("dd", { class: "figure" }, formatLoss(value(run, key)))),
     ),
   );
 }

@@ -1,12 +1,12 @@
-/* Which runs a view shows, in which cells and in which order. */
+/* What the sheet shows: the model of the matrix and that of the flat grid, and their cells. */
 
-import { choiceOf, isChosen } from "./choices.js";
+import { axis, cells } from "./arrange.js";
 import { markChoice } from "./choosing.js";
-import { describeRun, dimensions, isImage, keysOf, lossWords, runs, valuesOf } from "./data.js";
+import { describeRun, idOf, isImage, keysOf, loadedRanges, numberWords, sizeOf, value, valuesOf } from "./data.js";
 import { ICONS, NARROW_PX, clamp, element, find, foreign, formatLoss, icon, picture, thumbPath, words } from "./dom.js";
 import { state } from "./state.js";
 
-/** @import { Child, Model } from "./types" */
+/** @import { Child, Model, Runs } from "./types" */
 
 const HEAD_WIDTH_PX = { wide: 148, narrow: 76 };
 const THUMB_HEAD_PX = 104;
@@ -15,44 +15,10 @@ const CAPTION_PX = { matrix: 22, grid: 45 };
 const GAP_PX = 10;
 const AUTO_SIZE_PX = { matrix: [96, 360], grid: [172, 260] };
 
-/** Whether a run passes the filter by choice. */
-function passesChoice(/** @type {string} */ id) {
-  if (state.chosen === "all") return true;
-  const choice = choiceOf(id);
-  if (state.chosen === "kept") return !choice.rejected;
-  if (state.chosen === "rejected") return choice.rejected;
-  return state.chosen === "chosen" ? isChosen(choice) : !isChosen(choice) && !choice.rejected;
-}
-
-/** The runs that pass all filters, by number, in the order of the view. */
-export function shownRuns() {
-  const filters = [...state.filters].map(([key, codes]) => ({ column: runs.codes[key], codes }));
-  const shown = [];
-  for (let run = 0; run < runs.count; run++) {
-    if (passesChoice(runs.ids[run]) && filters.every(({ column, codes }) => codes.has(column[run]))) shown.push(run);
-  }
-  if (state.sort === "order") return state.descending ? shown.reverse() : shown;
-  const loss = runs.losses[state.sort];
-  const sign = state.descending ? -1 : 1;
-  return shown.sort((a, b) => compareLosses(loss[a], loss[b], sign) || a - b);
-}
-
-/**
- * Ascending, or descending for sign -1; a loss that is no number comes last either way.
- *
- * @param {number | null} a
- * @param {number | null} b
- * @param {number} sign
- */
-function compareLosses(a, b, sign) {
-  if (a === null || b === null) return Number(a === null) - Number(b === null);
-  return sign * (a - b);
-}
-
 /**
  * The model of a flat grid, for Sheet.show.
  *
- * @param {number[]} shown
+ * @param {Runs} shown
  * @param {number} width
  * @returns {Model}
  */
@@ -62,7 +28,7 @@ export function gridModel(shown, width) {
   const cellWidth = Math.floor(width / columnCount);
   const cellHeight = pictureHeight(cellWidth) + CAPTION_PX.grid + GAP_PX;
   const runsAt = (/** @type {number} */ row, /** @type {number} */ column) =>
-    shown.slice(row * columnCount + column, row * columnCount + column + 1);
+    shown.subarray(row * columnCount + column, row * columnCount + column + 1);
   return {
     label: `Pictures, ${sortWords()}`,
     flows: true,
@@ -86,23 +52,14 @@ const placeInList = (/** @type {number} */ place, /** @type {number} */ columnCo
 /**
  * The model of a matrix, for Sheet.show.
  *
- * @param {number[]} shown
+ * @param {Runs} shown
  * @param {number} width
  * @returns {Model}
  */
 export function matrixModel(shown, width) {
   const rows = axis(state.rows, shown);
   const columns = axis(state.cols, shown);
-  /** @type {Map<number, number[]>} */
-  const cells = new Map();
-  for (const run of shown) {
-    const place = rows.placeOf(run) * columns.count + columns.placeOf(run);
-    const list = cells.get(place);
-    if (list) list.push(run);
-    else cells.set(place, [run]);
-  }
-  const runsAt = (/** @type {number} */ row, /** @type {number} */ column) =>
-    cells.get(row * columns.count + column) ?? [];
+  const { all, at } = cells(shown, rows, columns);
   const except = [state.rows, state.cols];
   return {
     label: `Pictures by ${axisWords(state.rows)} in rows and ${axisWords(state.cols)} in columns`,
@@ -110,12 +67,12 @@ export function matrixModel(shown, width) {
     columnCount: columns.count,
     ...matrixSizes(width, columns.count),
     exists: (row, column) => row >= 0 && column >= 0 && row < rows.count && column < columns.count,
-    cell: (row, column) => runCell(runsAt(row, column), except),
+    cell: (row, column) => runCell(at(row, column), except),
     corner: () => [element("span", {}, axisWords(state.cols)), element("span", {}, axisWords(state.rows))],
     rowHead: (row) => axisHead(state.rows, rows.codes[row]),
     columnHead: (column) => axisHead(state.cols, columns.codes[column]),
-    runsAt,
-    sequence: () => [...cells].sort(([a], [b]) => a - b).flatMap(([, list]) => list),
+    runsAt: at,
+    sequence: () => all,
     placeOf: (run) => ({ row: rows.placeOf(run), column: columns.placeOf(run) }),
   };
 }
@@ -156,58 +113,11 @@ function pictureHeight(cellWidth) {
 
 /** Width over height of a typical picture: cells are made for it, others are fitted in. */
 function aspect() {
-  const count = Math.min(runs.count, 500);
-  const ratios = Array.from({ length: count }, (_, run) => runs.width[run] / runs.height[run]).sort((a, b) => a - b);
+  const [[first, end]] = loadedRanges();
+  const count = Math.min(end - first, 500);
+  const sizes = Array.from({ length: count }, (_, place) => sizeOf(first + place));
+  const ratios = sizes.map(({ width, height }) => width / height).sort((a, b) => a - b);
   return clamp(ratios[count >> 1] ?? 1, 0.6, 1.8);
-}
-
-/**
- * One side of the matrix: the values that occur, in their order.
- *
- * @param {string | null} key
- * @param {number[]} shown
- * @returns {{ count: number, codes: number[], placeOf: (run: number) => number }}
- */
-function axis(key, shown) {
-  if (key === null) return { count: 1, codes: [0], placeOf: () => 0 };
-  const column = runs.codes[key];
-  const codes = axisCodes(key, shown, column);
-  const places = new Map(codes.map((code, place) => [code, place]));
-  return { count: codes.length, codes, placeOf: (run) => places.get(column[run]) ?? -1 };
-}
-
-/**
- * Numbers stay in their order; images and names, which have none, follow the losses when those sort the view.
- *
- * @param {string} key
- * @param {number[]} shown
- * @param {number[]} column
- */
-function axisCodes(key, shown, column) {
-  const codes = [...new Set(shown.map((run) => column[run]))].sort((a, b) => a - b);
-  if (state.sort === "order" || dimensions.get(key)?.ordered) {
-    return state.sort === "order" && state.descending ? codes.reverse() : codes;
-  }
-  const means = meanLosses(shown, column);
-  return codes.sort(
-    (a, b) => compareLosses(means.get(a) ?? null, means.get(b) ?? null, state.descending ? -1 : 1) || a - b,
-  );
-}
-
-/**
- * @param {number[]} shown
- * @param {number[]} column
- * @returns {Map<number, number | null>}
- */
-function meanLosses(shown, column) {
-  /** @type {Map<number, [number, number]>} */
-  const sums = new Map();
-  for (const run of shown) {
-    const loss = runs.losses[state.sort][run];
-    const [sum, count] = sums.get(column[run]) ?? [0, 0];
-    sums.set(column[run], loss === null ? [sum, count] : [sum + loss, count + 1]);
-  }
-  return new Map([...sums].map(([code, [sum, count]]) => [code, count ? sum / count : null]));
 }
 
 /**
@@ -237,13 +147,13 @@ const axisWords = (/** @type {string | null} */ key) => (key === null ? "nothing
 /**
  * A cell: its first run's picture, the number of its runs, the button that picks it, and its loss.
  *
- * @param {number[]} cellRuns
+ * @param {Runs} cellRuns
  * @param {(string | null)[]} except
  */
 function runCell(cellRuns, except) {
   if (!cellRuns.length) return element("div", { class: "cell empty", "aria-label": "no run" });
   const [run] = cellRuns;
-  const id = runs.ids[run];
+  const id = idOf(run);
   const node = element(
     "div",
     { class: "cell", "data-run": id },
@@ -269,8 +179,7 @@ function pickButton() {
 
 /** @param {number} run */
 function caption(run) {
-  const loss =
-    state.sort === "order" ? null : element("span", { class: "figure" }, formatLoss(runs.losses[state.sort][run]));
+  const loss = state.sort === "order" ? null : element("span", { class: "figure" }, formatLoss(value(run, state.sort)));
   if (state.view === "matrix") return element("div", { class: "caption" }, loss);
   const images = describeRun(
     run,
@@ -293,16 +202,14 @@ function caption(run) {
 }
 
 /**
- * @param {number[]} cellRuns
+ * @param {Runs} cellRuns
  * @param {(string | null)[]} except
  */
 function cellWords(cellRuns, except) {
   const [run] = cellRuns;
   const loss = state.sort === "order" ? "loss_total" : state.sort;
   const several = cellRuns.length > 1 ? [`first of ${cellRuns.length} runs`] : [];
-  return [...describeRun(run, except), ...several, `${lossWords(loss)} ${formatLoss(runs.losses[loss][run])}`].join(
-    ", ",
-  );
+  return [...describeRun(run, except), ...several, `${numberWords(loss)} ${formatLoss(value(run, loss))}`].join(", ");
 }
 
 /**
@@ -319,5 +226,5 @@ export function markPicked(node) {
 
 function sortWords() {
   if (state.sort === "order") return state.descending ? "last of the manifest first" : "in the manifest's order";
-  return `by ${lossWords(state.sort)}, ${state.descending ? "highest" : "lowest"} first`;
+  return `by ${numberWords(state.sort)}, ${state.descending ? "highest" : "lowest"} first`;
 }

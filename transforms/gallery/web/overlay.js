@@ -1,6 +1,6 @@
 /* Two of the compared pictures in one place: with a line between them that moves, or one after the other. */
 
-import { runTitle, runs } from "./data.js";
+import { idOf, runTitle, sizeOf } from "./data.js";
 import { button, clamp, element, picture } from "./dom.js";
 
 const WAYS = { side: "Side by side", wipe: "Wipe", blink: "Blink" };
@@ -69,9 +69,10 @@ function stacked(pair) {
   const box = element(
     "div",
     { class: "overlaid" },
-    pair.map(({ run }) => picture(`images/${runs.ids[run]}.png`, runTitle(run))),
+    pair.map(({ run }) => picture(`images/${idOf(run)}.png`, runTitle(run))),
   );
-  box.style.setProperty("--ratio", String(runs.width[pair[0].run] / runs.height[pair[0].run]));
+  const { width, height } = sizeOf(pair[0].run);
+  box.style.setProperty("--ratio", String(width / height));
   return box;
 }
 

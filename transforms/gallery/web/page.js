@@ -1,19 +1,21 @@
 /* The page loads the runs and draws the view. */
 
+import { shownRuns } from "./arrange.js";
 import { drawCompare, drawTray, forgetCompare, prepareCompare } from "./compare.js";
 import { onChoice } from "./choices.js";
 import { markChoice, prepareChoosing } from "./choosing.js";
 import { buildControls, drawControls, viewExists } from "./controls.js";
-import { index, loadRuns, runs } from "./data.js";
+import { haveRuns, idOf, index, loadCount, loadRuns, onLoaded } from "./data.js";
 import { drawDetail, forgetDetail, prepareDetail } from "./detail.js";
 import { announce, byId, counted, messageOf } from "./dom.js";
 import { drawFailures } from "./failures.js";
 import { Sheet } from "./grid.js";
-import { gridModel, markPicked, matrixModel, shownRuns } from "./matrix.js";
+import { gridModel, markPicked, matrixModel } from "./matrix.js";
 import { change, forgetPendingAddress, initialState, onChange, readHash, state, togglePick } from "./state.js";
 
 /** @import { Model } from "./types" */
 
+const NONE = new Uint32Array();
 const sheet = new Sheet(byId("sheet"), { open: openCell, pick: pickCell });
 /** @type {(Model & { shown: number }) | null} */
 let model = null;
@@ -30,8 +32,8 @@ function render() {
   drawFailures();
   drawTray();
   drawStatus();
-  if (runs.count === index.runs) {
-    drawDetail(state.run === null ? [] : (model?.sequence() ?? []));
+  if (haveRuns()) {
+    drawDetail(state.run === null ? NONE : (model?.sequence() ?? NONE));
     drawCompare();
   }
 }
@@ -49,7 +51,7 @@ function arrangementKey() {
  */
 function sheetKey(width) {
   const choice = state.chosen === "all" ? 0 : choiceChanges;
-  return `${arrangementKey()} ${choice} ${state.size} ${runs.count} ${width}`;
+  return `${arrangementKey()} ${choice} ${state.size} ${loadCount()} ${width}`;
 }
 
 /**
@@ -64,7 +66,7 @@ function innerWidthOf(scroller) {
 
 function drawSheet() {
   const scroller = byId("sheet");
-  scroller.hidden = state.view === "failed" || runs.count === 0;
+  scroller.hidden = state.view === "failed" || loadCount() === 0;
   if (scroller.hidden) {
     drawnKey = "";
     model = null;
@@ -104,7 +106,7 @@ function drawNotice(shown) {
 
 function drawStatus() {
   if (loadTrouble !== null) return announce(loadTrouble);
-  const loaded = runs.count < index.runs ? "loading " : "";
+  const loaded = haveRuns() ? "" : "loading ";
   const all = counted(index.runs, "run");
   const shown = model?.shown ?? index.runs;
   announce(loaded + (shown < index.runs && !loaded ? `${shown.toLocaleString("en")} of ${all}` : all));
@@ -115,8 +117,8 @@ function drawStatus() {
  * @param {number} column
  */
 function openCell(row, column) {
-  const [run] = model?.runsAt(row, column) ?? [];
-  if (run !== undefined) change({ run: runs.ids[run] }, { push: true });
+  const [run] = model?.runsAt(row, column) ?? NONE;
+  if (run !== undefined) change({ run: idOf(run) }, { push: true });
 }
 
 /**
@@ -124,8 +126,8 @@ function openCell(row, column) {
  * @param {number} column
  */
 function pickCell(row, column) {
-  const [run] = model?.runsAt(row, column) ?? [];
-  if (run !== undefined) togglePick(runs.ids[run]);
+  const [run] = model?.runsAt(row, column) ?? NONE;
+  if (run !== undefined) togglePick(idOf(run));
 }
 
 /**
@@ -147,6 +149,7 @@ function readAddress() {
 
 async function start() {
   onChange(render);
+  onLoaded(render);
   onChoice(() => {
     choiceChanges += 1;
     render();
@@ -160,8 +163,7 @@ async function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
   readAddress();
   try {
-    await loadRuns(render);
-    render();
+    await loadRuns();
   } catch (error) {
     loadTrouble = messageOf(error);
     render();

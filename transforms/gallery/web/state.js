@@ -9,7 +9,7 @@ import { announce, clamp } from "./dom.js";
 export const VIEWS = ["matrix", "grid", "failed"];
 /** @type {View["chosen"][]} */
 const CHOSEN = ["all", "chosen", "open", "kept", "rejected"];
-const SORTS = ["order", ...index.losses.map(({ key }) => key)];
+const SORTS = ["order", ...[...index.losses, ...index.measures].map(({ key }) => key)];
 export const SIZE_RANGE_PX = { min: 88, max: 420 };
 export const MAX_PICKS = 8;
 /* Longer labels would make addresses that mail programs break: such a value is named by its place instead. */

@@ -22,6 +22,13 @@ export interface Loss {
   short: string;
 }
 
+/** A column of measures, and whether less or more of it is better. */
+export interface Measure {
+  key: string;
+  label: string;
+  better: "min" | "max";
+}
+
 /** What page.py embeds; made by summary.py and files.py. */
 export interface Index {
   title: string;
@@ -31,6 +38,8 @@ export interface Index {
   failures: number;
   failure_types: [string, number][];
   losses: Loss[];
+  /** Those that some run has. */
+  measures: Measure[];
   dimensions: Dimension[];
   chunks: { runs: string[]; details: string[]; failures: string[] };
   detail_starts: number[];
@@ -42,7 +51,7 @@ export interface RunChunk {
   height: number | number[];
   width: number | number[];
   codes: Record<string, number[]>;
-  [loss: string]: any;
+  [number: string]: any;
 }
 
 /** Losses by iteration: `iteration`, and a curve for each loss by its short name; null where it is not finite. */
@@ -96,6 +105,9 @@ export interface Choice {
   rejected: boolean;
 }
 
+/** Numbers of runs. */
+export type Runs = Uint32Array;
+
 /** Where a cell lies. */
 export interface Place {
   row: number;
@@ -119,9 +131,9 @@ export interface Model {
   rowHead?(row: number): Child[];
   columnHead?(column: number): Child[];
   /** The runs of a cell, best first. */
-  runsAt(row: number, column: number): number[];
+  runsAt(row: number, column: number): Runs;
   /** All runs in the order in which the arrow keys go through them. */
-  sequence(): number[];
+  sequence(): Runs;
   placeOf(run: number): Place | null;
 }
 
