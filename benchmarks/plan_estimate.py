@@ -2,7 +2,7 @@
 
     python -m benchmarks.plan_estimate
 
-The machine is measured as `plan` does it, and then the compiled step of full batches, three times in turns: the figure is
+The machine is measured as `plan` does it, then the compiled step of full batches, three times in turns: the figure is
 the median of the turns' ratios.
 """
 

@@ -27,7 +27,7 @@ from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
 from stylecore.networks.precision import Arithmetic, device_arithmetic
 from stylecore.networks.weights.files import cache_path, file_names
 from transforms.batch import BatchLimits
-from transforms.manifest.files import ManifestError, ManifestSlice, open_manifest, read_batches
+from transforms.manifest.files import ManifestError, ManifestSlice, SliceReader, open_manifest
 from transforms.manifest.parse import row_location
 from transforms.output import storage
 from transforms.probe import AHEAD, image_facts
@@ -120,9 +120,9 @@ def plan(options: PlanOptions) -> Plan:
     facts, fingerprints, bad = _Facts(), _Fingerprints(options.weights_dir, options.weights_source), BadRows()
     runs = RunCounter(lambda bucket: not bucket.kind.weights_sha256.startswith(_UNKNOWN))
     rows = RowPlanner(runs, facts, fingerprints, _arithmetic(options.gpu, gpus), _limits(options, gpus))
-    with _bar(manifest.rows) as bar:
+    with _bar(manifest.rows) as bar, SliceReader() as reader:
         for part in manifest.slices:
-            _look_at(part, rows, facts, bad, bar)
+            _look_at(part, reader, rows, facts, bad, bar)
     counts = runs.counts(finished)
     return Plan(
         manifest=options.manifest,
@@ -190,10 +190,12 @@ def _bar(rows: int) -> Any:
     return tqdm(total=rows, unit=" rows", disable=None, file=sys.stderr, leave=False, dynamic_ncols=True)
 
 
-def _look_at(part: ManifestSlice, rows: RowPlanner, facts: "_Facts", bad: BadRows, bar: Any) -> None:
+def _look_at(
+    part: ManifestSlice, reader: SliceReader, rows: RowPlanner, facts: "_Facts", bad: BadRows, bar: Any
+) -> None:
     taken = 0
     try:
-        for batch in read_batches(part):
+        for batch in reader.batches(part):
             facts.probe(image_uris(batch, storage.parent(part.file)))
             for reason, location in rows.take(batch, part, taken):
                 bad.add(reason, location)

@@ -88,7 +88,7 @@ def _stream() -> Callable[[], tf.Tensor]:
 
 
 def _median_secs(compute: Callable[[], tf.Tensor], secs: float) -> float:
-    """Returns the median time of a call, of those that begin within `secs`; the first one, which compiles, is left out."""
+    """Returns the median time of the calls that begin within `secs`, without the first one, which compiles."""
     compute().numpy()
     taken: list[float] = []
     ends = time.perf_counter() + secs

@@ -4,11 +4,12 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +21,7 @@ from transforms.output import storage
 # So many rows are in memory at once, and share the work on values that repeat.
 ROWS_PER_READ = 10_000
 # So many files are opened at once.
-_FILES_AHEAD = 16
+FILES_AHEAD = 16
 # What a manifest may claim; see docs/trust.md.
 _MAX_ROWS_PER_GROUP = 2**26
 _MAX_GROUP_BYTES = 2**30
@@ -62,6 +63,11 @@ class Manifest:
         """The number of rows in all files."""
         return sum(part.rows for part in self.slices)
 
+    def slices_by_file(self) -> Iterator[list[ManifestSlice]]:
+        """Yields the slices of each file, in order."""
+        for _, parts in itertools.groupby(self.slices, lambda part: part.file):
+            yield list(parts)
+
     @property
     def job_id(self) -> str:
         """Names what a job computes: equal for the same rows of the same files, however their path is written."""
@@ -84,7 +90,7 @@ def open_manifest(uri: str, limit: int | None = None) -> Manifest:
     slices: list[ManifestSlice] = []
     footers: list[str] = []
     taken = 0
-    for file, (sizes, footer) in zip(files, storage.read_ahead(_row_group_sizes, files, _FILES_AHEAD), strict=True):
+    for file, (sizes, footer) in zip(files, storage.read_ahead(_row_group_sizes, files, FILES_AHEAD), strict=True):
         in_file = 0
         footers.append(footer)
         for group, rows in enumerate(sizes):
@@ -114,7 +120,7 @@ def _files(uri: str) -> list[str]:
 def _row_group_sizes(file: str) -> tuple[list[int], str]:
     """Returns the number of rows of each row group, and the sha256 of the footer in hex."""
     footer = io.BytesIO()
-    with open_parquet(file) as source:
+    with _open_parquet(file) as source:
         try:
             _check_schema(file, source.schema_arrow)
         except UnicodeDecodeError as error:
@@ -132,21 +138,21 @@ def _row_group_sizes(file: str) -> tuple[list[int], str]:
     return [group.num_rows for group in groups], hashlib.sha256(footer.getvalue()).hexdigest()
 
 
-def open_parquet(file: str, **options: Any) -> pq.ParquetFile:
-    """Opens a local or remote file.
+def _open_parquet(file: str) -> pq.ParquetFile:
+    """Opens a local or remote file; its footer is read once.
 
-    Args:
-      file: the URI.
-      options: arguments of pyarrow.parquet.ParquetFile.
+    Text that repeats stays a dictionary: written out, 700 bytes can be gigabytes.
 
     Raises:
       ManifestError: not a readable Parquet file.
       StorageError: it cannot be read.
     """
     with _told_apart(file, f"{file}: not a readable Parquet file"):
-        if storage.is_local(file):
-            return pq.ParquetFile(file, **options)
-        return pq.ParquetFile(_CloudFile(file), pre_buffer=True, **options)
+        source = file if storage.is_local(file) else _CloudFile(file)
+        metadata = pq.read_metadata(source)
+        columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
+        text = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+        return pq.ParquetFile(source, metadata=metadata, read_dictionary=text, pre_buffer=not storage.is_local(file))
 
 
 @contextlib.contextmanager
@@ -194,15 +200,6 @@ class _CloudFile(io.RawIOBase):
         return True
 
 
-def _open_with_dictionaries(file: str) -> pq.ParquetFile:
-    """Opens a file so that text that repeats stays a dictionary: written out, 700 bytes can be gigabytes."""
-    with open_parquet(file) as source:
-        metadata = source.metadata
-    columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
-    text = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
-    return open_parquet(file, metadata=metadata, read_dictionary=text)
-
-
 def _check_schema(file: str, schema: pa.Schema) -> None:
     _check_names(file, schema)
     for name, expected, is_right in (
@@ -246,23 +243,55 @@ def _is_config(kind: pa.DataType) -> bool:
     return _is_text(kind) or pa.types.is_struct(kind) or pa.types.is_null(kind)
 
 
-def read_batches(part: ManifestSlice, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of a slice as Arrow columns.
+class SliceReader:
+    """Reads slices one after another; those of one file that follow each other share one opening of it.
 
-    Raises:
-      ManifestError: the row group is damaged.
-      StorageError: it cannot be read.
+    A context manager, which closes the file; for one thread.
     """
-    left = part.rows
-    with _told_apart(part.file, _damaged(part)), _open_with_dictionaries(part.file) as source:
-        for batch in source.iter_batches(ROWS_PER_READ, row_groups=[part.row_group], columns=columns):
-            batch.validate(full=True)  # Text that is not UTF-8 shows here, not row by row.
-            yield _without_views(batch.slice(0, left))
-            left -= min(left, batch.num_rows)
-            if not left:
-                return
-    if left:
-        raise ManifestError(f"{_damaged(part)}: {left} of its rows are missing")
+
+    def __init__(self) -> None:
+        self._file: str | None = None
+        self._source: pq.ParquetFile | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def schema(self, part: ManifestSlice) -> pa.Schema:
+        """Returns the schema of a slice's file; raises what `batches` raises."""
+        return self._opened(part.file).schema_arrow
+
+    def batches(self, part: ManifestSlice, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of a slice as Arrow columns.
+
+        Raises:
+          ManifestError: the row group is damaged.
+          StorageError: it cannot be read.
+        """
+        left = part.rows
+        with _told_apart(part.file, _damaged(part)):
+            source = self._opened(part.file)
+            for batch in source.iter_batches(ROWS_PER_READ, row_groups=[part.row_group], columns=columns):
+                batch.validate(full=True)  # Text that is not UTF-8 shows here, not row by row.
+                yield _without_views(batch.slice(0, left))
+                left -= min(left, batch.num_rows)
+                if not left:
+                    return
+        if left:
+            raise ManifestError(f"{_damaged(part)}: {left} of its rows are missing")
+
+    def _opened(self, file: str) -> pq.ParquetFile:
+        if self._source is None or self._file != file:
+            self._close()
+            self._source, self._file = _open_parquet(file), file
+        return self._source
+
+    def _close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+        self._source = self._file = None
 
 
 def _damaged(part: ManifestSlice) -> str:
@@ -282,7 +311,8 @@ def read_slice(part: ManifestSlice, columns: list[str] | None = None) -> Iterato
       ManifestError: the row group is damaged.
       StorageError: it cannot be read.
     """
-    for batch in read_batches(part, columns):
-        with _told_apart(part.file, _damaged(part)):
-            rows = to_rows(batch)
-        yield from rows
+    with SliceReader() as reader:
+        for batch in reader.batches(part, columns):
+            with _told_apart(part.file, _damaged(part)):
+                rows = to_rows(batch)
+            yield from rows

@@ -1,8 +1,9 @@
 """The backbones that a manifest uses, found by reading only the columns that name them."""
 
 import contextlib
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow as pa
 from stylecore.config.presets import PRESETS
 from stylecore.networks.layers import BACKBONES, layer_names
 from transforms.manifest.distinct import number_values, to_values
-from transforms.manifest.files import Manifest, ManifestError, ManifestSlice, open_parquet, read_batches
+from transforms.manifest.files import FILES_AHEAD, Manifest, ManifestError, ManifestSlice, SliceReader
 from transforms.manifest.parse import RowError, parse_config
 from transforms.output import storage
 
@@ -27,20 +28,25 @@ def distinct_backbones(manifest: Manifest) -> set[tuple[str, str]]:
     Raises:
       StorageError: a file cannot be read.
     """
+    found = storage.read_ahead(_backbones_in_file, manifest.slices_by_file(), FILES_AHEAD)
+    return set(itertools.chain.from_iterable(found))
+
+
+def _backbones_in_file(parts: Sequence[ManifestSlice]) -> set[tuple[str, str]]:
     pairs: set[tuple[str, str]] = set()
-    for part in manifest.slices:
-        # ReadManifest reports a damaged row group, for each of its rows. If the file is whole again by then, rows may
-        # name weights that are not among these: see resolve_run.
-        with contextlib.suppress(ManifestError):
-            for choice in {_network_choice(config) for config in _distinct_configs(part)}:
-                with contextlib.suppress(RowError):
-                    pairs.add(_backbone(choice, storage.parent(part.file)))
+    with SliceReader() as reader:
+        for part in parts:
+            # ReadManifest reports a damaged row group, for each of its rows. If the file is whole again by then, rows
+            # may name weights that are not among these: see resolve_run.
+            with contextlib.suppress(ManifestError):
+                for choice in {_network_choice(config) for config in _distinct_configs(reader, part)}:
+                    with contextlib.suppress(RowError):
+                        pairs.add(_backbone(choice, storage.parent(part.file)))
     return pairs
 
 
-def _distinct_configs(part: ManifestSlice) -> Iterator[Any]:
-    with open_parquet(part.file) as source:
-        schema = source.schema_arrow
+def _distinct_configs(reader: SliceReader, part: ManifestSlice) -> Iterator[Any]:
+    schema = reader.schema(part)
     if "config" not in schema.names:
         yield None
         return
@@ -51,7 +57,7 @@ def _distinct_configs(part: ManifestSlice) -> Iterator[Any]:
     if not columns:
         yield None
         return
-    for batch in read_batches(part, columns):
+    for batch in reader.batches(part, columns):
         column = batch.column("config")
         yield from to_values(column.take(pa.array(number_values(column)[1])))
 

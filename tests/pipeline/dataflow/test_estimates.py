@@ -134,6 +134,7 @@ def test_this_machine_is_estimated_by_what_was_measured_on_it(inputs):
     here = dataclasses.replace(TWO_CORES, efficiency=TWO_CORES.efficiency / 3)
     hours = {line.split("  ")[0].strip(): line for line in map(str.strip, report(found, here))}
     secs = total_secs(TWO_CORES, found.counts.to_compute)
+    assert secs is not None
     assert hours["this machine"].split()[-1] == f"{3 * secs / 3600:,.2f}"
     assert not any("this machine" in line for line in report(found))
 

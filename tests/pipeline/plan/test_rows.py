@@ -16,7 +16,7 @@ from stylecore.networks.precision import Arithmetic
 from tests.support.inputs import TINY
 from tests.support.pictures import paint
 from transforms.batch import BatchLimits, batch_size_of
-from transforms.manifest.files import open_manifest, read_batches, read_slice
+from transforms.manifest.files import SliceReader, open_manifest, read_slice
 from transforms.manifest.parse import RowError, parse_row
 from transforms.probe import image_facts
 from transforms.records import ManifestRow, Reason, Run, WeightedUri
@@ -110,7 +110,7 @@ def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
     planner, bad = RowPlanner(counter, facts, fingerprints, Arithmetic("any"), BatchLimits()), []
     for part in manifest.slices:
         taken = 0
-        for batch in read_batches(part):
+        for batch in SliceReader().batches(part):
             bad += planner.take(batch, part, taken)
             taken += batch.num_rows
     expected = list(one_by_one(manifest, facts, fingerprints))
