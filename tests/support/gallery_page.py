@@ -1,0 +1,69 @@
+"""What the tests of the gallery's page do with it: waiting, reading, ticking."""
+
+import time
+from pathlib import Path
+
+from tests.support.gallery_rows import grid_rows
+
+TIMEOUT_SECS = 20  # on a machine that is busy with other tests, Plotly takes its time
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def wait_until(page, expression: str) -> None:
+    """Waits for a truth in the page; Playwright's own wait_for_function needs eval, which the page forbids."""
+    deadline = time.monotonic() + TIMEOUT_SECS
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(20)
+
+
+def texts(page, selector: str) -> list[str]:
+    return page.locator(selector).all_inner_texts()
+
+
+def tick(page, label: str) -> None:
+    """Lets a value through in the filter that is open."""
+    page.get_by_role("checkbox", name=label, exact=True).check()
+
+
+def shown_ids(page) -> list[str]:
+    return page.eval_on_selector_all(".cell[data-run]", "cells => cells.map(cell => cell.dataset.run)")
+
+
+def run_ids(rows: list[dict]) -> list[str]:
+    return [row["run_id"] for row in rows]
+
+
+def done_rows() -> list[dict]:
+    return [row for row in grid_rows() if row["status"] == "done"]
+
+
+def browser_of(page) -> str:
+    """chromium or firefox."""
+    return page.context.browser.browser_type.name
+
+
+def press(place) -> None:
+    """Presses with a finger; Firefox, which has none under WebDriver BiDi, with the pointer."""
+    if browser_of(place.page) == "chromium":
+        place.tap()
+    else:
+        place.click()
+
+
+def downloaded(page, selector: str, name: str) -> str:
+    """The text of the file that a press on an element saves under a name."""
+    if browser_of(page) == "chromium":
+        with page.expect_download() as download:
+            page.click(selector)
+        assert download.value.suggested_filename == name
+        return Path(download.value.path()).read_text()
+    path = page.downloads / name
+    page.click(selector)
+    deadline = time.monotonic() + TIMEOUT_SECS
+    while not (path.exists() and path.stat().st_size):
+        assert time.monotonic() < deadline, f"{name} was not saved"
+        page.wait_for_timeout(20)
+    text = path.read_text()
+    path.unlink()
+    return text
