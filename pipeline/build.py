@@ -18,6 +18,7 @@ from transforms.manifest.read import ReadManifest
 from transforms.metrics import WriteMetrics, failed_row
 from transforms.output.commit import failed_ids, finished_ids
 from transforms.output.job import JobRecord, check_owned, update_job
+from transforms.output.measures import measured_ids
 from transforms.output.paths import Output
 from transforms.probe import ProbeImages
 from transforms.records import ManifestRow, Run
@@ -58,6 +59,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     output = job.output
     start = root | "Start" >> beam.Create([output])
     recorded_failures = beam.pvalue.AsSingleton(start | "ListFailures" >> beam.Map(failed_ids))
+    measured = beam.pvalue.AsSingleton(start | "ListMeasured" >> beam.Map(measured_ids))
     finished = start | "ListFinished" >> beam.FlatMap(lambda out: [(run_id, None) for run_id in finished_ids(out)])
 
     read = root | "ReadManifest" >> ReadManifest(job.manifest)
@@ -84,7 +86,7 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     recorded = failures | "RecordFailures" >> RecordFailures(output)
     failed = failures | "FailedRows" >> beam.MapTuple(failed_row)
     written, removed = {"runs": runs, "outcomes": outcomes, "failed": failed} | "WriteMetrics" >> WriteMetrics(
-        output, job.manifest.rows, recorded_failures, job.record.id
+        output, job.manifest.rows, recorded_failures, measured, job.record.id
     )
     owned = start | "StillOwned" >> beam.Map(
         lambda out, *_: check_owned(out, job.record.id), beam.pvalue.AsIter(written), beam.pvalue.AsIter(removed)

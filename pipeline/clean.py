@@ -31,7 +31,10 @@ _LEFTOVERS = {
 _WEIGHTS_NAME = re.compile(r"([0-9a-f]{64})\.weights\.h5")
 # An interrupted write leaves such a file; only local writes use one.
 _TEMPORARY_NAME = re.compile(r"\.part-\w+")
-_FOLDERS = ("images", "thumbs", "sources", "runs", "failures", "metrics", "dataset", "gallery", "weights", *_LEFTOVERS)
+_FOLDERS = (
+    *("images", "thumbs", "sources", "frames", "runs", "measures", "failures", "metrics"),
+    *("dataset", "gallery", "weights", *_LEFTOVERS),
+)
 
 
 class CleanError(UsageError, RuntimeError):

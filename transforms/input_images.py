@@ -40,7 +40,7 @@ def load_image(uri: str, sha256: str) -> np.ndarray:
             return image
     data = storage.read_bytes(uri, MAX_FILE_BYTES)
     if sha256_hex(data) != sha256:
-        raise ChangedError(f"{uri}: changed while the job was running")
+        raise ChangedError(f"{uri}: changed since the job began")
     image = decode_image(data)
     if image.nbytes <= CACHE_BYTES:
         with _lock:

@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from transforms.ahead import AHEAD
 from transforms.output import storage
 from transforms.output.commit import complete_commit, outcome_of_finished
-from transforms.output.job import JOB_KEY, check_owned
+from transforms.output.job import JOB_KEY, JobRecord, check_owned, read_job
+from transforms.output.measures import MEASURE_KEYS, filled, later_measures, measured_ids, with_later_measures
 from transforms.output.paths import PARQUET, ROWS_PER_METRICS_FILE, Output
 from transforms.output.record import RunRecord, metrics_schema
 from transforms.output.storage import read_ahead
@@ -73,23 +74,70 @@ def metrics_table(rows: Iterable[RunRecord]) -> pa.Table:
     return pa.Table.from_pylist([row.to_arrow() for row in ordered], schema=metrics_schema())
 
 
+def merge_measures(output: Output) -> None:
+    """Fills measures that were computed later into the files of metrics/; a file that lacks none is not written.
+
+    Raises:
+      TakenOverError: a job with another manifest has begun in the directory.
+      StorageError: a file cannot be read or written.
+    """
+    measured = measured_ids(output)
+    owner = (read_job(output) or JobRecord()).id
+    for name in list(storage.list_names(output.metrics(), ".parquet")) if measured else ():
+        table = pq.read_table(io.BytesIO(storage.read_bytes(output.metrics(name))))
+        merged = _with_measures(output, table, measured)
+        if not merged.equals(table):
+            _write_table(output, name, merged, owner)
+
+
+def _with_measures(output: Output, table: pa.Table, measured: Collection[str]) -> pa.Table:
+    values = {key: table[key].to_pylist() for key in MEASURE_KEYS if key in table.column_names}
+    done = enumerate(zip(table["run_id"].to_pylist(), table["status"].to_pylist(), strict=True))
+    lacking = [
+        (row, run_id)
+        for row, (run_id, status) in done
+        if status == "done" and run_id in measured and any(column[row] is None for column in values.values())
+    ]
+    found = read_ahead(lambda one: later_measures(output, one[1]), lacking, AHEAD)
+    for (row, _), later in zip(lacking, found, strict=True):
+        for key, value in filled({key: column[row] for key, column in values.items()}, later).items():
+            values[key][row] = value
+    for key, column in values.items():
+        place = table.schema.get_field_index(key)
+        table = table.set_column(place, table.schema.field(place), pa.array(column, table.schema.field(place).type))
+    return table
+
+
+def _write_table(output: Output, name: str, table: pa.Table, job_id: str | None) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    check_owned(output, job_id)
+    storage.write(output.metrics(name), buffer.getvalue(), PARQUET)
+
+
 class WriteMetrics(beam.PTransform):
     """{"runs": Run, "outcomes": (run_id, record or Reason), "failed": metrics rows} -> names of the files written.
 
     Args:
       output: the output directory.
       rows: the number of rows of the manifest, which fixes the set of files: every other file is stale.
-      job_id: the id of the job, which each file carries; see `transforms.output.job.check_owned`.
       recorded_failures: the ids of the failures that were recorded when the job began.
+      measured: the run_ids of the runs that were measured later, see `transforms.output.measures`.
+      job_id: the id of the job, which each file carries; see `transforms.output.job.check_owned`.
     """
 
     def __init__(
-        self, output: Output, rows: int, recorded_failures: beam.pvalue.AsSingleton, job_id: str | None = None
+        self,
+        output: Output,
+        rows: int,
+        recorded_failures: beam.pvalue.AsSingleton,
+        measured: beam.pvalue.AsSingleton,
+        job_id: str | None = None,
     ) -> None:
         super().__init__()
         self._output = output
         self._job_id = job_id
-        self._recorded_failures = recorded_failures
+        self._beside = recorded_failures, measured
         self._files = max(1, math.ceil(rows / ROWS_PER_METRICS_FILE))
 
     def expand(self, inputs: Any) -> Any:
@@ -98,7 +146,7 @@ class WriteMetrics(beam.PTransform):
             {"rows": runs, "outcomes": inputs["outcomes"]}
             | "JoinOutcomes" >> beam.CoGroupByKey()
             | "RunsInBatches" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
-            | "RowsOfRuns" >> beam.ParDo(_RowsOfRuns(self._output), self._recorded_failures)
+            | "RowsOfRuns" >> beam.ParDo(_RowsOfRuns(self._output), *self._beside)
         )
         written = (
             (joined, inputs["failed"])
@@ -121,10 +169,7 @@ class WriteMetrics(beam.PTransform):
         table = metrics_table(rows)
         if self._job_id:
             table = table.replace_schema_metadata({**(table.schema.metadata or {}), JOB_KEY: self._job_id.encode()})
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        check_owned(self._output, self._job_id)
-        storage.write(self._output.metrics(self._name(index)), buffer.getvalue(), PARQUET)
+        _write_table(self._output, self._name(index), table, self._job_id)
         return self._name(index)
 
     def _remove_stale(self, _: None, written: Iterable[str]) -> None:
@@ -137,14 +182,18 @@ class _RowsOfRuns(beam.DoFn):
     def __init__(self, output: Output) -> None:
         self._output = output
 
-    def process(self, batch: list[_Joined], recorded_failures: set[str]) -> Iterator[RunRecord]:
-        outcomes = read_ahead(lambda element: self._outcome(element, recorded_failures), batch, AHEAD)
+    def process(self, batch: list[_Joined], recorded_failures: set[str], measured: set[str]) -> Iterator[RunRecord]:
+        outcomes = read_ahead(lambda element: self._measured(element, recorded_failures, measured), batch, AHEAD)
         for (run_id, joined), outcome in zip(batch, outcomes, strict=True):
             for row in joined["rows"]:
                 if isinstance(outcome, Reason):
                     yield failed_row(row.number, row, Failure(run_id, run_id, outcome))
                 else:
                     yield done_row(row, outcome)
+
+    def _measured(self, element: _Joined, recorded_failures: set[str], measured: set[str]) -> RunRecord | Reason:
+        outcome = self._outcome(element, recorded_failures)
+        return outcome if isinstance(outcome, Reason) else with_later_measures(self._output, outcome, measured)
 
     def _outcome(self, element: _Joined, recorded_failures: set[str]) -> RunRecord | Reason:
         run_id, joined = element

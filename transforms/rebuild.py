@@ -1,43 +1,69 @@
 """`stylebeam gallery`: builds gallery/ and dataset/ again from the records of an output directory."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
+from stylecore.measures.measure import Network
 from transforms.dataset import DATASET_MODES
 from transforms.dataset.shards import write_dataset
 from transforms.gallery.build import write_gallery
+from transforms.measuring import Measured, measure_finished
+from transforms.metrics import merge_measures
 from transforms.output import storage
 from transforms.output.job import metrics_are_current, read_job
 from transforms.output.paths import Output
 from transforms.output.rows import MetricsRows, RowSource, marker_rows
 
 
-def rebuild(output: Output, dataset: str | None = None, title: str | None = None) -> str:
-    """Brings gallery/ and dataset/ up to date and returns the path of the gallery's page.
+@dataclasses.dataclass(frozen=True)
+class Rebuilt:
+    """The path of the gallery's page; and what was measured, if that was asked for."""
+
+    page: str
+    measured: Measured | None = None
+
+
+def rebuild(
+    output: Output,
+    dataset: str | None = None,
+    title: str | None = None,
+    measure: bool = False,
+    network: Network | None = None,
+) -> Rebuilt:
+    """Brings gallery/ and dataset/ up to date.
 
     They show the current manifest where its metrics are complete. Otherwise (the job died, or is still running) they
-    show every finished run and every recorded failure. Files whose content would be the same are not written.
+    show every finished run and every recorded failure. Files whose content would be the same are not written. Measures
+    that were computed later are merged into complete metrics.
 
     Args:
       output: the output directory.
       dataset: what dataset/ holds, see DATASET_MODES; None repeats what the job was told.
       title: the page's heading; None repeats what the job was told.
+      measure: measures the runs that lack a measure before.
+      network: see `measure_finished`.
 
     Raises:
       StorageError: the output directory does not exist, or cannot be read or written.
     """
+    measured = None
+    if measure:
+        with _rows(output) as source:
+            measured = measure_finished(output, source, network)
     with _rows(output) as source:
         page = write_gallery(output, source, title)
         job = read_job(output)
         mode = dataset or (job.dataset if job and job.dataset in DATASET_MODES else None)
         if mode != "none":
             write_dataset(source, output, mode)
-    return page
+    return Rebuilt(page, measured)
 
 
 @contextlib.contextmanager
 def _rows(output: Output) -> Iterator[RowSource]:
     if metrics_are_current(output):
+        merge_measures(output)
         yield MetricsRows(output)
         return
     with marker_rows(output) as source:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from pipeline.cli.command import Commands, ExitStatus
+from pipeline.cli.command import Commands, ExitStatus, plural
 from pipeline.cli.quiet import import_tensorflow
 from pipeline.options import add_dataset_option, add_title_option
 
@@ -13,6 +13,12 @@ def declare(commands: Commands) -> None:
     parser.add_argument("directory", metavar="DIR", help="an output directory, local or gs://")
     add_dataset_option(parser)
     add_title_option(parser)
+    parser.add_argument(
+        "--measures",
+        choices=("none", "all"),
+        default="none",
+        help="all: measure the pictures that have no measures, or not all, from the input images (default: none)",
+    )
     parser.set_defaults(parser=parser, handler=_rebuild)
 
 
@@ -21,5 +27,8 @@ def _rebuild(known: argparse.Namespace) -> int:
     from transforms.output.paths import Output
     from transforms.rebuild import rebuild
 
-    print(f"gallery: {rebuild(Output(known.directory), known.dataset, known.title)}")
-    return ExitStatus.DONE
+    rebuilt = rebuild(Output(known.directory), known.dataset, known.title, known.measures == "all")
+    if rebuilt.measured is not None:
+        print(f"{plural(rebuilt.measured.runs, 'run')} measured")
+    print(f"gallery: {rebuilt.page}")
+    return ExitStatus.ROWS_FAILED if rebuilt.measured and rebuilt.measured.left_out else ExitStatus.DONE

@@ -54,6 +54,7 @@ def _set_log_levels(debug: bool) -> None:
         logging.getLogger(f"apache_beam.runners.{name}").setLevel(logging.INFO if debug else logging.CRITICAL)
     logging.getLogger("stylecore.networks.weights.sources").setLevel(logging.INFO)
     logging.getLogger("transforms.output.published_weights").setLevel(logging.INFO)
+    logging.getLogger("transforms.measuring").setLevel(logging.INFO)
 
 
 def _command(arguments: list[str]) -> int:

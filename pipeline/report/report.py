@@ -2,7 +2,6 @@
 
 import base64
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from stylecore.errors import UsageError, one_line
 from transforms.gallery.summary import Summary
 from transforms.output import storage
 from transforms.output.job import job_title
-from transforms.output.paths import Output
+from transforms.output.paths import Output, is_run_id
 from transforms.output.record import LOSSES
 from transforms.output.rows import read_metrics
 
@@ -24,7 +23,6 @@ HTML = "text/html; charset=utf-8"
 MAX_PICTURES = 24
 MAX_PICTURE_BYTES = 256 * 1024
 MAX_REASONS = 20
-_RUN_ID = re.compile(r"[0-9a-f]{16}")
 _LOSS_KEYS = [loss.key for loss in LOSSES]
 _COLUMNS = ["run_id", "status", "content", "style", "config", "height", "width", *_LOSS_KEYS, "extra"]
 
@@ -89,7 +87,7 @@ def _picture(output: Output, runs: Runs, run: int) -> PictureShown:
 
 def _data_uri(output: Output, run_id: str) -> str | None:
     """Returns a run's thumbnail; None if there is none, or one that is too large: the report then goes without."""
-    if not _RUN_ID.fullmatch(run_id):  # The metrics may come from anywhere, and this becomes a path.
+    if not is_run_id(run_id):  # The metrics may come from anywhere, and this becomes a path.
         return None
     try:
         data = storage.read_bytes(output.thumb(run_id), MAX_PICTURE_BYTES)

@@ -12,17 +12,21 @@ from stylecore.measures.ssim import ssim
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """A measure in the metrics: its column, its label for people, and whether less or more of it is better."""
+    """A measure in the metrics: its column, its label for people, and whether less or more of it is better.
+
+    Without a network there is none of those that need one.
+    """
 
     key: str
     label: str
     better: Literal["min", "max"]
+    needs_network: bool = False
 
 
 MEASURES = (
-    Measure("measure_lpips", "difference from the content (LPIPS)", "min"),
+    Measure("measure_lpips", "difference from the content (LPIPS)", "min", needs_network=True),
     Measure("measure_ssim", "structure of the content (SSIM)", "max"),
-    Measure("measure_style", "distance to the style", "min"),
+    Measure("measure_style", "distance to the style", "min", needs_network=True),
     Measure("measure_palette", "distance to the palette", "min"),
 )
 

@@ -23,7 +23,10 @@ LEFTOVERS = {
     f"attempts/batch-{RUN_ID}.json": ATTEMPT,
     f"weights/{'ab' * 32}.weights.h5": WEIGHTS,
 }
-TEMPORARIES = (".part-k3_x9a2b", "images/.part-a1b2c3d4", "gallery/data/.part-abcdefgh")
+TEMPORARIES = (
+    *(".part-k3_x9a2b", "images/.part-a1b2c3d4", "gallery/data/.part-abcdefgh"),
+    *(f"frames/{RUN_ID}/.part-a1b2c3d4", "measures/.part-a1b2c3d4"),
+)
 FOREIGN = ("checkpoints/epoch-3.npz", "partial/notes.txt", "weights/mine.h5", "images/part-1.png", "other/.part-a")
 
 

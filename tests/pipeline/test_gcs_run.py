@@ -23,6 +23,7 @@ CONTENT_TYPES = {
     "thumbs": "image/webp",
     "sources": "image/webp",
     "runs": "application/json",
+    "measures": "application/json",
     "failures": "application/json",
     "metrics": "application/vnd.apache.parquet",
     "weights": "application/x-hdf5",
@@ -98,6 +99,18 @@ def test_a_rerun_computes_nothing_and_writes_no_picture(done, manifest, emulator
     again = run(["--manifest", manifest, "--output", "gs://bucket/out"])
     assert (again.done, again.computed, again.failed) == (RUNS, 0, done.failed)
     assert emulator.objects("out/images/") | emulator.objects("out/runs/") == before
+
+
+def test_a_finished_job_is_measured_later(manifest, emulator, tmp_path):
+    run(["--manifest", manifest, "--output", "gs://bucket/later", "--measures=none"])
+    before = emulator.objects("later/images/") | emulator.objects("later/runs/")
+    assert main(["gallery", "--measures=all", "gs://bucket/later"]) == 0
+    added = emulator.objects("later/measures/")
+    assert {found["contentType"] for found in added.values()} == {CONTENT_TYPES["measures"]}
+    assert names(emulator, "later", "measures") == names(emulator, "later", "runs")
+    emulator.copy("later", tmp_path)
+    assert all(row["measure_ssim"] and row["measure_palette"] for row in metrics_of(tmp_path)[:RUNS])
+    assert emulator.objects("later/images/") | emulator.objects("later/runs/") == before
 
 
 def test_a_job_that_lost_pieces_makes_those_and_no_others(done, manifest, emulator):

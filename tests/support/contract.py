@@ -96,7 +96,7 @@ def _wrong_directory(output: Path, rows: list[Row]) -> Iterator[str]:
     done = {row["run_id"] for row in rows if row["status"] == "done"}
     if done & {row["run_id"] for row in rows if row["status"] == "failed"}:
         yield "rows of the same run_id are both done and failed"
-    for folder in ("images", "thumbs", "runs", "failures", "metrics"):
+    for folder in ("images", "thumbs", "runs", "measures", "failures", "metrics"):
         yield from (f"{path}: what a write left behind" for path in (output / folder).glob("*") if _is_leftover(path))
 
 
@@ -160,8 +160,17 @@ def _wrong_picture(output: Path, row: Row) -> Iterator[str]:
         yield "the marker is missing or damaged"
     elif different := sorted(name for name in carried.keys() | marker if _differs(name, carried, marker)):
         yield f"picture and marker disagree about {different}"
-    elif different := sorted(name for name in COLUMNS.keys() - OF_THE_ROW if not _same(marker.get(name), row[name])):
+    elif different := sorted(_disagreements(row, _with_later_measures(output, marker))):
         yield f"metrics and marker disagree about {different}"
+
+
+def _disagreements(row: Row, marker: Row) -> Iterator[str]:
+    return (name for name in COLUMNS.keys() - OF_THE_ROW if not _same(marker.get(name), row[name]))
+
+
+def _with_later_measures(output: Path, marker: Row) -> Row:
+    later = _json(output / "measures" / f"{marker['run_id']}.json") or {}
+    return {**marker, **{name: value for name, value in later.items() if marker.get(name) is None}}
 
 
 def _differs(name: str, carried: Row, marker: Row) -> bool:

@@ -19,7 +19,7 @@ def row_of(record):
 
 def rows_after(output, run_id, row, outcome):
     record_failure(output, Failure(run_id, run_id, outcome))
-    (found,) = _RowsOfRuns(output).process([(run_id, {"rows": [row], "outcomes": [outcome]})], set())
+    (found,) = _RowsOfRuns(output).process([(run_id, {"rows": [row], "outcomes": [outcome]})], set(), set())
     return found
 
 

@@ -1,6 +1,7 @@
 """The paths of an output directory: the contract's names in one place."""
 
 import dataclasses
+import re
 
 from transforms.output import storage
 
@@ -10,6 +11,7 @@ NPZ = "application/x-npz"
 MARKDOWN = "text/markdown; charset=utf-8"
 # One worker sorts a metrics file in memory: about 30 kB a row, histories included.
 ROWS_PER_METRICS_FILE = 5_000
+_RUN_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Output:
     def marker(self, run_id: str) -> str:
         """The marker of a finished run, which holds its record."""
         return storage.join(self.root, "runs", f"{run_id}.json")
+
+    def measures(self, run_id: str) -> str:
+        """The measures that were computed after the run was finished."""
+        return storage.join(self.root, "measures", f"{run_id}.json")
 
     def failure(self, failure_id: str) -> str:
         """The record of a failure."""
@@ -84,8 +90,13 @@ class Output:
         return storage.join(self.root, "job.json")
 
     def ids(self, folder: str) -> set[str]:
-        """Returns the names, without .json, of the files in the folder `runs` or `failures`."""
+        """Returns the names, without .json, of the files in the folder `runs`, `failures` or `measures`."""
         return {name.removesuffix(".json") for name in storage.list_names(storage.join(self.root, folder), ".json")}
+
+
+def is_run_id(text: str | None) -> bool:
+    """Returns whether a text, which may come from anywhere, has the form of a run_id and may be part of a path."""
+    return text is not None and _RUN_ID.fullmatch(text) is not None
 
 
 def image_path(run_id: str) -> str:

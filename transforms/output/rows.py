@@ -7,7 +7,7 @@ import json
 import logging
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import IO, Any, Protocol
 
 import pyarrow.parquet as pq
@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from transforms.output import storage
 from transforms.output.commit import failed_ids, finished_ids, read_failure, read_marker
 from transforms.output.job import JOB_KEY, JobRecord, read_job
+from transforms.output.measures import measured_ids, with_later_measures
 from transforms.output.paths import ROWS_PER_METRICS_FILE, Output
-from transforms.output.record import columns
+from transforms.output.record import RunRecord, columns
 from transforms.output.storage import read_ahead
 
 logger = logging.getLogger(__name__)
@@ -90,12 +91,18 @@ def _append(spool: IO[bytes], record: Mapping[str, Any]) -> int:
 
 def _markers(output: Output) -> Iterator[dict[str, Any]]:
     names = sorted(finished_ids(output))
-    records = read_ahead(lambda name: read_marker(output, name), names, _READ_AHEAD)
+    measured = measured_ids(output)
+    records = read_ahead(lambda name: _marker(output, name, measured), names, _READ_AHEAD)
     for name, record in zip(names, records, strict=True):
         if record is not None:
             yield record.to_dict()
         else:
             logger.warning("runs/%s.json is damaged and left out", name)
+
+
+def _marker(output: Output, run_id: str, measured: Collection[str]) -> RunRecord | None:
+    record = read_marker(output, run_id)
+    return None if record is None else with_later_measures(output, record, measured)
 
 
 def _failures(output: Output) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+import numpy as np
+
 from stylecore.images.codec import ImageError
 from stylecore.run.problem import Problem, prepare
 from stylecore.run.snapshot import Snapshot
@@ -93,7 +95,12 @@ def load(output: Output, run: Run) -> Loaded:
 
 
 def load_problem(run: Run) -> Problem:
-    """Loads a run's images and prepares its problem.
+    """Loads a run's images and prepares its problem; raises what `load_inputs` raises."""
+    return prepare(*load_inputs(run), run.row.config)
+
+
+def load_inputs(run: Run) -> tuple[np.ndarray, list[tuple[np.ndarray, float]]]:
+    """Loads a run's content image, and its style images with their weights.
 
     Raises:
       StorageError, ImageError: an image cannot be read.
@@ -104,4 +111,4 @@ def load_problem(run: Run) -> Problem:
         (load_image(style.uri, sha256), style.weight)
         for style, sha256 in zip(run.row.styles, run.style_sha256, strict=True)
     ]
-    return prepare(content, styles, run.row.config)
+    return content, styles

@@ -1,0 +1,126 @@
+"""Measures the pictures of a finished directory that lack measures, from the stored pictures and their input images."""
+
+import dataclasses
+import functools
+import logging
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from stylecore.config.style_config import StyleConfig
+from stylecore.errors import one_line
+from stylecore.images.codec import decode_image
+from stylecore.measures.measure import MEASURES, Network, measure
+from stylecore.run.problem import prepare
+from transforms.output import storage
+from transforms.output.commit import MAX_PICTURE_BYTES
+from transforms.output.measures import later_measures, measured_ids, save_measures
+from transforms.output.paths import Output, is_run_id
+from transforms.output.rows import RowSource
+from transforms.records import ManifestRow, Run, WeightedUri
+from transforms.stylize.loading import LoadingError, load_inputs
+
+logger = logging.getLogger(__name__)
+
+# Pictures that are read at once; of these so many are measured, each with its input images in float32.
+AHEAD = 16
+_computing = threading.BoundedSemaphore(4)
+_LINE_SECS = 60.0
+_COLUMNS = (
+    *("manifest_row", "run_id", "status", "content", "style", "config", "height", "width"),
+    *("weights_sha256", "content_sha256", "style_sha256", "uris"),
+    *(one.key for one in MEASURES),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """How many runs were measured, how many could not be, and why the first of these could not."""
+
+    runs: int = 0
+    left_out: int = 0
+    reason: str | None = None
+
+    def __add__(self, other: "Measured") -> "Measured":
+        return Measured(self.runs + other.runs, self.left_out + other.left_out, self.reason or other.reason)
+
+
+def measure_finished(output: Output, source: RowSource, network: Network | None = None) -> Measured:
+    """Measures every finished run that lacks a measure, and writes what was found to measures/.
+
+    A run whose picture or input images are gone or have changed stays as it is; one warning says how many did.
+
+    Args:
+      output: the output directory.
+      source: its metrics rows, which say where the input images lie and which hashes they have.
+      network: computes the measures that need one; without it these stay as they are.
+
+    Raises:
+      StorageError: measures/ cannot be listed or written.
+    """
+    work = functools.partial(_measure_run, output, measured_ids(output), network)
+    total = Measured()
+    line_due = time.monotonic() + _LINE_SECS
+    for one in storage.read_ahead(work, _finished(source), AHEAD):
+        total += one
+        if time.monotonic() > line_due:
+            logger.info("%d runs measured, %d left out", total.runs, total.left_out)
+            line_due = time.monotonic() + _LINE_SECS
+    if total.left_out:
+        logger.warning("%d runs could not be measured, the first: %s", total.left_out, total.reason)
+    return total
+
+
+def _finished(source: RowSource) -> Iterator[Mapping[str, Any]]:
+    """Yields the first row of every finished run."""
+    seen = set()
+    for _, row in source.rows(_COLUMNS):
+        if row["status"] == "done" and row["run_id"] not in seen:
+            seen.add(row["run_id"])
+            yield row
+
+
+def _measure_run(output: Output, known: Collection[str], network: Network | None, row: Mapping[str, Any]) -> Measured:
+    run_id = row["run_id"]
+    if not is_run_id(run_id):  # The metrics may come from anywhere, and this becomes a path.
+        return Measured(left_out=1, reason=f"run_id {run_id!r:.40} is none")
+    later = later_measures(output, run_id) if run_id in known else {}
+    can_be_had = [one.key for one in MEASURES if network is not None or not one.needs_network]
+    missing = [key for key in can_be_had if row.get(key) is None and key not in later]
+    if not missing:
+        return Measured()
+    try:
+        values = _measures(output, row, network)
+    except LoadingError as error:
+        return Measured(left_out=1, reason=f"run {run_id}: {one_line(error, 300)}")
+    save_measures(output, run_id, {**later, **{key: values[key] for key in missing}})
+    return Measured(runs=1)
+
+
+def _measures(output: Output, row: Mapping[str, Any], network: Network | None) -> dict[str, float | None]:
+    run = _run_of(row)
+    data = storage.read_bytes(output.image(run.run_id), MAX_PICTURE_BYTES)
+    inputs = load_inputs(run)
+    with _computing:
+        picture, problem = decode_image(data), prepare(*inputs, run.row.config)
+        if picture.shape != problem.content.shape:
+            raise ValueError(f"the picture has the shape {picture.shape}, its problem {problem.content.shape}")
+        return measure(picture, problem.content, problem.styles, network)
+
+
+def _run_of(row: Mapping[str, Any]) -> Run:
+    """Returns the run of a metrics row, as a job had it; raises ValueError if the row does not say enough."""
+    if not row.get("uris") or not row.get("content_sha256") or not row.get("style_sha256"):
+        raise ValueError("its metrics do not say where its input images lie")
+    content_uri, *style_uris = row["uris"]
+    styles = tuple(
+        WeightedUri(style["uri"], uri, style["weight"]) for style, uri in zip(row["style"], style_uris, strict=True)
+    )
+    config = StyleConfig.from_dict({name: value for name, value in row["config"].items() if value is not None})
+    number = row["manifest_row"]
+    manifest_row = ManifestRow(
+        number, f"row {number}", row["run_id"], row["content"], content_uri, styles, config, extra=None
+    )
+    hashes = row["content_sha256"], tuple(row["style_sha256"])
+    return Run(row["run_id"], manifest_row, *hashes, row["weights_sha256"], row["height"], row["width"])
