@@ -8,13 +8,32 @@ from typing import Any
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
 from stylecore.errors import UsageError
 from transforms.dataset import DATASET_MODES
+from transforms.output import storage
 
 # A history has as many points, and frames stand at its iterations.
 MAX_FRAMES = 100
 
 
+# The arguments of any command that are paths or URIs; those without dashes have only a position on the command line.
+_OPTIONS_WITH_PATHS = ("manifest", "output", "to", "choices", "prices", "weights_dir")
+_POSITIONS_WITH_PATHS = ("directory", "spec", "content", "style")
+
+
 class OptionError(UsageError, ValueError):
     """An option that does not exist, or a value that it cannot have."""
+
+
+def check_paths(arguments: Any) -> None:
+    """Raises OptionError if an argument of a command names a file system other than this machine's and gs://.
+
+    Args:
+      arguments: the parsed arguments, as attributes by name.
+    """
+    for name in (*_OPTIONS_WITH_PATHS, *_POSITIONS_WITH_PATHS):
+        try:
+            storage.check_scheme(getattr(arguments, name, None) or "")
+        except ValueError as error:
+            raise OptionError(f"--{name}: {error}" if name in _OPTIONS_WITH_PATHS else str(error)) from error
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from pipeline.build import Job, define_pipeline
 from pipeline.cli.progress import job_progress
 from pipeline.computing import arithmetic, batch_limits, stylize_options
 from pipeline.dataflow.options import GpuWorkers, gpu_workers, only_submits
-from pipeline.options import OptionError
+from pipeline.options import OptionError, check_paths
 from pipeline.status.process import is_alive, this_process
 from stylecore.errors import UsageError
 from stylecore.kernels import KernelsError, arithmetic_description, check_deterministic
@@ -109,13 +109,10 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
     Raises:
       OptionError, ManifestError, WeightsError, StorageError: the job cannot begin.
     """
+    check_paths(options)
     for name in ("manifest", "output"):
         if not getattr(options, name):
             raise OptionError(f"--{name} is required")
-        try:
-            storage.check_scheme(getattr(options, name))
-        except ValueError as error:
-            raise OptionError(f"--{name}: {error}") from error
         if storage.is_local(getattr(options, name)) and not workers_are_here(options):
             raise OptionError(
                 f"--{name}: {getattr(options, name)} is a path of this machine, which the workers of "

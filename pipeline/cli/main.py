@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from pipeline.cli import clean, gallery, grid, pick, plan, report, run, status, stylize, weights
 from pipeline.cli.command import ExitStatus, unknown_option
+from pipeline.options import check_paths
 from stylecore.errors import UsageError
 
 COMMANDS = (grid, plan, run, status, stylize, weights, gallery, pick, report, clean)
@@ -62,6 +63,7 @@ def _command(arguments: list[str]) -> int:
     known, others = build_parser().parse_known_args(arguments, argparse.Namespace(arguments=arguments[1:]))
     if others and known.command != "run":
         known.parser.error(unknown_option(others[0], known.parser))
+    check_paths(known)
     handler: Callable[[argparse.Namespace], int] = known.handler
     return handler(known)
 

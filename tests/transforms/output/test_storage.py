@@ -4,9 +4,9 @@ import os
 import threading
 
 import pytest
-from apache_beam.io.filesystem import FileSystem
 from apache_beam.io.filesystems import FileSystems
 
+from tests.support.file_systems import Counting
 from transforms.output import storage
 
 
@@ -101,23 +101,6 @@ def test_listing_and_deleting(tmp_path):
 )
 def test_relative_uris(directory, uri, expected):
     assert storage.resolve(directory, uri) == expected
-
-
-class Counting(FileSystem):
-    """A file system that Beam knows by its scheme, as it knows s3:// where boto3 is installed; counts its calls."""
-
-    calls = 0
-
-    @classmethod
-    def scheme(cls):
-        return "counting"
-
-    def __getattribute__(self, name):
-        Counting.calls += 1
-        return super().__getattribute__(name)
-
-    join = split = mkdirs = has_dirs = _list = create = open = copy = rename = exists = None
-    size = last_updated = checksum = metadata = delete = None
 
 
 @pytest.mark.parametrize(
