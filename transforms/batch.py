@@ -11,10 +11,9 @@ import apache_beam as beam
 from stylecore.planning.buckets import BATCH_PIXELS, MAX_BATCH_SIZE, default_batch_size
 from stylecore.planning.costs import TWO_CORES, evaluation_cost
 from stylecore.planning.pyramid import stages
+from transforms.deal import PLACE_BITS, Deal, along_axis, cell_bits, place
 from transforms.records import Run
 
-# A shard is grouped and sorted in one worker's memory; a run weighs one to two kilobytes.
-RUNS_PER_SHARD = 512
 # The share of the device's memory for a batch; the rest is left to the weights, cached targets and the process itself.
 BUDGET_SHARE = 0.6
 # The estimated time of the batches in a group: against it, loading the first of them hardly counts.
@@ -145,14 +144,14 @@ class BatchRuns(beam.PTransform):
 
     def expand(self, runs: Any) -> Any:
         keyed = runs | "KeyByBucket" >> beam.WithKeys(bucket_key).with_output_types(tuple[str, Run])
-        counts = keyed | "CountBuckets" >> beam.combiners.Count.PerKey()
+        deals = keyed | "DealBuckets" >> _DealBuckets()
         limits, totals = self._limits, {}
         if self._every is not None:
             alike = self._every | "KeyAlike" >> beam.Map(lambda run: (bucket_key(run), batch_size_of(run, limits)))
             totals["totals"] = beam.pvalue.AsDict(alike | "CountAlike" >> beam.combiners.Count.PerElement())
         return (
             keyed
-            | "Shard" >> beam.Map(shard, beam.pvalue.AsDict(counts)).with_output_types(tuple[tuple[str, int], Run])
+            | "Shard" >> beam.Map(shard, beam.pvalue.AsDict(deals)).with_output_types(tuple[tuple[str, int], Run])
             | "GroupShards" >> beam.GroupByKey()
             | "Slice"
             >> beam.FlatMap(
@@ -162,18 +161,42 @@ class BatchRuns(beam.PTransform):
         )
 
 
+class _DealBuckets(beam.PTransform):
+    """(bucket, run) -> (bucket, Deal); what a bucket's cells count is combined before it is shuffled."""
+
+    def expand(self, keyed: Any) -> Any:
+        counts = keyed | "CountBuckets" >> beam.combiners.Count.PerKey()
+        return (
+            keyed
+            | "KeyByCell" >> beam.Map(_cell, beam.pvalue.AsDict(counts)).with_output_types(tuple[str, int])
+            | "CountCells" >> beam.combiners.Count.PerElement()
+            | "KeyCellsByBucket" >> beam.MapTuple(lambda key, runs: (key[0], (key[1], runs)))
+            | "GroupCells" >> beam.GroupByKey()
+            | "Deal" >> beam.MapTuple(lambda bucket, cells: (bucket, Deal(cells)))
+        )
+
+
+def _cell(keyed: tuple[str, Run], counts: Mapping[str, int]) -> tuple[str, int]:
+    bucket, run = keyed
+    return bucket, place_of(run) >> (PLACE_BITS - cell_bits(counts[bucket]))
+
+
+def place_of(run: Run) -> int:
+    """Returns a run's place, see `transforms.deal`."""
+    return int(place(along_axis(run.content_sha256), along_axis(run.style_sha256[0])))
+
+
 def bucket_key(run: Run) -> str:
     """Returns a digest that names a run's bucket."""
     return hashlib.sha256(repr(run.bucket).encode()).hexdigest()[:16]
 
 
-def shard(keyed: tuple[str, Run], counts: Mapping[str, int]) -> tuple[tuple[str, int], Run]:
-    """Keys a run by its bucket and a shard of it, which follows from the run_id: a retried bundle gives the same.
+def shard(keyed: tuple[str, Run], deals: Mapping[str, Deal]) -> tuple[tuple[str, int], Run]:
+    """Keys a run by its bucket and a shard of it.
 
     Args:
       keyed: (bucket, run).
-      counts: bucket -> number of its runs.
+      deals: bucket -> how its runs are dealt.
     """
     bucket, run = keyed
-    shards = math.ceil(counts[bucket] / RUNS_PER_SHARD)
-    return (bucket, int(run.run_id, 16) % shards), run
+    return (bucket, deals[bucket].shard(place_of(run), run.run_id)), run

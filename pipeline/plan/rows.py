@@ -15,7 +15,8 @@ import pyarrow as pa
 from pipeline.plan.counts import RunCounter
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic, PrecisionError
-from transforms.batch import BatchLimits, batch_size_of
+from transforms.batch import BatchLimits, batch_size_of, place_of
+from transforms.deal import along_axis, place
 from transforms.manifest.distinct import number_combinations, number_values, to_rows, to_values
 from transforms.manifest.files import ManifestSlice
 from transforms.manifest.parse import RowError, parse_config, parse_content, parse_row, parse_style, row_location
@@ -59,6 +60,7 @@ class _Column:
 
 @dataclasses.dataclass(frozen=True)
 class _Style:
+    first_sha256: str
     identity: str
     sizes: tuple[Size, ...]
 
@@ -104,7 +106,7 @@ class RowPlanner:
         """
         columns = self._columns(batch, storage.parent(part.file))
         rows, groups = self._groups(batch, columns, part, offset)
-        self._counter.add(_run_ids(columns, rows), groups)
+        self._counter.add(_run_ids(columns, rows), _places(columns, rows), groups)
         others = np.setdiff1d(np.arange(batch.num_rows), rows)
         return list(self._looked_at_alone(batch, others, part, offset))
 
@@ -127,7 +129,7 @@ class RowPlanner:
                 return None
             weighted.append((facts.sha256, style.weight))
             sizes.append((facts.height, facts.width))
-        return _Style(style_identity(weighted), tuple(sizes))
+        return _Style(weighted[0][0], style_identity(weighted), tuple(sizes))
 
     def _config(self, value: Any, directory: str) -> _Config | None:
         config = parse_config(value, directory)
@@ -166,7 +168,8 @@ class RowPlanner:
             if isinstance(run, Reason):
                 yield run, location
             else:
-                self._counter.add(np.array([int(run.run_id, 16)], np.uint64), np.array([self._group(run)]))
+                ids = np.array([int(run.run_id, 16)], np.uint64)
+                self._counter.add(ids, np.array([place_of(run)]), np.array([self._group(run)]))
 
     def _resolved(
         self, batch: pa.RecordBatch, rows: np.ndarray, part: ManifestSlice, offset: int
@@ -218,3 +221,16 @@ def _run_ids(columns: tuple[_Column, _Column, _Column], rows: np.ndarray) -> np.
     numbers = zip(*(column.numbers[rows].tolist() for column in columns), strict=True)
     identities = (join_identity(content[i].sha256, style[j].identity, config[k].identity) for i, j, k in numbers)
     return np.fromiter((int(run_id, 16) for run_id in identities), np.uint64, len(rows))
+
+
+def _places(columns: tuple[_Column, _Column, _Column], rows: np.ndarray) -> np.ndarray:
+    content, style, _ = columns
+    return place(
+        _by_value(content, rows, lambda content: along_axis(content.sha256)),
+        _by_value(style, rows, lambda style: along_axis(style.first_sha256)),
+    )
+
+
+def _by_value(column: _Column, rows: np.ndarray, number: Callable[[Any], int]) -> np.ndarray:
+    """Returns `number` of the value of each of these rows, int64."""
+    return np.array([0 if value is None else number(value) for value in column.values], np.int64)[column.numbers[rows]]

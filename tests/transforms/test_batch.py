@@ -1,6 +1,8 @@
 """Batches are full, of one bucket, of like length, and the same whatever the order in which runs arrive."""
 
 import collections
+import dataclasses
+import hashlib
 import itertools
 
 import apache_beam as beam
@@ -11,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylecore import StyleConfig
-from transforms import batch as batching
+from transforms import deal
 from transforms.batch import BatchLimits, BatchRuns, batch_size_of, even_size, group_batches, slice_batches
 from transforms.records import ManifestRow, Run, WeightedUri
 
 _numbers = itertools.count()
 
 
-def make_run(height=64, width=64, iterations=10, style="s", **config):
+def make_run(height=64, width=64, iterations=10, style="0" * 64, **config):
     number = next(_numbers)
     row = ManifestRow(
         number=number,
@@ -33,7 +35,8 @@ def make_run(height=64, width=64, iterations=10, style="s", **config):
     return Run(f"{number:016x}", row, "c" * 64, (style,), "w" * 64, height, width)
 
 
-sizes = st.tuples(st.integers(1, 40), st.integers(1, 8))
+def sha256(number):
+    return hashlib.sha256(str(number).encode()).hexdigest()
 
 
 @settings(deadline=None)
@@ -80,10 +83,24 @@ def test_batch_size_follows_from_the_shape():
     ]
 
 
-def test_the_transform_batches_by_bucket_and_shards_large_ones(monkeypatch):
-    monkeypatch.setattr(batching, "RUNS_PER_SHARD", 10)
+SKEWED = {
+    "one pair": lambda number: ("0" * 64, "0" * 64),
+    "one content": lambda number: ("0" * 64, sha256(number)),
+    "one style": lambda number: (sha256(number), "0" * 64),
+    "pairs": lambda number: (sha256(number), sha256(-number)),
+}
+
+
+@pytest.mark.parametrize("images", SKEWED.values(), ids=SKEWED.keys())
+def test_the_transform_batches_by_bucket_and_shards_large_ones(monkeypatch, images):
+    monkeypatch.setattr(deal, "RUNS_PER_SHARD", 10)
     runs = [make_run(32, 32) for _ in range(35)] + [make_run(32, 48) for _ in range(3)]
     runs += [make_run(32, 32, pooling="avg")]
+    for number, run in enumerate(runs):
+        content, style = images(number)
+        runs[number] = dataclasses.replace(
+            run, run_id=sha256(run.row.number)[:16], content_sha256=content, style_sha256=(style,)
+        )
 
     def check(groups):
         batches = [batch for group in groups for batch in group]

@@ -6,15 +6,17 @@ import tracemalloc
 from collections import Counter
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that
 
 from pipeline.cli.main import main
 from pipeline.computing import batch_limits
-from pipeline.plan import counts as run_counts
 from pipeline.plan.counts import RunCounter
 from pipeline.plan.plan import MAX_REASONS, MAX_SHOWN, BadRows, PlanOptions, plan
 from pipeline.plan.report import report
@@ -22,8 +24,8 @@ from stylecore.config.style_config import StyleConfig
 from stylecore.networks.weights.sources import DOWNLOADS, random_network, save_weights
 from stylecore.planning.costs import evaluation_cost
 from tests.support.inputs import TINY, write_manifest
-from transforms import batch as batching
-from transforms.batch import BUDGET_SHARE
+from transforms import deal
+from transforms.batch import BUDGET_SHARE, BatchLimits, BatchRuns, batch_size_of, place_of
 from transforms.output.published_weights import find_weights
 from transforms.records import ManifestRow, Reason, Run
 
@@ -226,30 +228,29 @@ def fake_runs(count, seed):
         config = StyleConfig.from_dict({**TINY, "iterations": int(random.choice([5, 50, 4000, 9000]))})
         row = ManifestRow(index, f"m, row {index}", f"row-{index}", "c", "c", (), config, None)
         side = int(random.choice([64, 200, 512]))
-        yield Run(f"{random.integers(2**63):016x}", row, "c", ("s",), "w" * 64, side, side)
+        content, style = (f"{number:04x}" for number in random.integers(2**16, size=2))
+        yield Run(f"{random.integers(2**63):016x}", row, content, (style,), "w" * 64, side, side)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_batches_are_counted_as_the_job_makes_them(seed, monkeypatch):
-    for module in (batching, run_counts):
-        monkeypatch.setattr(module, "RUNS_PER_SHARD", 16)
+    monkeypatch.setattr(deal, "RUNS_PER_SHARD", 16)
     counter, runs = RunCounter(lambda _: True), list(fake_runs(400, seed))
-    shards: dict[Any, list[Run]] = {}
     finished = {run.run_id for run in runs[:50]}
-    todo = [run for run in runs if run.run_id not in finished]
-    buckets = Counter(batching.bucket_key(run) for run in todo)
-    groups = [counter.number(run, batching.batch_size_of(run, batching.BatchLimits())) for run in runs]
-    counter.add(np.array([int(run.run_id, 16) for run in runs], np.uint64), np.array(groups))
-    for run in todo:
-        key, run = batching.shard((batching.bucket_key(run), run), buckets)
-        shards.setdefault(key, []).append(run)
-    expected: Counter[Any] = Counter()
-    for group in shards.values():
-        for batch in batching.slice_batches(group, batching.BatchLimits()):
-            expected[batch.runs[0].bucket] += 1
+    ids = np.array([int(run.run_id, 16) for run in runs], np.uint64)
+    places = np.array([place_of(run) for run in runs])
+    groups = np.array([counter.number(run, batch_size_of(run, BatchLimits())) for run in runs])
+    counter.add(ids, places, groups)
     counts = counter.counts(np.array([int(run_id, 16) for run_id in finished], np.uint64))
-    assert {entry.bucket: entry.batches for entry in counts.buckets} == expected
     assert counts.finished == 50 and sum(entry.to_compute for entry in counts.buckets) == 350
+
+    def check(elements):
+        made = Counter(batch.runs[0].bucket for group in elements for batch in group)
+        assert {entry.bucket: entry.batches for entry in counts.buckets} == made
+
+    with TestPipeline() as pipeline:
+        todo = [run for run in runs if run.run_id not in finished]
+        assert_that(pipeline | beam.Create(todo) | BatchRuns(BatchLimits()), check)
 
 
 @pytest.mark.parametrize("finished", [0, 100_000])
@@ -261,7 +262,8 @@ def test_a_row_costs_less_than_64_bytes(finished):
     try:
         counter = RunCounter(lambda _: True)
         for first in range(0, rows, rows_per_batch):
-            counter.add(ids[first : first + rows_per_batch], np.full(rows_per_batch, counter.number(run, 4)))
+            some = ids[first : first + rows_per_batch]
+            counter.add(some, some >> np.uint64(31), np.full(rows_per_batch, counter.number(run, 4)))
         counts = counter.counts(ids[:finished])
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:

@@ -15,7 +15,7 @@ from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic
 from tests.support.inputs import TINY
 from tests.support.pictures import paint
-from transforms.batch import BatchLimits, batch_size_of
+from transforms.batch import BatchLimits, batch_size_of, place_of
 from transforms.manifest.files import SliceReader, open_manifest, read_slice
 from transforms.manifest.parse import RowError, parse_row
 from transforms.probe import image_facts
@@ -80,7 +80,7 @@ def one_by_one(manifest, facts, fingerprints):
                 continue
             group = Group.of(run, batch_size_of(run, BatchLimits()))
             refused = refusal(run, facts)
-            yield refused.error_message if refused else (int(run.run_id, 16), group)
+            yield refused.error_message if refused else (int(run.run_id, 16), place_of(run), group)
 
 
 class Collected(RunCounter):
@@ -90,10 +90,10 @@ class Collected(RunCounter):
         super().__init__(lambda _: True)
         self.runs = []
 
-    def add(self, ids, groups):
-        super().add(ids, groups)
-        names = list(self._numbers)
-        self.runs += [(run_id, names[group]) for run_id, group in zip(ids.tolist(), groups.tolist(), strict=True)]
+    def add(self, ids, places, groups):
+        super().add(ids, places, groups)
+        names, rows = list(self._numbers), zip(ids.tolist(), places.tolist(), groups.tolist(), strict=True)
+        self.runs += [(run_id, place, names[group]) for run_id, place, group in rows]
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["structs", "JSON"])
@@ -119,7 +119,7 @@ def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
     assert all(reason.error_message.startswith(f"{location}: ") for reason, location in bad)
     for message in ("too small", "not found", "learning_rate", "no file system", "config"):
         assert any(message in reason.error_message for reason, _ in bad)
-    groups = {group.stages for _, group in counter.runs}
+    groups = {group.stages for _, _, group in counter.runs}
     assert {len(stages) for stages in groups} == {1, 2}
 
 
