@@ -93,7 +93,13 @@ class StyleConfig:
         "arithmetic of the convolutions; auto = bfloat16 where the device is faster with it",
         added_later=True,
     )
-
+    color: str = setting(
+        "style",
+        Choice(("style", "content", "match")),
+        "style = colours as optimised; content = the content's chroma is kept; match = the style is first recoloured",
+        added_later=True,
+        is_data=True,
+    )
     precondition: str = setting(
         "none",
         Choice(("none", "spectral")),

@@ -28,7 +28,12 @@ class Targets(NamedTuple):
 
 
 class LossWeights(NamedTuple):
-    """The loss weights of a batch; `mean` is 1 where the reduction is "mean" and 0 where it is "sum"."""
+    """The loss weights of a batch, and 1 or 0 for what is so of a picture.
+
+    Attributes:
+      mean: 1 where the reduction is "mean", 0 where it is "sum".
+      grey: 1 where the picture has three equal channels and keeps them.
+    """
 
     content: PerPicture
     style: PerPicture
@@ -36,6 +41,7 @@ class LossWeights(NamedTuple):
     content_layers: LayerWeightsPerPicture
     style_layers: LayerWeightsPerPicture
     mean: PerPicture
+    grey: PerPicture
 
 
 class Losses(NamedTuple):
@@ -57,6 +63,7 @@ def loss_weights(configs: Sequence[StyleConfig]) -> LossWeights:
             [weight for _, weight in sorted(config.content_layers)],
             [weight for _, weight in sorted(config.style_layers)],
             float(config.reduction == "mean"),
+            float(config.color == "content"),
         )
         for config in configs
     ]
@@ -104,11 +111,16 @@ class Objective:
         return Losses(total, content, style, tv)
 
     def value_and_gradient(self, images: Images, targets: Targets, weights: LossWeights) -> tuple[Losses, Gradients]:
-        """Returns the images' losses and, for each image, the gradient of its total loss."""
+        """Returns the images' losses and, for each image, the gradient of its total loss.
+
+        Of a grey image it is the gradient's projection onto grey images: the same in all channels.
+        """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
             terms = self(images, targets, weights)
-        return terms, tape.gradient(terms.total, images)
+        gradient = tape.gradient(terms.total, images)
+        is_grey = weights.grey[:, tf.newaxis, tf.newaxis, tf.newaxis] > 0
+        return terms, tf.where(is_grey, tf.reduce_mean(gradient, axis=-1, keepdims=True), gradient)
 
     def _content(self, features: dict[str, Features], targets: Sequence[Features], weights: LossWeights) -> PerPicture:
         layers = []

@@ -235,7 +235,7 @@ class Engine:
         if self.kind.precision != "float32":
             return self._in_float32.measure(image, problem)
         constants = self.constants([problem])
-        arguments = (tf.constant(image[np.newaxis], tf.float32), constants.targets, constants.weights)
+        arguments = (tf.constant(problem.optimised(image)[np.newaxis]), constants.targets, constants.weights)
         if self._measure is None:
             specs = tf.nest.map_structure(_loose_spec, arguments)
             self._measure = tf.function(self._objective, input_signature=specs)

@@ -308,7 +308,7 @@ class _ActiveBatch:
             is_over = course.is_at_last_stage and self._status[position] != RUNNING
             number = course.steps_before + int(self._iteration[position]) - 1
             if course.frames and number == course.frames[0] and not is_over and self._status[position] != FAILED:
-                yield Frame(course.index, course.frames.pop(0), self._picture(position))
+                yield Frame(course.index, course.frames.pop(0), self._picture(position, course))
 
     def settle(self, timeout_secs: float | None) -> Iterator[Done]:
         """Removes the courses that are at the end of the stage or out of time; yields their results."""
@@ -357,14 +357,14 @@ class _ActiveBatch:
         if status == FAILED:
             number = course.steps_before + int(self._iteration[position])
             error = NotFiniteError(f"the loss or its gradient is not finite at iteration {number}")
-            return course.fail(error, self._picture(position) if number else None, steps)
+            return course.fail(error, self._picture(position, course) if number else None, steps)
         if not course.is_at_last_stage:
             course.carry_up(self._last_iterate(position), steps)
             return None
         return self._finish(position, course, _STOP_REASONS[status], steps)
 
     def _finish(self, position: int, course: _Course, stop_reason: str, steps: int) -> Done:
-        picture = self._picture(position)
+        picture = self._picture(position, course)
         losses = self._engine.measure(picture, course.problem)
         self._account()
         if not np.isfinite(losses.total):
@@ -383,14 +383,14 @@ class _ActiveBatch:
         steps = self._steps(position)
         made = f"at iteration {course.steps_before + steps} of {course.iterations}"
         return course.fail(
-            DeadlineError(f"not done after {timeout_secs:g} seconds, {made}"), self._picture(position), steps
+            DeadlineError(f"not done after {timeout_secs:g} seconds, {made}"), self._picture(position, course), steps
         )
 
     def _steps(self, position: int) -> int:
         return max(0, int(self._iteration[position]) - 1)
 
-    def _picture(self, position: int) -> np.ndarray:
-        return np.rint(self._last_iterate(position)).astype(np.uint8)
+    def _picture(self, position: int, course: _Course) -> np.ndarray:
+        return course.problem.delivered(self._last_iterate(position))
 
     def _last_iterate(self, position: int) -> np.ndarray:
         if self._delivered is None:

@@ -2,12 +2,21 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.images.recolour import colours_like, grey, grey_like, with_chroma_of
 from stylecore.images.resize import resize, scaled_size, target_size
 from stylecore.planning.pyramid import stages
+
+
+class InColour(NamedTuple):
+    """The images of a problem in their own colours: content [height, width, 3], and (style, weight) pairs, 0..255."""
+
+    content: np.ndarray
+    styles: tuple[tuple[np.ndarray, float], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +30,7 @@ class Problem:
       config: the parameters.
       iterations: steps to make at this size.
       coarser: the stages before this one, coarse to fine: the same picture, smaller.
+      own_colours: the images before they were recoloured; None where `color` leaves them as they are.
     """
 
     content: np.ndarray
@@ -29,11 +39,27 @@ class Problem:
     config: StyleConfig
     iterations: int
     coarser: tuple["Problem", ...] = ()
+    own_colours: InColour | None = None
+
+    @property
+    def in_colour(self) -> InColour:
+        """The content and the styles in their own colours, at the sizes at which they are used."""
+        return self.own_colours or InColour(self.content, self.styles)
 
     @property
     def stages(self) -> tuple["Problem", ...]:
         """The problem at every size of its pyramid, coarse to fine, this one last."""
         return (*self.coarser, self)
+
+    def delivered(self, image: np.ndarray) -> np.ndarray:
+        """Returns an optimised image, float32 [height, width, 3] in 0..255, as the picture that people see, uint8."""
+        if self.config.color == "content":
+            image = with_chroma_of(image, self.in_colour.content)
+        return np.rint(image).astype(np.uint8)
+
+    def optimised(self, picture: np.ndarray) -> np.ndarray:
+        """Returns what of a delivered picture, uint8 [height, width, 3], the losses see: float32, 0..255."""
+        return grey(picture) if self.config.color == "content" else picture.astype(np.float32)
 
     def starting_from(self, initial: np.ndarray) -> "Problem":
         """Returns the problem with another initial image."""
@@ -56,13 +82,33 @@ def prepare(content: np.ndarray, style: Style, config: StyleConfig) -> Problem:
     """
     check_image("content", content)
     styles = weighted_styles(style)
+    recoloured = [(_recoloured(image, content, config), weight) for image, weight in styles]
     result = target_size(content.shape[0], content.shape[1], config.image_size)
     prepared: list[Problem] = []
     for height, width, iterations in stages(config, *result):
-        fitted = tuple((fit_style(image, height, width, config), float(weight)) for image, weight in styles)
-        initial = None if prepared else initial_image(content, styles[0][0], height, width, config)
-        prepared.append(Problem(resize(content, height, width), fitted, initial, config, iterations))
+        own = InColour(resize(content, height, width), _fitted(styles, height, width, config))
+        used = own
+        if config.color != "style":
+            shown = grey(own.content) if config.color == "content" else own.content
+            used = InColour(shown, _fitted(recoloured, height, width, config))
+        initial = None if prepared else initial_image(content, recoloured[0][0], height, width, config)
+        prepared.append(
+            Problem(*used, initial, config, iterations, own_colours=None if config.color == "style" else own)
+        )
     return dataclasses.replace(prepared[-1], coarser=tuple(prepared[:-1]))
+
+
+def _recoloured(style: np.ndarray, content: np.ndarray, config: StyleConfig) -> np.ndarray:
+    """Returns a style in the colours in which its targets are taken."""
+    if config.color == "match":
+        return colours_like(style, content)
+    return grey_like(style, content) if config.color == "content" else style
+
+
+def _fitted(
+    styles: Sequence[tuple[np.ndarray, float]], height: int, width: int, config: StyleConfig
+) -> tuple[tuple[np.ndarray, float], ...]:
+    return tuple((fit_style(image, height, width, config), float(weight)) for image, weight in styles)
 
 
 def initial_image(content: np.ndarray, style: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
@@ -70,16 +116,18 @@ def initial_image(content: np.ndarray, style: np.ndarray, height: int, width: in
 
     Args:
       content: RGB [h, w, 3], uint8 or float32 in 0..255.
-      style: likewise, the first style.
+      style: likewise, the first style, recoloured as `color` says.
       height, width: of the picture, in pixels.
-      config: `init` chooses among noise from `seed`, the content and the style.
+      config: `init` chooses among noise from `seed`, the content and the style; `color: content` takes the luminance.
 
     Returns:
       float32 [height, width, 3] in 0..255.
     """
     if config.init == "noise":
-        return white_noise(config.seed, height, width)
-    return resize(content if config.init == "content" else style, height, width)
+        image = white_noise(config.seed, height, width)
+    else:
+        image = resize(content if config.init == "content" else style, height, width)
+    return grey(image) if config.color == "content" else image
 
 
 def weighted_styles(style: Style) -> list[tuple[np.ndarray, float]]:

@@ -130,7 +130,7 @@ class Settling:
                 frames = sorted({*made, *stored_frames(self._output, run.run_id, resumed_at)})
             measures = None
             if problem is not None and result.image is not None:
-                measures = measure(result.image, problem.content, problem.styles)
+                measures = measure(result.image, *problem.in_colour)
             outcome: RunRecord | Reason = commit_result(self._output, run, result, self._untimed, frames, measures)
         else:
             outcome = self._fail(run, result, snapshot)

@@ -188,6 +188,8 @@ OTHER_WORK = [
     ({"style_fit": "keep"}, {"style_fit": "keep", "style_scale": 3.0}),
     ({"early_stop_window": 5}, {"early_stop_window": 5, "early_stop_tolerance": 0.5}),
     ({}, {"precision": "bfloat16"}),
+    ({}, {"color": "content"}),
+    ({"color": "match"}, {"color": "content"}),
     ({}, {"pyramid": [{"scale": 0.5, "share": 0.5}, {"scale": 1, "share": 0.5}]}),
     ({"style_layers": {"conv1_1": 1, "conv2_1": 2}}, {"style_layers": {"conv1_1": 2, "conv2_1": 1}}),
 ]
@@ -203,7 +205,7 @@ def test_canonical_form_is_equal_for_equal_work_alone(one, other, same):
 def test_canonical_form_leaves_out_what_has_no_effect():
     canonical = StyleConfig().canonical()
     left_out = {"preset", "weights", "history_size", "style_scale", "early_stop_window", "early_stop_tolerance"}
-    assert set(StyleConfig().to_dict()) - set(canonical) == left_out | {"pyramid", "precision", "precondition"}
+    assert set(StyleConfig().to_dict()) - set(canonical) == left_out | {"pyramid", "precision", "color", "precondition"}
     assert StyleConfig().canonical_json() == json.dumps(canonical, sort_keys=True, separators=(",", ":"))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from stylecore.api import stylize
 from stylecore.config.style_config import StyleConfig
+from stylecore.images.recolour import LUMINANCE, grey
 from stylecore.networks.weights.sources import random_network
 from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine, LoopState
@@ -210,6 +211,45 @@ def test_total_is_the_weighted_sum_of_the_terms(engine):
         for total, content, style, tv in [delivered, *(entry[1:] for entry in result.history)]:
             parts = config.content_weight * content + config.style_weight * style + config.tv_weight * tv
             assert total == pytest.approx(parts, rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_picture_that_keeps_the_contents_colours_has_its_chroma(network, optimizer):
+    engine = Engine(step_kind(StyleConfig(**SHALLOW, optimizer=optimizer), "0"), network)
+    single = problem(color="content", optimizer=optimizer)
+    (result,) = run(engine, [single])
+    assert result.history[-1].total < 0.9 * result.history[0].total
+    luminance = result.image @ LUMINANCE
+    chroma = single.in_colour.content - (single.in_colour.content @ LUMINANCE)[..., np.newaxis]
+    wanted = luminance[..., np.newaxis] + chroma
+    in_gamut = ((wanted > 1) & (wanted < 254)).all(axis=-1)
+    assert in_gamut.mean() > 0.5
+    assert np.abs(result.image - wanted)[in_gamut].max() <= 1.0
+    # What is measured is the delivered picture's luminance.
+    found = engine.losses_and_gradient(grey(result.image)[np.newaxis], engine.constants([single]))[0]
+    assert result.loss_total == pytest.approx(float(found.total[0]), rel=1e-5)
+
+
+def test_the_gradient_of_a_grey_picture_is_that_of_its_luminance(engine):
+    kept = problem(color="content")
+    image = grey(kept.in_colour.content)[np.newaxis]
+    constants = engine.constants([kept])
+    gradient = engine.losses_and_gradient(image, constants)[1].numpy()
+    assert (gradient == gradient[..., :1]).all()
+    steepest = gradient / np.linalg.norm(gradient)
+    up, down = (
+        float(engine.losses_and_gradient(image + sign * steepest, constants)[0].total[0]) for sign in (1.0, -1.0)
+    )
+    assert (up - down) / 2 == pytest.approx(np.linalg.norm(gradient), rel=2e-3)
+
+
+def test_pictures_of_any_colours_share_a_batch_and_its_trace(network):
+    engine = Engine(step_kind(StyleConfig(**SHALLOW), "0"), network)
+    problems = [problem(image, color=color) for image, color in enumerate(("style", "content", "match"))]
+    together = run(engine, problems, batch_size=3)
+    alone = [run(engine, [single], batch_size=3)[0] for single in problems]
+    assert [bits(result) for result in together] == [bits(result) for result in alone]
+    assert engine.traces == 1
 
 
 def test_pixels_stay_within_their_range(engine):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.images.recolour import colours_like
 from stylecore.images.resize import resize
 from stylecore.run.problem import prepare, white_noise
 from tests.support.pictures import noise
@@ -70,6 +71,28 @@ def test_where_the_optimisation_starts():
     }
     np.testing.assert_array_equal(starts["content"], content)
     np.testing.assert_array_equal(starts["style"], resize(first, 30, 20))
+
+
+def test_a_style_is_recoloured_before_anything_else():
+    content, style = picture(30, 20), picture(40, 80, 1)
+    used = prepare(content, style, StyleConfig(color="match", init="style", style_fit="keep", image_size=15))
+    recoloured = colours_like(style, content)
+    np.testing.assert_array_equal(used.styles[0][0], resize(recoloured, 8, 15))
+    np.testing.assert_array_equal(used.initial, resize(recoloured, 15, 10))
+    np.testing.assert_array_equal(used.content, resize(content, 15, 10))
+    as_it_comes = prepare(content, style, StyleConfig(style_fit="keep", image_size=15))
+    np.testing.assert_array_equal(used.in_colour.styles[0][0], as_it_comes.styles[0][0])
+
+
+@pytest.mark.parametrize("init", ["noise", "content", "style"])
+def test_where_the_contents_colours_are_kept_every_image_is_grey(init):
+    config = StyleConfig(color="content", init=init, pyramid=((0.5, 0.5), (1, 0.5)), style_fit="keep")
+    used = prepare(picture(30, 20), [(picture(40, 80, 1), 1.0), (picture(9, 9, 2), 0.5)], config)
+    for stage in used.stages:
+        for image in (stage.content, stage.initial, *(style for style, _ in stage.styles)):
+            assert image is None or (image.max(axis=-1) == image.min(axis=-1)).all()
+        np.testing.assert_array_equal(stage.in_colour.content, resize(picture(30, 20), *stage.content.shape[:2]))
+    assert used.stages[0].initial is not None
 
 
 GOOD = picture(4, 4)
