@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.choices import Choice, read_choices
 from pipeline.grid import ROWS_PER_GROUP, write_manifest
 from stylecore.config.style_config import ConfigError, StyleConfig
 from stylecore.errors import UsageError, hint
 from transforms.output import storage
+from transforms.output.choices import Choice, read_choices
 from transforms.output.paths import Output
 from transforms.output.record import arrow_config, config_type, metrics_schema
 from transforms.output.rows import read_metrics

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stylecore.measures.measure import Network
 from transforms.dataset import DATASET_MODES
-from transforms.dataset.shards import write_dataset
+from transforms.dataset.shards import grid_choices, write_dataset
 from transforms.gallery.build import write_gallery
 from transforms.measuring import Measured, measure_finished
 from transforms.metrics import merge_measures
@@ -46,24 +46,24 @@ def rebuild(
 
     Raises:
       StorageError: the output directory does not exist, or cannot be read or written.
+      ChoicesError: its choices.json is damaged or of another grid; nothing is written.
     """
-    measured = None
-    if measure:
-        with _rows(output) as source:
-            measured = measure_finished(output, source, network)
     with _rows(output) as source:
-        page = write_gallery(output, source, title)
         job = read_job(output)
         mode = dataset or (job.dataset if job and job.dataset in DATASET_MODES else None)
+        choices = None if mode == "none" else grid_choices(output, source)
+        measured = measure_finished(output, source, network) if measure else None
+        if isinstance(source, MetricsRows):
+            merge_measures(output)
+        page = write_gallery(output, source, title)
         if mode != "none":
-            write_dataset(source, output, mode)
+            write_dataset(source, output, mode, choices=choices)
     return Rebuilt(page, measured)
 
 
 @contextlib.contextmanager
 def _rows(output: Output) -> Iterator[RowSource]:
     if metrics_are_current(output):
-        merge_measures(output)
         yield MetricsRows(output)
         return
     with marker_rows(output) as source:

@@ -2,13 +2,18 @@
 
 import ast
 import json
+import os
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import median
 
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import datasets
 import duckdb
 import pytest
+from PIL import Image
 
 from tests.support.paths import ROOT
 
@@ -42,9 +47,10 @@ def execute(language, code):
 
 
 @pytest.fixture
-def truth(small_output, monkeypatch):
+def truth(small_output, tmp_path, monkeypatch):
     """The markers of the job, in whose directory the test runs from here."""
     monkeypatch.chdir(small_output)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     markers = [json.loads(path.read_text()) for path in sorted(Path("runs").glob("*.json"))]
     assert len(markers) == 4
     return markers
@@ -130,6 +136,42 @@ def check_best_pandas(frame, truth):
     assert dict(zip(frame["painting"], frame["run_id"], strict=True)) == best_runs(truth)
 
 
+def nearest_palettes(truth):
+    """The best run of each pair; the job has one content image."""
+    assert {run["content"] for run in truth} == {"content.png"}
+    return {
+        painting: min(
+            (run for run in truth if run["style"][0]["uri"] == painting), key=lambda run: run["measure_palette"]
+        )
+        for painting in ("style_a.png", "style_b.png")
+    }
+
+
+def check_pairs_sql(rows, truth):
+    assert {row["painting"]: row["image"] for row in rows} == {
+        painting: run["image"] for painting, run in nearest_palettes(truth).items()
+    }
+    assert [row["content"] for row in rows] == ["content.png"] * 2
+
+
+def check_pairs_pandas(frame, truth):
+    assert sorted(frame["run_id"]) == sorted(run["run_id"] for run in nearest_palettes(truth).values())
+    for row in frame.itertuples():
+        assert row.measure_palette == pytest.approx(nearest_palettes(truth)[row.style[0]["uri"]]["measure_palette"])
+
+
+def check_pairs_arrow(table, truth):
+    found = {row["painting"]: row["run_id_first"] for row in table.to_pylist()}
+    assert found == {painting: run["run_id"] for painting, run in nearest_palettes(truth).items()}
+    assert table["image_first"].to_pylist() == [f"images/{run_id}.png" for run_id in found.values()]
+
+
+def check_pairs_datasets(pictures, truth):
+    assert sorted(run_id for run_id, _ in pictures) == sorted(run["run_id"] for run in nearest_palettes(truth).values())
+    for run_id, picture in pictures:
+        assert picture == Image.open(f"images/{run_id}.png")
+
+
 def check_layers(rows, truth):
     assert [(row["style_layers"], row["rows"]) for row in rows] == [("block1_conv1 block2_conv1", 5)]
     assert rows[0]["weight_of_the_first"] == 0.5
@@ -186,6 +228,10 @@ CHECKS = {
     ("Convergence curves", "sql", 2): check_progress,
     ("The best configuration for each style", "sql", 1): check_best_sql,
     ("The best configuration for each style", "python", 1): check_best_pandas,
+    ("The best picture of each pair", "sql", 1): check_pairs_sql,
+    ("The best picture of each pair", "python", 1): check_pairs_pandas,
+    ("The best picture of each pair", "python", 2): check_pairs_arrow,
+    ("The best picture of each pair", "python", 3): check_pairs_datasets,
     ("Layers", "sql", 1): check_layers,
     ("Labels and splits", "sql", 1): check_labels_sql,
     ("Labels and splits", "python", 1): check_labels_pandas,

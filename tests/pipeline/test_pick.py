@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.choices import Choice
 from pipeline.cli.main import main
 from pipeline.pick import Criterion, PickError, Selection, pick
 from stylecore.images.codec import read_png_record
 from tests.support.jobs import run
 from tests.support.outputs import metrics_of
+from transforms.output.choices import Choice
 
 STYLE, CONTENT = Criterion("loss_style"), Criterion("loss_content")
 

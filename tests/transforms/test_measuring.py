@@ -12,7 +12,7 @@ from stylecore.images.codec import encode_png
 from tests.support.contract import violations
 from tests.support.inputs import TINY, write_manifest
 from tests.support.jobs import run
-from tests.support.outputs import metrics_of
+from tests.support.outputs import edit_metrics, metrics_of
 from tests.support.pictures import paint
 from transforms.measuring import Measured, measure_finished
 from transforms.output.measures import MEASURE_KEYS, save_measures
@@ -49,13 +49,6 @@ def files(output, *folders):
 
 def measures_of(output):
     return [[row[key] for key in COMPUTED] for row in metrics_of(output)]
-
-
-def edit_metrics(output, changes):
-    """Rewrites the metrics, each row with its changes."""
-    (path,) = (output / "metrics").iterdir()
-    table = pq.read_table(path)
-    pq.write_table(table.from_pylist([{**row, **changes(row)} for row in table.to_pylist()], table.schema), path)
 
 
 def forget(output):
@@ -133,7 +126,7 @@ def test_a_measure_that_has_no_value_is_computed_once(small_output):
 def test_runs_whose_images_are_gone_or_have_changed_stay_without(small_output, capsys, caplog):
     forget(small_output)
     changed, gone, unknown, *_ = run_ids = sorted({row["run_id"] for row in metrics_of(small_output) if row["run_id"]})
-    edits = {
+    edits: dict[str, dict] = {
         changed: {"content_sha256": "0" * 64},
         gone: {"uris": ["/nowhere/content.png"] * 2, "content_sha256": "1" * 64},
         unknown: {"uris": None},

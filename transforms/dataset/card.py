@@ -6,13 +6,15 @@ import logging
 import re
 import string
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from stylecore.errors import one_line
+from stylecore.measures.measure import MEASURES
+from transforms.dataset.axes import Axis
 from transforms.dataset.schema import Layout
 from transforms.output.record import DATASET, about, columns
 
@@ -22,6 +24,8 @@ BEGIN = "<!-- Written by stylebeam from here; anything above or below is kept wh
 END = "<!-- Written by stylebeam up to here. -->"
 # Foreign text is cut at this length: a heading of 10,000 characters cannot be read.
 MAX_TEXT = 200
+# Of an axis so many values are named.
+MAX_LABELS = 12
 
 _HEAD = re.compile(r"\A---\s*\n(?P<head>.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 _PART = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
@@ -43,11 +47,15 @@ dataset = load_dataset("path/to/this/directory")
 ```
 
 ${pictures}
-
+${sample}
 | split | rows | files |
 |---|---|---|
 ${splits}
 
+## The grid
+
+${axes}
+${ranges}
 ## Columns
 
 ${columns}
@@ -60,6 +68,22 @@ licences of those.
 
 
 @dataclasses.dataclass(frozen=True)
+class Range:
+    """The least and the largest value of a measure, and the number of rows that have it."""
+
+    least: float
+    largest: float
+    rows: int = 1
+
+    @classmethod
+    def over(cls, known: "Range | None", value: float) -> "Range":
+        """Returns the range with one more row's value."""
+        if known is None:
+            return cls(value, value)
+        return cls(min(known.least, value), max(known.largest, value), known.rows + 1)
+
+
+@dataclasses.dataclass(frozen=True)
 class CardFacts:
     """What a card says about a dataset.
 
@@ -69,6 +93,9 @@ class CardFacts:
       rows: the number of rows of each split.
       files: the number of files of each split.
       versions: the versions that made the pictures, such as "StyleBeam 0.1.0".
+      axes: what varies between the pictures.
+      ranges: the range of each measure, by column.
+      sample: the name of a picture beside the card; None if there is none.
     """
 
     title: str
@@ -76,6 +103,9 @@ class CardFacts:
     rows: Mapping[str, int]
     files: Mapping[str, int]
     versions: tuple[str, ...]
+    axes: tuple[Axis, ...] = ()
+    ranges: Mapping[str, Range] = dataclasses.field(default_factory=dict)
+    sample: str | None = None
 
 
 def dataset_card(facts: CardFacts, existing: str | None = None) -> str:
@@ -142,16 +172,50 @@ def _text(facts: CardFacts) -> str:
         pictures="Pictures come as PIL images." if full else "The pictures themselves are not in these files.",
         splits="\n".join(f"| {escape(split)} | {facts.rows[split]:,} | {facts.files[split]} |" for split in facts.rows),
         columns="\n".join(_columns(facts.layout)),
+        sample=f"\n![One of the pictures]({facts.sample})\n" if facts.sample else "",
+        axes="\n".join(_axes(facts.axes)),
+        ranges="\n".join(_ranges(facts.ranges)),
     )
 
 
+def _axes(axes: Sequence[Axis]) -> Iterator[str]:
+    if not axes:
+        yield "Nothing varies but the further columns of the manifest."
+        return
+    yield "| what varies | values | number |"
+    yield "|---|---|---|"
+    for axis in axes:
+        shown = ", ".join(map(escape, axis.labels[:MAX_LABELS]))
+        others = len(axis.labels) - MAX_LABELS
+        more = f" and {'more than ' if axis.has_more else ''}{others:,} more" if others > 0 else ""
+        number = f"{'more than ' if axis.has_more else ''}{len(axis.labels):,}"
+        yield f"| {escape(axis.name)} | {shown}{more} | {number} |"
+
+
+def _ranges(ranges: Mapping[str, Range]) -> Iterator[str]:
+    if not ranges:
+        return
+    yield "\n## Measures\n\n| measure | better | least | largest | rows |\n|---|---|---|---|---|"
+    for one in MEASURES:
+        if one.key in ranges:
+            found, better = ranges[one.key], "more" if one.better == "max" else "less"
+            yield f"| `{one.key}` | {better} | {found.least:.4g} | {found.largest:.4g} | {found.rows:,} |"
+    yield ""
+
+
 def _columns(layout: Layout) -> Iterator[str]:
-    if layout.mode == "full":
+    full = layout.mode == "full"
+    if full:
         yield "- `image`: the picture"
     else:
         yield "- `image_path`: where the picture lies, relative to the directory above this one"
     yield from (f"- `{column}`: {about(column)}" for column in columns(DATASET))
     yield f"- `config`: {about('config')}; layer weights as a list of `{{layer, weight}}`"
+    if layout.has_frames:
+        where = "`image`" if full else "`image_path`, where it lies"
+        yield f"- `frames`: thumbnails of the picture on the way, each with its `iteration` and {where}"
+    if layout.has_choices:
+        yield "- `rating`, `tags`, `rejected`: what was chosen in the gallery: 1 to 5 or null, texts, true or false"
     for label in layout.labels:
         kind = "JSON text" if label.kind == "json" else label.kind
         renamed = "" if label.column == label.key else f", there called {escape(label.key) or 'nothing at all'}"

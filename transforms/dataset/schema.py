@@ -4,11 +4,13 @@ import dataclasses
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from transforms.output.choices import Choice
+from transforms.output.paths import frame_path
 from transforms.output.record import DATASET, columns, metrics_schema
 
 DEFAULT_SPLIT = "train"
@@ -17,8 +19,16 @@ SPLIT_COLUMN = "split"
 MAX_SPLITS = 50
 MAX_SPLIT_CHARACTERS = 60
 
+Row = dict[str, Any]
+
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _CARRIED_AS_THEY_ARE = columns(DATASET)
+_ITERATION = pa.field("iteration", pa.int64())
+_CHOICE_FIELDS = (
+    pa.field("rating", pa.int64()),
+    pa.field("tags", pa.list_(pa.string())),
+    pa.field("rejected", pa.bool_()),
+)
 _LABEL_TYPES = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64()}
 _FEATURE_TYPES = {pa.float64(): "float64", pa.float32(): "float32"}
 
@@ -46,11 +56,15 @@ class Layout:
       mode: "full" or "metadata", see DATASET_MODES.
       labels: the further columns.
       splits: the names of the splits.
+      has_frames: whether there is the column `frames`.
+      has_choices: whether there are the columns of choices.json.
     """
 
     mode: str
     labels: tuple[Label, ...]
     splits: tuple[str, ...]
+    has_frames: bool = False
+    has_choices: bool = False
 
     def split_of(self, extra: Mapping[str, Any]) -> str:
         """Returns the split to which a row with these further columns belongs."""
@@ -62,33 +76,54 @@ class Layout:
         metrics = metrics_schema()
         config = [_config_field(field) for field in metrics.field("config").type]
         fields = [
-            pa.field("image", _IMAGE) if self.mode == "full" else pa.field("image_path", pa.string()),
+            self._image_field(),
             *(metrics.field(name) for name in _CARRIED_AS_THEY_ARE),
             pa.field("config", pa.struct(config)),
+            *([pa.field("frames", pa.list_(pa.struct([_ITERATION, self._image_field()])))] if self.has_frames else []),
+            *(_CHOICE_FIELDS if self.has_choices else []),
             *(pa.field(label.column, _LABEL_TYPES.get(label.kind, pa.string())) for label in self.labels),
         ]
         features = {"info": {"features": {field.name: _feature(field.type) for field in fields}}}
         return pa.schema(fields, metadata={"huggingface": json.dumps(features)})
 
-    def row(self, metrics_row: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the dataset's row of a finished run in the form of `schema`, without the picture's bytes.
+    def row(self, metrics_row: Mapping[str, Any], extra: Mapping[str, Any], choice: Choice | None = None) -> Row:
+        """Returns the dataset's row of a finished run in the form of `schema`, without the bytes of pictures.
 
         Args:
           metrics_row: has at least METRICS_COLUMNS.
           extra: the row's further columns, parsed.
+          choice: what somebody said of the run, if anybody did.
         """
-        run_id, image = metrics_row["run_id"], metrics_row["image"]
-        picture = {"image": {"bytes": None, "path": f"{run_id}.png"}} if self.mode == "full" else {"image_path": image}
+        run_id = metrics_row["run_id"]
         return {
-            **picture,
+            **self._image(metrics_row["image"], f"{run_id}.png"),
             **{name: metrics_row[name] for name in _CARRIED_AS_THEY_ARE},
             "config": {name: _config_value(value) for name, value in metrics_row["config"].items()},
+            **({"frames": self._frames(run_id, metrics_row["frames"] or [])} if self.has_frames else {}),
+            **(_choice_values(choice or Choice()) if self.has_choices else {}),
             **{label.column: _label_value(label.kind, extra.get(label.key)) for label in self.labels},
         }
 
+    def _image_field(self) -> pa.Field:
+        return pa.field("image", _IMAGE) if self.mode == "full" else pa.field("image_path", pa.string())
+
+    def _image(self, path: str, name: str) -> Row:
+        """Returns the value of `_image_field`: where a picture lies in the output directory, or its name."""
+        return {"image": {"bytes": None, "path": name}} if self.mode == "full" else {"image_path": path}
+
+    def _frames(self, run_id: str, iterations: Sequence[int]) -> list[Row]:
+        return [
+            {"iteration": number, **self._image(frame_path(run_id, number), f"{run_id}-{number}.webp")}
+            for number in iterations
+        ]
+
 
 # The columns of the metrics that a dataset needs.
-METRICS_COLUMNS = (*_CARRIED_AS_THEY_ARE, "status", "image", "config", "extra")
+METRICS_COLUMNS = (*_CARRIED_AS_THEY_ARE, "status", "image", "config", "extra", "frames")
+
+
+def _choice_values(choice: Choice) -> Row:
+    return {"rating": choice.rating, "tags": list(choice.tags), "rejected": choice.rejected}
 
 
 def parse_extra(text: str | None) -> dict[str, Any]:
@@ -123,9 +158,13 @@ class LabelKinds:
             if value is not None:
                 seen[_kind(value)] += 1
 
-    def labels(self) -> tuple[Label, ...]:
-        """Returns the columns in order of name, renamed where the dataset has a column of that name already."""
-        taken = {"image", "image_path", "config", *_CARRIED_AS_THEY_ARE}
+    def labels(self, columns: Collection[str]) -> tuple[Label, ...]:
+        """Returns the columns in order of name, renamed where the dataset has a column of that name already.
+
+        Args:
+          columns: the names of the dataset's other columns; those of the pictures are never a label's.
+        """
+        taken = {"image", "image_path", *columns}
         labels = []
         for key in sorted(self._kinds):
             # Arrow ends a name at a NUL; other control characters confuse tools.

@@ -30,7 +30,7 @@ class Output:
 
     def frame(self, run_id: str, iteration: int) -> str:
         """The thumbnail of a picture on the way, after so many iterations."""
-        return storage.join(self.frames(run_id), f"{iteration}.webp")
+        return storage.join(self.root, frame_path(run_id, iteration))
 
     def frames(self, run_id: str) -> str:
         """The directory of a run's pictures on the way."""
@@ -85,6 +85,11 @@ class Output:
         return storage.join(self.root, "gallery", name)
 
     @property
+    def choices(self) -> str:
+        """choices.json, what people chose in the gallery, if anybody has put it there."""
+        return storage.join(self.root, "choices.json")
+
+    @property
     def job(self) -> str:
         """job.json, which describes the job."""
         return storage.join(self.root, "job.json")
@@ -102,6 +107,11 @@ def is_run_id(text: str | None) -> bool:
 def image_path(run_id: str) -> str:
     """Returns a picture's path in the output directory, as the metrics name it."""
     return f"images/{run_id}.png"
+
+
+def frame_path(run_id: str, iteration: int) -> str:
+    """Returns the path of a picture on the way in the output directory."""
+    return f"frames/{run_id}/{iteration}.webp"
 
 
 def source_path(sha256: str) -> str:

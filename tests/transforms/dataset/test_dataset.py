@@ -1,5 +1,6 @@
 """The dataset opens with one line, off-line, and holds what the job made: pictures, types, splits, and no more."""
 
+import dataclasses
 import io
 import json
 import os
@@ -18,12 +19,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
+from pipeline.cli.main import main
 from pipeline.run import run
-from tests.support.outputs import metrics_of
+from tests.support.gallery_rows import metrics_row
+from tests.support.outputs import edit_metrics, metrics_of
+from transforms.dataset import axes as axes_module
+from transforms.dataset import plan as plan_module
 from transforms.dataset import shards as dataset_module
+from transforms.dataset.axes import Axes, Axis
 from transforms.dataset.card import CardFacts, dataset_card
-from transforms.dataset.schema import Label, LabelKinds, Layout, split_name
-from transforms.dataset.shards import plan_dataset, write_dataset
+from transforms.dataset.plan import plan_dataset
+from transforms.dataset.schema import METRICS_COLUMNS, Label, LabelKinds, Layout, split_name
+from transforms.dataset.shards import write_dataset
+from transforms.output.measures import MEASURE_KEYS
 from transforms.output.paths import Output
 from transforms.output.rows import MetricsRows
 from transforms.rebuild import rebuild
@@ -171,6 +179,179 @@ def test_row_groups_are_cut_by_bytes(small_output, monkeypatch):
     assert pq.read_metadata(small_output / "dataset" / "train-00000-of-00001.parquet").num_row_groups == 3
 
 
+def test_row_groups_of_rows_with_long_labels_stay_small(tmp_path):
+    """The public viewer shows nothing of a file with a row group above 300 MB."""
+
+    class LongLabels:
+        def rows(self, columns=None, within=None):
+            for number in range(1_000):
+                label = np.random.default_rng(number).bytes(20_000).hex()
+                row = {**finished_row(number), "extra": json.dumps({"label": label})}
+                yield number, {**dict.fromkeys((*METRICS_COLUMNS, *MEASURE_KEYS)), **row}
+
+    write_dataset(LongLabels(), Output(str(tmp_path)), "metadata")
+    (shard,) = (tmp_path / "dataset").glob("*.parquet")
+    metadata = pq.read_metadata(shard)
+    sizes = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
+    assert metadata.num_rows == 1_000 and sum(sizes) > 2 * dataset_module.GROUP_BYTES
+    assert max(sizes) <= dataset_module.GROUP_BYTES < 300e6
+
+
+def finished_row(number, **config):
+    """A row as `read_metrics` gives it, with maps as dicts."""
+    row = metrics_row(number, config=config)
+    layers = {name: dict(row["config"][name]) for name in ("content_layers", "style_layers")}
+    return {**row, "config": {**row["config"], **layers}}
+
+
+def with_frames(output, *iterations):
+    """Gives every finished run frames at these iterations; returns a frame's bytes by run_id and iteration."""
+    edit_metrics(output, lambda row: {"frames": list(iterations)} if row["status"] == "done" else {})
+    for run_id in {row["run_id"] for row in metrics_of(output) if row["status"] == "done"}:
+        for iteration in iterations:
+            path = output / "frames" / run_id / f"{iteration}.webp"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (12, 9), (iteration, 20, 30)).save(path, lossless=True)
+
+
+def test_frames_are_pictures_too(small_output, tmp_path):
+    with_frames(small_output, 0, 3)
+    build(small_output)
+    loaded = load(small_output / "dataset", tmp_path)["train"]
+    for row in loaded:
+        assert [frame["iteration"] for frame in row["frames"]] == [0, 3]
+        assert [frame["image"].getpixel((0, 0)) for frame in row["frames"]] == [(0, 20, 30), (3, 20, 30)]
+    schema = pq.read_schema(small_output / "dataset" / "train-00000-of-00001.parquet")
+    features = datasets.Features.from_arrow_schema(schema)
+    assert json.loads(schema.metadata[b"huggingface"]) == json.loads(features.arrow_schema.metadata[b"huggingface"])
+
+
+def test_metadata_mode_has_the_paths_of_frames(small_output, tmp_path):
+    with_frames(small_output, 0, 3)
+    build(small_output, mode="metadata")
+    for row in load(small_output / "dataset", tmp_path)["train"]:
+        assert [frame["iteration"] for frame in row["frames"]] == [0, 3]
+        assert all((small_output / frame["image_path"]).exists() for frame in row["frames"])
+        assert all(row["run_id"] in frame["image_path"] for frame in row["frames"])
+
+
+def test_a_missing_frame_is_left_out_until_it_is_back(small_output, caplog):
+    with_frames(small_output, 0, 3)
+    shard = small_output / "dataset" / "train-00000-of-00001.parquet"
+    run_id = pq.read_table(shard)["run_id"][0].as_py()
+    frame = small_output / "frames" / run_id / "3.webp"
+    data = frame.read_bytes()
+    frame.unlink()
+    build(small_output)
+    assert [len(frames) for frames in pq.read_table(shard)["frames"].to_pylist()] == [1, 2, 1], (
+        "the third is a duplicate"
+    )
+    assert f"frames/{run_id}/3.webp is missing" in caplog.text
+    frame.write_bytes(data)
+    build(small_output)
+    assert [len(frames) for frames in pq.read_table(shard)["frames"].to_pylist()] == [2, 2, 2]
+
+
+def choose(output, *choices):
+    (output / "choices.json").write_text(json.dumps({"version": 1, "choices": choices}))
+
+
+def test_choices_are_columns(small_output, tmp_path):
+    first, second, *others = dict.fromkeys(row["run_id"] for row in metrics_of(small_output) if row["status"] == "done")
+    choose(
+        small_output,
+        {"run_id": first, "rating": 4, "tags": ["sky", "<b>"], "rejected": False},
+        {"run_id": second, "rating": None, "tags": [], "rejected": True},
+    )
+    rebuild(Output(str(small_output)))
+    loaded = load(small_output / "dataset", tmp_path)
+    rows = [row for split in loaded.values() for row in split]
+    assert {row["run_id"]: (row["rating"], row["tags"], row["rejected"]) for row in rows} == {
+        first: (4, ["sky", "<b>"], False),
+        second: (None, [], True),
+        **dict.fromkeys(others, (None, [], False)),
+    }
+    assert "`rating`" in (small_output / "dataset" / "README.md").read_text()
+    (small_output / "choices.json").unlink()
+    rebuild(Output(str(small_output)))
+    assert "rating" not in load(small_output / "dataset", tmp_path / "again")["train"].column_names
+
+
+def test_a_label_that_is_called_as_a_choice_is_renamed(small_output):
+    relabel(small_output, [{"tags": "mine", "frames": 3}] * 4)
+    choose(small_output)
+    rebuild(Output(str(small_output)))
+    table = pq.read_table(small_output / "dataset" / "train-00000-of-00001.parquet")
+    assert table["extra_tags"].to_pylist() == ["mine"] * 4 and table["tags"].to_pylist() == [[]] * 4
+    assert table["frames"].to_pylist() == [3] * 4
+
+
+@pytest.mark.parametrize("text", ["{", '{"version": 1, "choices": [{"run_id": "0123456789abcdef", "rating": 1}]}'])
+def test_choices_that_are_not_of_this_grid_are_refused_and_nothing_is_written(small_output, text, capsys):
+    path = small_output / "choices.json"
+    path.write_text(text)
+    for shard in (small_output / "dataset").glob("*.parquet"):
+        shard.unlink()
+    assert main(["gallery", str(small_output), "--measures=all", "--title", "Never written"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"stylebeam: {path}: ")
+    assert not list((small_output / "dataset").glob("*.parquet")) and not (small_output / "measures").exists()
+    assert "Never written" not in (small_output / "gallery/index.html").read_text()
+    assert main(["gallery", str(small_output), "--dataset=none"]) == 0
+
+
+def test_a_job_goes_without_choices_that_are_not_of_its_grid(finished_job, small_output, caplog):
+    (small_output / "choices.json").write_text("{")
+    run(["--manifest", str(finished_job / "manifest.parquet"), "--output", str(small_output)])
+    assert "the dataset goes without choices" in caplog.text
+    assert "rating" not in pq.read_schema(small_output / "dataset" / "train-00000-of-00001.parquet").names
+
+
+def test_the_card_shows_axes_measures_and_a_picture(small_output):
+    card = (small_output / "dataset" / "README.md").read_text()
+    assert "| style | style\\_a, style\\_b | 2 |" in card
+    assert "| content\\_weight | 10000, 100000 | 2 |" in card
+    assert "| content |" not in card and "learning" not in card.partition("## Columns")[0]
+    values = [row["measure_ssim"] for row in metrics_of(small_output) if row["status"] == "done"]
+    assert f"| `measure_ssim` | more | {min(values):.4g} | {max(values):.4g} | 5 |" in card
+    assert "![One of the pictures](sample.webp)" in card
+    sample = (small_output / "dataset" / "sample.webp").read_bytes()
+    assert sample == (small_output / "thumbs" / f"{metrics_of(small_output)[0]['run_id']}.webp").read_bytes()
+
+
+def test_the_picture_of_the_card_is_the_best_rated(small_output):
+    rejected, good, best, *_ = dict.fromkeys(
+        row["run_id"] for row in metrics_of(small_output) if row["status"] == "done"
+    )
+    choose(
+        small_output,
+        {"run_id": rejected, "rating": 5, "rejected": True},
+        {"run_id": good, "rating": 2},
+        {"run_id": best, "rating": 3},
+    )
+    rebuild(Output(str(small_output)))
+    thumb = small_output / "thumbs" / f"{best}.webp"
+    assert (small_output / "dataset" / "sample.webp").read_bytes() == thumb.read_bytes()
+    thumb.unlink()
+    rebuild(Output(str(small_output)))
+    assert "sample.webp" not in (small_output / "dataset" / "README.md").read_text()
+
+
+def test_values_of_axes_are_counted_and_escaped():
+    labels = tuple(f"<b>{number}|*" for number in range(15))
+    card = dataset_card(dataclasses.replace(facts("title"), axes=(Axis("weights", labels), Axis("seed", labels, True))))
+    assert "<b>" not in card and "&lt;b&gt;0\\|\\*" in card
+    assert " and 3 more | 15 |" in card and " and more than 3 more | more than 15 |" in card
+
+
+def test_an_axis_with_very_many_values_is_not_remembered_whole(monkeypatch):
+    monkeypatch.setattr(axes_module, "MAX_VALUES", 3)
+    axes = Axes()
+    for seed in (5, 2, 1, 2, 4):
+        axes.add(finished_row(0, seed=seed))
+    assert axes.varying() == (Axis("seed", ("1", "2", "5"), has_more=True),)
+
+
 def test_metadata_mode_has_the_path_of_the_picture(small_output, tmp_path):
     build(small_output, mode="metadata")
     loaded = load(small_output / "dataset", tmp_path)["test"]
@@ -181,9 +362,9 @@ def test_metadata_mode_has_the_path_of_the_picture(small_output, tmp_path):
 
 def test_the_default_leaves_many_pictures_where_they_are(small_output, monkeypatch):
     source = MetricsRows(Output(str(small_output)))
-    monkeypatch.setattr(dataset_module, "FULL_UP_TO_BYTES", 5 * PICTURE_ROW_BYTES)
+    monkeypatch.setattr(plan_module, "FULL_UP_TO_BYTES", 5 * PICTURE_ROW_BYTES)
     assert plan_dataset(source, "", None, 1000).facts.layout.mode == "full"
-    monkeypatch.setattr(dataset_module, "FULL_UP_TO_BYTES", 5 * PICTURE_ROW_BYTES - 1)
+    monkeypatch.setattr(plan_module, "FULL_UP_TO_BYTES", 5 * PICTURE_ROW_BYTES - 1)
     assert plan_dataset(source, "", None, 1000).facts.layout.mode == "metadata"
 
 
@@ -260,7 +441,7 @@ def test_labels_have_the_type_of_their_values():
     kinds = LabelKinds()
     for index in range(3):
         kinds.add({name: values[index] for name, values in LABELS.items()})
-    found = {label.key: label.kind for label in kinds.labels()}
+    found = {label.key: label.kind for label in kinds.labels(())}
     assert found == {
         **{name: name for name in ("bool", "int", "float", "string")},
         **dict.fromkeys(("mixed", "list", "huge"), "json"),
@@ -281,7 +462,7 @@ def test_values_of_labels_survive(small_output, tmp_path):
 
 def test_more_splits_than_anyone_means_are_none(small_output, monkeypatch):
     relabel(small_output, [{"split": f"row {index}"} for index in range(4)])
-    monkeypatch.setattr(dataset_module, "MAX_SPLITS", 2)
+    monkeypatch.setattr(plan_module, "MAX_SPLITS", 2)
     rebuild(Output(str(small_output)))
     rows = {path.name.partition("-")[0]: pq.read_table(path)["split"].to_pylist()
             for path in (small_output / "dataset").glob("*.parquet")}  # fmt: skip

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.choices import Choice, ChoicesError, read_choices
+from transforms.output.choices import Choice, ChoicesError, read_choices
 
 RUN, OTHER = "0" * 16, "1" * 16
 
