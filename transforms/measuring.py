@@ -106,7 +106,7 @@ def _measures(output: Output, row: Mapping[str, Any], network: Network | None) -
         picture, problem = decode_image(data), prepare(*inputs, run.row.config)
         if picture.shape != problem.content.shape:
             raise ValueError(f"the picture has the shape {picture.shape}, its problem {problem.content.shape}")
-        return measure(picture, problem.content, problem.styles, network)
+        return measure(picture, *problem.in_colour, network)
 
 
 def _run_of(row: Mapping[str, Any]) -> Run:

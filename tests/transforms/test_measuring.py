@@ -25,13 +25,14 @@ COMPUTED = ("measure_ssim", "measure_palette")
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
-    """The folder of a manifest with its images: a row, its duplicate, one with two styles, one without its image."""
+    """The folder of a manifest with its images: a row, its duplicate, two styles, the content's chroma, no image."""
     folder = tmp_path_factory.mktemp("unmeasured")
     for name, seed in (("content", 1), ("style_a", 3), ("style_b", 4)):
         paint(folder / f"{name}.png", 60, 80, seed)
     first: dict = {"content": "content.png", "style": [{"uri": "style_a.png", "weight": 1.0}]}
     two: dict = {**first, "style": [{"uri": "style_a.png", "weight": 0.5}, {"uri": "style_b.png", "weight": 2.0}]}
     rows = [first, first, {**two, "config": {**TINY, "style_fit": "keep"}}, {**first, "content": "missing.png"}]
+    rows.insert(3, {**first, "config": {**TINY, "color": "content", "init": "content"}})
     write_manifest(folder / "manifest.parquet", rows)
     run([*arguments(folder), "--measures=none"])
     return folder
@@ -64,16 +65,16 @@ def forget(output):
 def test_measures_are_added_shown_and_kept(job, capsys):
     output = job / "output"
     before = files(output, "images", "thumbs", "runs")
-    assert measures_of(output) == [[None, None]] * 4
+    assert measures_of(output) == [[None, None]] * 5
     assert main(["gallery", "--measures", "all", str(output)]) == 0
-    assert "2 runs measured" in capsys.readouterr().out
+    assert "3 runs measured" in capsys.readouterr().out
     added = measures_of(output)
-    assert added[0] == added[1] != added[2] and added[3] == [None, None]
-    assert all(0 < value < 2 for row in added[:3] for value in row)
+    assert added[0] == added[1] != added[2] and added[4] == [None, None]
+    assert all(0 < value < 2 for row in added[:4] for value in row)
     assert violations(output) == []
     (shard,) = (output / "dataset").glob("*.parquet")
     shown = [[row[key] for key in COMPUTED] for row in pq.read_table(shard).to_pylist()]
-    assert shown == added[:3]
+    assert shown == added[:4]
     details = "".join(path.read_text() for path in (output / "gallery/data").glob("details-*"))
     assert f'"measure_ssim":{added[0][0]}' in details
     everything = files(output, "images", "thumbs", "runs", "measures", "metrics", "gallery", "dataset")
@@ -91,14 +92,14 @@ def test_measures_are_added_shown_and_kept(job, capsys):
     assert after.items() <= everything.items()
 
 
-def test_they_are_those_of_the_worker(small_output):
-    worker = {row["run_id"]: row for row in forget(small_output)}
-    output = Output(str(small_output))
-    assert measure_finished(output, MetricsRows(output)) == Measured(runs=4)
+def test_they_are_those_of_the_worker(job, tmp_path):
+    run([*arguments(job)[:2], "--output", str(tmp_path / "measured"), "--dataset=none"])
+    worker = forget(tmp_path / "measured")
+    assert all(row[key] is not None for row in worker[:4] for key in COMPUTED)
+    output = Output(str(tmp_path / "measured"))
+    assert measure_finished(output, MetricsRows(output)) == Measured(runs=3)
     rebuild(output)
-    for row in metrics_of(small_output):
-        assert [row[key] for key in MEASURE_KEYS] == [worker[row["run_id"]][key] for key in MEASURE_KEYS]
-    assert set(metrics_of(small_output)[0]) == set(next(iter(worker.values())))
+    assert metrics_of(tmp_path / "measured") == worker
 
 
 def test_what_is_missing_alone_is_added(small_output):
