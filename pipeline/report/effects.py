@@ -6,23 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from stylecore.config.style_config import defining_fields
 from transforms.gallery.summary import Summary
 from transforms.output.record import LOSSES
 
-# Losses whose definition differs do not compare.
-DEFINITION = frozenset(
-    [
-        "backbone",
-        "weights",
-        "pooling",
-        "content_layers",
-        "style_layers",
-        "content_loss",
-        "reduction",
-    ]
-)
-# The total loss compares only where these agree too.
-OBJECTIVE = DEFINITION | {"content_weight", "style_weight", "tv_weight", "image_size"}
+# Loss terms compare only where these agree, and the total loss where those agree.
+DEFINITION = defining_fields("terms")
+OBJECTIVE = defining_fields("total")
 TERMS = tuple(loss for loss in LOSSES if loss.short != "total")
 # A parameter with more values is an identifier, as a seed may be; it would make no readable plot.
 MAX_VALUES = 24

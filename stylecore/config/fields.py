@@ -9,7 +9,7 @@ import math
 import struct
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 class Kind(Protocol):
@@ -170,7 +170,15 @@ class Pyramid:
             raise ValueError("must be a list of {scale, share}, each > 0 and <= 1") from error
 
 
-def setting(default: Any, kind: Kind, help: str, *, added_later: bool = False, is_data: bool = False) -> Any:
+def setting(
+    default: Any,
+    kind: Kind,
+    help: str,
+    *,
+    added_later: bool = False,
+    is_data: bool = False,
+    defines: Literal["terms", "total"] | None = None,
+) -> Any:
     """Declares a field of StyleConfig; its dataclass default is None, which stands for the preset's value.
 
     Args:
@@ -180,8 +188,17 @@ def setting(default: Any, kind: Kind, help: str, *, added_later: bool = False, i
       added_later: leaves the field out of the canonical form at its default, so that finished grids keep their names.
       is_data: neither what shares a batch nor what a run costs depends on the field; a sweep may give it any number of
         values.
+      defines: "terms" where losses of different values do not compare, since each term means something else; "total"
+        where the terms compare and their weighted sum does not.
     """
-    metadata = {"default": default, "kind": kind, "help": help, "added_later": added_later, "is_data": is_data}
+    metadata = {
+        "default": default,
+        "kind": kind,
+        "help": help,
+        "added_later": added_later,
+        "is_data": is_data,
+        "defines": defines,
+    }
     return dataclasses.field(default=None, metadata=metadata)
 
 

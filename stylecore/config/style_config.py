@@ -5,7 +5,7 @@ import functools
 import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from stylecore.config.fields import Choice, Kind, Layers, LayerWeights, Nullable, Number, Pyramid, Text, Whole, setting
 from stylecore.config.presets import PRESETS
@@ -43,16 +43,28 @@ class StyleConfig:
     preset: str = setting(
         "basic", Choice(tuple(PRESETS)), "named configuration that the other fields start from", is_data=True
     )
-    backbone: str = setting("vgg19", Choice(BACKBONES), "the network whose features are compared")
-    weights: str = setting("imagenet", Text(), "imagenet, random:SEED, or the URI of a Keras no-top weights file (.h5)")
-    pooling: str = setting("max", Choice(("max", "avg")), "pooling inside the network")
-    content_layers: LayerWeights = setting(["conv5_2"], Layers(total=None), "layer -> weight of the content loss")
-    style_layers: LayerWeights = setting(_STYLE_LAYERS, Layers(total=1.0), "layer -> weight of the style loss")
-    content_loss: str = setting("l2", Choice(("l2", "l1")), "squared or absolute differences of the content features")
-    reduction: str = setting("mean", Choice(("mean", "sum")), "mean or sum over the terms of content and style losses")
-    content_weight: float = setting(1e5, _WEIGHT, "alpha, the weight of the content loss", is_data=True)
-    style_weight: float = setting(1e3, _WEIGHT, "beta, the weight of the style loss", is_data=True)
-    tv_weight: float = setting(10.0, _WEIGHT, "gamma, the weight of the total variation", is_data=True)
+    backbone: str = setting("vgg19", Choice(BACKBONES), "the network whose features are compared", defines="terms")
+    weights: str = setting(
+        "imagenet", Text(), "imagenet, random:SEED, or the URI of a Keras no-top weights file (.h5)", defines="terms"
+    )
+    pooling: str = setting("max", Choice(("max", "avg")), "pooling inside the network", defines="terms")
+    content_layers: LayerWeights = setting(
+        ["conv5_2"], Layers(total=None), "layer -> weight of the content loss", defines="terms"
+    )
+    style_layers: LayerWeights = setting(
+        _STYLE_LAYERS, Layers(total=1.0), "layer -> weight of the style loss", defines="terms"
+    )
+    content_loss: str = setting(
+        "l2", Choice(("l2", "l1")), "squared or absolute differences of the content features", defines="terms"
+    )
+    reduction: str = setting(
+        "mean", Choice(("mean", "sum")), "mean or sum over the terms of content and style losses", defines="terms"
+    )
+    content_weight: float = setting(
+        1e5, _WEIGHT, "alpha, the weight of the content loss", is_data=True, defines="total"
+    )
+    style_weight: float = setting(1e3, _WEIGHT, "beta, the weight of the style loss", is_data=True, defines="total")
+    tv_weight: float = setting(10.0, _WEIGHT, "gamma, the weight of the total variation", is_data=True, defines="total")
     optimizer: str = setting("adam", Choice(("adam", "lbfgs")), "how the pixels are optimised")
     learning_rate: float = setting(
         15.0, Number(low=0, open_low=True), "Adam's step, in grey levels of 0..255", is_data=True
@@ -76,7 +88,10 @@ class StyleConfig:
     )
     seed: int = setting(30, Whole(0, MAX_SEED), "seed of the initial noise", is_data=True)
     image_size: int | None = setting(
-        None, Nullable(Whole(1, MAX_SIDE_PX)), "longest side of the result in pixels, never enlarged; null = as it is"
+        None,
+        Nullable(Whole(1, MAX_SIDE_PX)),
+        "longest side of the result in pixels, never enlarged; null = as it is",
+        defines="total",
     )
     style_fit: str = setting(
         "stretch", Choice(("stretch", "keep")), "style resized to the result's shape, or in its own aspect ratio"
@@ -99,6 +114,7 @@ class StyleConfig:
         "style = colours as optimised; content = the content's chroma is kept; match = the style is first recoloured",
         added_later=True,
         is_data=True,
+        defines="terms",
     )
     precondition: str = setting(
         "none",
@@ -218,6 +234,13 @@ def field_kinds() -> Mapping[str, Kind]:
     """Returns the kind of every field, in the order of their declaration."""
     kinds = {field.name: field.metadata["kind"] for field in dataclasses.fields(StyleConfig)}
     return MappingProxyType(kinds)
+
+
+@functools.cache
+def defining_fields(what: Literal["terms", "total"]) -> frozenset[str]:
+    """Returns the fields that must agree for loss terms, or for total losses, to compare; see `fields.setting`."""
+    enough = ("terms",) if what == "terms" else ("terms", "total")
+    return frozenset(field.name for field in dataclasses.fields(StyleConfig) if field.metadata["defines"] in enough)
 
 
 def check_field_name(name: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylecore.config.style_config import MAX_SEED, ConfigError, StyleConfig
+from stylecore.config.style_config import MAX_SEED, ConfigError, StyleConfig, defining_fields
 
 BAD = [
     ({"learning_rate": -15.0}, "learning_rate must be > 0, got -15.0"),
@@ -253,3 +253,10 @@ def test_the_canonical_form_names_the_same_work_by_itself(config):
     again = StyleConfig.from_json(config.canonical_json())
     assert again.canonical_json() == config.canonical_json()
     assert hash(again) == hash(StyleConfig.from_dict(again.to_dict()))
+
+
+def test_which_fields_define_what_losses_mean():
+    terms, total = defining_fields("terms"), defining_fields("total")
+    assert {"backbone", "content_layers", "reduction", "color"} < terms < total
+    assert total - terms == {"content_weight", "style_weight", "tv_weight", "image_size"}
+    assert not total & {"seed", "learning_rate", "iterations", "optimizer", "precision"}
