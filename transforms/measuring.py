@@ -12,18 +12,18 @@ from stylecore.config.style_config import StyleConfig
 from stylecore.errors import one_line
 from stylecore.images.codec import decode_image
 from stylecore.measures.measure import MEASURES, Network, measure
-from stylecore.run.problem import prepare
 from transforms.output import storage
 from transforms.output.commit import MAX_PICTURE_BYTES
 from transforms.output.measures import later_measures, measured_ids, save_measures
 from transforms.output.paths import Output, is_run_id
 from transforms.output.rows import RowSource
 from transforms.records import ManifestRow, Run, WeightedUri
-from transforms.stylize.loading import LoadingError, load_inputs
+from transforms.stylize.loading import LoadingError, load_problem
 
 logger = logging.getLogger(__name__)
 
-# Pictures that are read at once; of these so many are measured, each with its input images in float32.
+# Pictures that are read at once; of these so many are measured, each with its input images in float32, which a cache
+# mostly has.
 AHEAD = 16
 _computing = threading.BoundedSemaphore(4)
 _LINE_SECS = 60.0
@@ -101,9 +101,8 @@ def _measure_run(output: Output, known: Collection[str], network: Network | None
 def _measures(output: Output, row: Mapping[str, Any], network: Network | None) -> dict[str, float | None]:
     run = _run_of(row)
     data = storage.read_bytes(output.image(run.run_id), MAX_PICTURE_BYTES)
-    inputs = load_inputs(run)
     with _computing:
-        picture, problem = decode_image(data), prepare(*inputs, run.row.config)
+        picture, problem = decode_image(data), load_problem(run)
         if picture.shape != problem.content.shape:
             raise ValueError(f"the picture has the shape {picture.shape}, its problem {problem.content.shape}")
         return measure(picture, *problem.in_colour, network)

@@ -8,7 +8,7 @@ import numpy as np
 
 from stylecore.config.style_config import StyleConfig
 from stylecore.images.recolour import colours_like, grey, grey_like, with_chroma_of
-from stylecore.images.resize import resize, scaled_size, target_size
+from stylecore.images.resize import ArrayImage, ScalableImage, scaled_size, target_size
 from stylecore.planning.pyramid import stages
 
 
@@ -66,57 +66,59 @@ class Problem:
         return dataclasses.replace(self, initial=initial)
 
 
-Style = np.ndarray | Sequence[tuple[np.ndarray, float]]
+Image = np.ndarray | ScalableImage
+Style = Image | Sequence[tuple[Image, float]]
 
 
-def prepare(content: np.ndarray, style: Style, config: StyleConfig) -> Problem:
+def prepare(content: Image, style: Style, config: StyleConfig) -> Problem:
     """Returns the problem of one picture: resizes the images and makes the initial one.
 
     Args:
-      content: RGB [h, w, 3], uint8 or float32 in 0..255.
+      content: RGB [h, w, 3], uint8 or float32 in 0..255, or an image that is asked for its sizes.
       style: one such image, or a list of (image, weight).
       config: gives the result's size, the stages before it, how styles fit and where to start.
 
     Raises:
       ValueError: an array is not such an image, or there is no style.
     """
-    check_image("content", content)
-    styles = weighted_styles(style)
-    recoloured = [(_recoloured(image, content, config), weight) for image, weight in styles]
-    result = target_size(content.shape[0], content.shape[1], config.image_size)
+    source, styles = scalable_image("content", content), weighted_styles(style)
+    recoloured = [(_recoloured(image, source, config), weight) for image, weight in styles]
+    result = target_size(*source.size(), config.image_size)
     prepared: list[Problem] = []
     for height, width, iterations in stages(config, *result):
-        own = InColour(resize(content, height, width), _fitted(styles, height, width, config))
+        own = InColour(source.at(height, width), _fitted(styles, height, width, config))
         used = own
         if config.color != "style":
             shown = grey(own.content) if config.color == "content" else own.content
             used = InColour(shown, _fitted(recoloured, height, width, config))
-        initial = None if prepared else initial_image(content, recoloured[0][0], height, width, config)
+        initial = None if prepared else initial_image(source, recoloured[0][0], height, width, config)
         prepared.append(
             Problem(*used, initial, config, iterations, own_colours=None if config.color == "style" else own)
         )
     return dataclasses.replace(prepared[-1], coarser=tuple(prepared[:-1]))
 
 
-def _recoloured(style: np.ndarray, content: np.ndarray, config: StyleConfig) -> np.ndarray:
+def _recoloured(style: ScalableImage, content: ScalableImage, config: StyleConfig) -> ScalableImage:
     """Returns a style in the colours in which its targets are taken."""
     if config.color == "match":
-        return colours_like(style, content)
-    return grey_like(style, content) if config.color == "content" else style
+        return style.recoloured(colours_like, content)
+    return style.recoloured(grey_like, content) if config.color == "content" else style
 
 
 def _fitted(
-    styles: Sequence[tuple[np.ndarray, float]], height: int, width: int, config: StyleConfig
+    styles: Sequence[tuple[ScalableImage, float]], height: int, width: int, config: StyleConfig
 ) -> tuple[tuple[np.ndarray, float], ...]:
     return tuple((fit_style(image, height, width, config), float(weight)) for image, weight in styles)
 
 
-def initial_image(content: np.ndarray, style: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
+def initial_image(
+    content: ScalableImage, style: ScalableImage, height: int, width: int, config: StyleConfig
+) -> np.ndarray:
     """Returns the picture at which the optimisation starts.
 
     Args:
-      content: RGB [h, w, 3], uint8 or float32 in 0..255.
-      style: likewise, the first style, recoloured as `color` says.
+      content: the content image.
+      style: the first style, recoloured as `color` says.
       height, width: of the picture, in pixels.
       config: `init` chooses among noise from `seed`, the content and the style; `color: content` takes the luminance.
 
@@ -126,22 +128,31 @@ def initial_image(content: np.ndarray, style: np.ndarray, height: int, width: in
     if config.init == "noise":
         image = white_noise(config.seed, height, width)
     else:
-        image = resize(content if config.init == "content" else style, height, width)
+        image = (content if config.init == "content" else style).at(height, width)
     return grey(image) if config.color == "content" else image
 
 
-def weighted_styles(style: Style) -> list[tuple[np.ndarray, float]]:
+def weighted_styles(style: Style) -> list[tuple[ScalableImage, float]]:
     """Returns a style as a list of (image, weight), or raises ValueError."""
-    styles = [(style, 1.0)] if isinstance(style, np.ndarray) else style
+    styles = [(style, 1.0)] if isinstance(style, np.ndarray | ScalableImage) else style
     if not isinstance(styles, list | tuple) or not styles:
         raise ValueError("style must be an image or a list of (image, weight)")
+    found = []
     for entry in styles:
         if not isinstance(entry, list | tuple) or len(entry) != 2:
             raise ValueError("style must be an image or a list of (image, weight)")
-        check_image("style", entry[0])
+        found.append((scalable_image("style", entry[0]), entry[1]))
         if not (np.isfinite(entry[1]) and entry[1] >= 0):
             raise ValueError(f"the weight of a style must be a finite number >= 0, got {entry[1]}")
-    return list(styles)
+    return found
+
+
+def scalable_image(name: str, image: Image) -> ScalableImage:
+    """Returns an image as one that is asked for its sizes, or raises ValueError, see `check_image`."""
+    if isinstance(image, ScalableImage):
+        return image
+    check_image(name, image)
+    return ArrayImage(image)
 
 
 def check_image(name: str, image: np.ndarray) -> None:
@@ -154,9 +165,9 @@ def check_image(name: str, image: np.ndarray) -> None:
         raise ValueError(f"{name} must lie in 0..255, got {image.min()}..{image.max()}")
 
 
-def fit_style(image: np.ndarray, height: int, width: int, config: StyleConfig) -> np.ndarray:
-    """Returns a style image [h, w, 3] at its `style_size` beside a picture of height x width pixels, as float32."""
-    return resize(image, *style_size(image.shape[0], image.shape[1], height, width, config))
+def fit_style(image: ScalableImage, height: int, width: int, config: StyleConfig) -> np.ndarray:
+    """Returns a style at its `style_size` beside a picture of height x width pixels, float32 [h, w, 3]."""
+    return image.at(*style_size(*image.size(), height, width, config))
 
 
 def style_size(style_height: int, style_width: int, height: int, width: int, config: StyleConfig) -> tuple[int, int]:

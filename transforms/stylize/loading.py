@@ -4,13 +4,11 @@ import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-import numpy as np
-
 from stylecore.images.codec import ImageError
 from stylecore.run.problem import Problem, prepare
 from stylecore.run.snapshot import Snapshot
 from transforms.batch import RunBatch
-from transforms.input_images import ChangedError, load_image
+from transforms.input_images import ChangedError, ImageCache
 from transforms.output.attempts import Attempts
 from transforms.output.checkpoints import load_checkpoint
 from transforms.output.commit import finished_record
@@ -20,6 +18,9 @@ from transforms.output.storage import StorageError, read_ahead
 from transforms.records import Run
 
 MARKERS_AHEAD = 16
+
+# Of this process, whose threads all load for its devices.
+_images = ImageCache()
 
 # Errors that a run's images can cause. Any other error is a defect of this program and stops the bundle.
 LoadingError = (StorageError, ImageError, ChangedError, ValueError)
@@ -95,20 +96,15 @@ def load(output: Output, run: Run) -> Loaded:
 
 
 def load_problem(run: Run) -> Problem:
-    """Loads a run's images and prepares its problem; raises what `load_inputs` raises."""
-    return prepare(*load_inputs(run), run.row.config)
-
-
-def load_inputs(run: Run) -> tuple[np.ndarray, list[tuple[np.ndarray, float]]]:
-    """Loads a run's content image, and its style images with their weights.
+    """Loads a run's images and prepares its problem.
 
     Raises:
       StorageError, ImageError: an image cannot be read.
       ChangedError: an image has changed since it was probed.
     """
-    content = load_image(run.row.content_uri, run.content_sha256)
+    content = _images.image(run.row.content_uri, run.content_sha256)
     styles = [
-        (load_image(style.uri, sha256), style.weight)
+        (_images.image(style.uri, sha256), style.weight)
         for style, sha256 in zip(run.row.styles, run.style_sha256, strict=True)
     ]
-    return content, styles
+    return prepare(content, styles, run.row.config)
