@@ -15,8 +15,8 @@ from experiments.sections import PRESETS_GRID, SECTIONS
 from stylecore.images.codec import decode_image
 from stylecore.networks.weights.sources import load_file
 from transforms.output import storage
+from transforms.output.metrics_files import read_metrics
 from transforms.output.paths import Output
-from transforms.output.rows import read_metrics
 
 Row = dict[str, Any]
 

@@ -1,29 +1,28 @@
 """define_pipeline: the steps from the manifest to the gallery. It receives what it needs and parses nothing."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import apache_beam as beam
 
 from stylecore.networks.precision import Arithmetic
-from transforms import resolve
+from transforms import finished, resolve
 from transforms.batch import BatchLimits, BatchRuns
 from transforms.dataset.shards import WriteDataset
 from transforms.failures import RecordFailures
+from transforms.finished import SplitFinished
 from transforms.gallery.build import write_job_gallery
 from transforms.manifest import read as manifest
 from transforms.manifest.files import Manifest
 from transforms.manifest.read import ReadManifest
 from transforms.metrics import WriteMetrics, failed_row
-from transforms.output.commit import failed_ids, finished_ids
+from transforms.output.commit import failed_ids
 from transforms.output.job import JobRecord, check_owned, update_job
 from transforms.output.measures import measured_ids
 from transforms.output.paths import Output
 from transforms.probe import ProbeImages
-from transforms.records import ManifestRow, Run
+from transforms.records import ManifestRow
 from transforms.resolve import ResolveRuns
-from transforms.stylize.progress import planned
 from transforms.stylize.stylize_runs import StylizeOptions, StylizeRuns
 
 
@@ -60,7 +59,6 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     start = root | "Start" >> beam.Create([output])
     recorded_failures = beam.pvalue.AsSingleton(start | "ListFailures" >> beam.Map(failed_ids))
     measured = beam.pvalue.AsSingleton(start | "ListMeasured" >> beam.Map(measured_ids))
-    finished = start | "ListFinished" >> beam.FlatMap(lambda out: [(run_id, None) for run_id in finished_ids(out)])
 
     read = root | "ReadManifest" >> ReadManifest(job.manifest)
     rows = read[manifest.ROWS]
@@ -68,24 +66,19 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     resolved = rows | "ResolveRuns" >> beam.ParDo(
         ResolveRuns(output, job.fingerprints, job.arithmetic), beam.pvalue.AsDict(facts), recorded_failures
     ).with_outputs(resolve.FAILURES, resolve.RUN_IDS, main=resolve.RUNS)
-    runs = resolved[resolve.RUNS]
-
-    joined = {
-        "runs": runs | "KeyByRunId" >> beam.Map(lambda run: (run.run_id, run)),
-        "finished": finished,
-    } | "JoinFinished" >> beam.CoGroupByKey()
-    every = joined | "EveryRun" >> beam.FlatMapTuple(_distinct) if job.stylize.deterministic else None
+    keyed = resolved[resolve.RUNS] | "KeyByRunId" >> beam.Map(lambda run: (run.run_id, run))
+    runs = keyed | "SplitFinished" >> SplitFinished(output)
     outcomes = (
-        joined
-        | "LeaveOutFinished" >> beam.FlatMapTuple(_to_compute)
-        | "BatchRuns" >> BatchRuns(job.limits, every)
+        runs[finished.TO_COMPUTE]
+        | "BatchRuns" >> BatchRuns(job.limits, runs[finished.EVERY] if job.stylize.deterministic else None)
         | "SpreadBatches" >> beam.Reshuffle()
         | "StylizeRuns" >> beam.ParDo(StylizeRuns(output, job.stylize)).with_resource_hints(**job.stylize_hints)
     )
     failures = (read[manifest.FAILURES], resolved[resolve.FAILURES]) | "Failures" >> beam.Flatten()
     recorded = failures | "RecordFailures" >> RecordFailures(output)
     failed = failures | "FailedRows" >> beam.MapTuple(failed_row)
-    written, removed = {"runs": runs, "outcomes": outcomes, "failed": failed} | "WriteMetrics" >> WriteMetrics(
+    asked = {name: runs[name] for name in (finished.ROWS, finished.IN_METRICS)}
+    written, removed = {**asked, "outcomes": outcomes, "failed": failed} | "WriteMetrics" >> WriteMetrics(
         output, job.manifest.rows, recorded_failures, measured, job.record.id
     )
     owned = start | "StillOwned" >> beam.Map(
@@ -102,19 +95,3 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     _ = counted | "MetricsAreWritten" >> beam.Map(
         lambda record, *_: update_job(output, record, metrics_rows=record.rows), *metrics, beam.pvalue.AsIter(recorded)
     )
-
-
-def _to_compute(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Run]:
-    """Yields the run, unless it is finished."""
-    if list(joined["finished"]):
-        return
-    for run in _distinct(run_id, joined):
-        planned(1)
-        yield run
-
-
-def _distinct(run_id: str, joined: Mapping[str, Iterable[Any]]) -> Iterator[Run]:
-    """Yields the run once, with the first of the rows that ask for it."""
-    first = min(joined["runs"], key=lambda run: run.row.number, default=None)
-    if first is not None:
-        yield first

@@ -33,7 +33,7 @@ _WEIGHTS_NAME = re.compile(r"([0-9a-f]{64})\.weights\.h5")
 _TEMPORARY_NAME = re.compile(r"\.part-\w+")
 _FOLDERS = (
     *("images", "thumbs", "sources", "frames", "runs", "measures", "failures", "metrics"),
-    *("dataset", "gallery", "weights", *_LEFTOVERS),
+    *("dataset", "gallery", "weights", "facts", *_LEFTOVERS),
 )
 
 

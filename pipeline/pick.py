@@ -16,9 +16,9 @@ from stylecore.config.style_config import ConfigError, StyleConfig
 from stylecore.errors import UsageError, hint
 from transforms.output import storage
 from transforms.output.choices import Choice, read_choices
+from transforms.output.metrics_files import read_metrics
 from transforms.output.paths import Output
 from transforms.output.record import arrow_config, config_type, metrics_schema
-from transforms.output.rows import read_metrics
 
 PICKED_FROM = "picked_from"
 GROUPINGS = ("content", "style")

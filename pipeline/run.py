@@ -30,10 +30,10 @@ from transforms.manifest.networks import distinct_backbones
 from transforms.output import storage
 from transforms.output.attempts import gather_attempts
 from transforms.output.commit import finished_ids
-from transforms.output.job import JobRecord, read_job, write_job
+from transforms.output.job import JobRecord, write_job
+from transforms.output.metrics_files import summary
 from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
-from transforms.output.rows import summary
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,6 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
     manifest = open_manifest(options.manifest, options.limit)
     output = Output(options.output)
     local = runs_here(options) and not only_submits(options)
-    _check_free(output, manifest.job_id)
     record = JobRecord(
         id=manifest.job_id,
         manifest=options.manifest,
@@ -139,7 +138,7 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
             "python_version": platform.python_version(),
         },
     )
-    write_job(output, record)
+    write_job(output, record, lambda earlier: _check_free(output, earlier, manifest.job_id))
     # The directory can be written to; it must be readable and listable as well.
     storage.read_bytes(output.job)
     list(storage.list_names(storage.join(output.root, "weights")))
@@ -167,12 +166,8 @@ def _job_errors() -> Iterator[None]:
         raise JobError(f"{error}; what is finished is kept, the same command goes on from there") from error
 
 
-def _check_free(output: Output, job_id: str) -> None:
+def _check_free(output: Output, job: JobRecord | None, job_id: str) -> None:
     """Raises OptionError if a process of this machine is computing another manifest in the output directory."""
-    try:
-        job = read_job(output)
-    except storage.StorageError:
-        return  # What cannot be reached is named when job.json is written.
     if job is None or job.id in (None, job_id) or job.metrics_rows is not None:
         return
     if job.process and is_alive(job.process):

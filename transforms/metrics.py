@@ -1,28 +1,36 @@
 """WriteMetrics: one metrics row for each row of the manifest, in Parquet files that a rerun overwrites."""
 
 import dataclasses
-import io
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms.ahead import AHEAD
+from transforms.finished import read_recorded
 from transforms.output import storage
-from transforms.output.commit import complete_commit, outcome_of_finished
-from transforms.output.job import JOB_KEY, JobRecord, check_owned, read_job
-from transforms.output.measures import MEASURE_KEYS, filled, later_measures, measured_ids, with_later_measures
-from transforms.output.paths import PARQUET, ROWS_PER_METRICS_FILE, Output
-from transforms.output.record import RunRecord, metrics_schema
+from transforms.output.commit import complete_commit, forget_failure, outcome_of_finished
+from transforms.output.job import check_owned
+from transforms.output.measures import fill_measures, with_later_measures
+from transforms.output.metrics_chunks import CHUNK_BYTES, Chunk, chunks_of, cut, write_sorted
+from transforms.output.metrics_files import MetricsFile, file_count, metrics_name
+from transforms.output.paths import PARQUET, Output
+from transforms.output.record import RunRecord, columns, metrics_schema
 from transforms.output.storage import read_ahead
 from transforms.records import Failure, ManifestRow, Reason
 
 # So many runs, with their rows' further columns, are in memory while their markers are read.
 _BATCH = 4 * AHEAD
+# What today's manifest says of a finished run; all else is taken from its record.
+_DESCRIBED = ("manifest_row", "content", "style", "config", "extra", "uris")
+_RECORDED = tuple(name for name in columns() if name not in _DESCRIBED)
+# About what a row weighs as Python values beside its further columns.
+_ROW_BYTES = 4096
 _Joined = tuple[str, dict[str, Any]]
+_Asked = tuple[ManifestRow, str]
+_Named = tuple[str, ManifestRow]
 
 
 def done_row(row: ManifestRow, record: RunRecord) -> RunRecord:
@@ -68,55 +76,11 @@ def _described(row: ManifestRow) -> dict[str, Any]:
     }
 
 
-def metrics_table(rows: Iterable[RunRecord]) -> pa.Table:
-    """Returns metrics rows as a table, sorted by manifest row."""
-    ordered = sorted(rows, key=lambda row: row.manifest_row)
-    return pa.Table.from_pylist([row.to_arrow() for row in ordered], schema=metrics_schema())
-
-
-def merge_measures(output: Output) -> None:
-    """Fills measures that were computed later into the files of metrics/; a file that lacks none is not written.
-
-    Raises:
-      TakenOverError: a job with another manifest has begun in the directory.
-      StorageError: a file cannot be read or written.
-    """
-    measured = measured_ids(output)
-    owner = (read_job(output) or JobRecord()).id
-    for name in list(storage.list_names(output.metrics(), ".parquet")) if measured else ():
-        table = pq.read_table(io.BytesIO(storage.read_bytes(output.metrics(name))))
-        merged = _with_measures(output, table, measured)
-        if not merged.equals(table):
-            _write_table(output, name, merged, owner)
-
-
-def _with_measures(output: Output, table: pa.Table, measured: Collection[str]) -> pa.Table:
-    values = {key: table[key].to_pylist() for key in MEASURE_KEYS if key in table.column_names}
-    done = enumerate(zip(table["run_id"].to_pylist(), table["status"].to_pylist(), strict=True))
-    lacking = [
-        (row, run_id)
-        for row, (run_id, status) in done
-        if status == "done" and run_id in measured and any(column[row] is None for column in values.values())
-    ]
-    found = read_ahead(lambda one: later_measures(output, one[1]), lacking, AHEAD)
-    for (row, _), later in zip(lacking, found, strict=True):
-        for key, value in filled({key: column[row] for key, column in values.items()}, later).items():
-            values[key][row] = value
-    for key, column in values.items():
-        place = table.schema.get_field_index(key)
-        table = table.set_column(place, table.schema.field(place), pa.array(column, table.schema.field(place).type))
-    return table
-
-
-def _write_table(output: Output, name: str, table: pa.Table, job_id: str | None) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    check_owned(output, job_id)
-    storage.write(output.metrics(name), buffer.getvalue(), PARQUET)
-
-
 class WriteMetrics(beam.PTransform):
-    """{"runs": Run, "outcomes": (run_id, record or Reason), "failed": metrics rows} -> names of the files written.
+    """Rows and what became of their runs -> names of the files written, and None once the stale ones are removed.
+
+    It takes "rows" and "in_metrics" of `SplitFinished`, "outcomes": (run_id, record or Reason) of the runs that were
+    computed, and "failed": metrics rows.
 
     Args:
       output: the output directory.
@@ -138,20 +102,28 @@ class WriteMetrics(beam.PTransform):
         self._output = output
         self._job_id = job_id
         self._beside = recorded_failures, measured
-        self._files = max(1, math.ceil(rows / ROWS_PER_METRICS_FILE))
+        self._files = file_count(rows)
 
     def expand(self, inputs: Any) -> Any:
-        runs = inputs["runs"] | "RunsById" >> beam.Map(lambda run: (run.run_id, run.row))
-        joined = (
-            {"rows": runs, "outcomes": inputs["outcomes"]}
+        computed = (
+            {"rows": inputs["rows"], "outcomes": inputs["outcomes"]}
             | "JoinOutcomes" >> beam.CoGroupByKey()
             | "RunsInBatches" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
-            | "RowsOfRuns" >> beam.ParDo(_RowsOfRuns(self._output), *self._beside)
+            | "RowsOfRuns" >> beam.ParDo(RowsOfRuns(self._output), *self._beside)
+        )
+        taken = (
+            inputs["in_metrics"]
+            | "GroupByOldFile" >> beam.GroupByKey()
+            | "TakeRows" >> beam.ParDo(TakeRows(self._output), *self._beside)
+        )
+        failed = (
+            inputs["failed"]
+            | "FailedInBatches" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
+            | "PackFailed" >> beam.FlatMap(chunks_of)
         )
         written = (
-            (joined, inputs["failed"])
+            (computed, taken, failed)
             | "AllRows" >> beam.Flatten()
-            | "KeyByFile" >> beam.Map(lambda row: (row.manifest_row // ROWS_PER_METRICS_FILE, row))
             | "GroupFiles" >> beam.GroupByKey()
             | "WriteFile" >> beam.MapTuple(self._write)
         )
@@ -162,15 +134,13 @@ class WriteMetrics(beam.PTransform):
         )
         return written, removed
 
-    def _name(self, index: int) -> str:
-        return f"metrics-{index:05d}-of-{self._files:05d}.parquet"
-
-    def _write(self, index: int, rows: Iterable[RunRecord]) -> str:
-        table = metrics_table(rows)
-        if self._job_id:
-            table = table.replace_schema_metadata({**(table.schema.metadata or {}), JOB_KEY: self._job_id.encode()})
-        _write_table(self._output, self._name(index), table, self._job_id)
-        return self._name(index)
+    def _write(self, number: int, chunks: Iterable[Chunk]) -> str:
+        name = metrics_name(number, self._files)
+        with tempfile.TemporaryFile() as file:
+            write_sorted(chunks, file, self._job_id)
+            check_owned(self._output, self._job_id)
+            storage.write_file(self._output.metrics(name), file, PARQUET)
+        return name
 
     def _remove_stale(self, _: None, written: Iterable[str]) -> None:
         check_owned(self._output, self._job_id)
@@ -178,29 +148,123 @@ class WriteMetrics(beam.PTransform):
             storage.delete(self._output.metrics(name))
 
 
-class _RowsOfRuns(beam.DoFn):
+class RowsOfRuns(beam.DoFn):
+    """[(run_id, {"rows": manifest rows, "outcomes": at most one})] -> (number of the metrics file, chunk).
+
+    A run without an outcome was finished before: its record is read.
+    """
+
     def __init__(self, output: Output) -> None:
         self._output = output
 
-    def process(self, batch: list[_Joined], recorded_failures: set[str], measured: set[str]) -> Iterator[RunRecord]:
-        outcomes = read_ahead(lambda element: self._measured(element, recorded_failures, measured), batch, AHEAD)
-        for (run_id, joined), outcome in zip(batch, outcomes, strict=True):
-            for row in joined["rows"]:
-                if isinstance(outcome, Reason):
-                    yield failed_row(row.number, row, Failure(run_id, run_id, outcome))
-                else:
-                    yield done_row(row, outcome)
+    def process(
+        self, batch: list[_Joined], recorded_failures: set[str], measured: set[str]
+    ) -> Iterator[tuple[int, Chunk]]:
+        records = _Records(self._output, recorded_failures, measured)
+        outcomes = records.of((run_id, next(iter(joined["outcomes"]), None)) for run_id, joined in batch)
+        for some in _by_weight((row, run_id) for run_id, joined in batch for row in joined["rows"]):
+            yield from _chunks(some, outcomes)
 
-    def _measured(self, element: _Joined, recorded_failures: set[str], measured: set[str]) -> RunRecord | Reason:
-        outcome = self._outcome(element, recorded_failures)
-        return outcome if isinstance(outcome, Reason) else with_later_measures(self._output, outcome, measured)
 
-    def _outcome(self, element: _Joined, recorded_failures: set[str]) -> RunRecord | Reason:
-        run_id, joined = element
-        outcome: RunRecord | Reason | None = next(iter(joined["outcomes"]), None)
+class TakeRows(beam.DoFn):
+    """(file of the last job's metrics, [(run_id, manifest row)]) -> (number of the metrics file, chunk).
+
+    What the file holds of a run is taken over without a look at its marker. The marker of a run that the file does not
+    hold any more is read.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def process(
+        self, element: tuple[tuple[Any, ...], Iterable[_Named]], recorded_failures: set[str], measured: set[str]
+    ) -> Iterator[tuple[int, Chunk]]:
+        file, wanted = element
+        records = _Records(self._output, recorded_failures, measured)
+        recorded = read_recorded(self._output, MetricsFile(*file), list(_RECORDED))
+        recorded = None if recorded is None else fill_measures(self._output, recorded, measured)
+        places = {} if recorded is None else {name: place for place, name in enumerate(recorded["run_id"].to_pylist())}
+        for some in _by_weight((row, run_id) for run_id, row in wanted):
+            held = [(row, places[run_id]) for row, run_id in some if run_id in places]
+            if recorded is not None and held:
+                yield from cut(_described_anew(recorded, held))
+            records.forget_failures({run_id for _, run_id in some} & places.keys())
+            others = [asked for asked in some if asked[1] not in places]
+            if others:
+                yield from _chunks(others, records.of((run_id, None) for run_id in {run_id for _, run_id in others}))
+
+
+class _Records:
+    """Turns run_ids into records: what each run became in this job, or else what its marker or picture says.
+
+    Args:
+      output: the output directory.
+      recorded_failures: the ids of the failures that were recorded when the job began.
+      measured: the run_ids of the runs that were measured later.
+    """
+
+    def __init__(self, output: Output, recorded_failures: set[str], measured: set[str]) -> None:
+        self._output = output
+        self._recorded_failures = recorded_failures
+        self._measured = measured
+
+    def of(self, runs: Iterable[tuple[str, RunRecord | Reason | None]]) -> dict[str, RunRecord | Reason]:
+        """Returns run_id -> record or Reason, for (run_id, outcome in this job, if any); several are read at once."""
+        runs = list(runs)
+        found = read_ahead(lambda run: self._of(*run), runs, AHEAD)
+        return {run_id: outcome for (run_id, _), outcome in zip(runs, found, strict=True)}
+
+    def forget_failures(self, run_ids: Iterable[str]) -> None:
+        """Deletes older failures of finished runs."""
+        for run_id in run_ids:
+            if run_id in self._recorded_failures:
+                forget_failure(self._output, run_id)
+
+    def _of(self, run_id: str, outcome: RunRecord | Reason | None) -> RunRecord | Reason:
         if outcome is None:
-            return outcome_of_finished(self._output, run_id, recorded_failures)
-        if isinstance(outcome, Reason):
+            outcome = outcome_of_finished(self._output, run_id, self._recorded_failures)
+        elif isinstance(outcome, Reason):
             # Another job may have made the picture meanwhile. Completing its commit deletes the record of our failure.
-            return complete_commit(self._output, run_id) or outcome
-        return outcome
+            outcome = complete_commit(self._output, run_id) or outcome
+        if isinstance(outcome, Reason):
+            return outcome
+        return with_later_measures(self._output, outcome, self._measured)
+
+
+def _by_weight(asked: Iterable[_Asked]) -> Iterator[list[_Asked]]:
+    """Yields as many rows at once as weigh no more than a chunk."""
+    some: list[_Asked] = []
+    weight = 0
+    for row, run_id in asked:
+        some.append((row, run_id))
+        weight += _ROW_BYTES + len(row.extra or "")
+        if weight >= CHUNK_BYTES:
+            yield some
+            some, weight = [], 0
+    if some:
+        yield some
+
+
+def _chunks(asked: list[_Asked], outcomes: Mapping[str, RunRecord | Reason]) -> Iterator[tuple[int, Chunk]]:
+    yield from chunks_of([_metrics_row(row, run_id, outcomes[run_id]) for row, run_id in asked])
+
+
+def _metrics_row(row: ManifestRow, run_id: str, outcome: RunRecord | Reason) -> RunRecord:
+    if isinstance(outcome, Reason):
+        return failed_row(row.number, row, Failure(run_id, run_id, outcome))
+    return done_row(row, outcome)
+
+
+def _described_anew(recorded: pa.Table, held: list[tuple[ManifestRow, int]]) -> pa.RecordBatch:
+    """Returns metrics rows of what is `recorded` of their runs, and what today's manifest says.
+
+    Args:
+      recorded: the columns `_RECORDED` of finished runs.
+      held: rows, each with the place of its run there.
+    """
+    schema = metrics_schema()
+    described = [RunRecord(**_described(row)).to_arrow() for row, _ in held]
+    today = pa.RecordBatch.from_pylist(described, pa.schema([schema.field(name) for name in _DESCRIBED]))
+    taken = recorded.take(pa.array([place for _, place in held])).combine_chunks()
+    arrays = [today[name] if name in _DESCRIBED else taken[name].combine_chunks() for name in schema.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

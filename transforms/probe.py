@@ -2,23 +2,24 @@
 
 import functools
 import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import apache_beam as beam
 import numpy as np
 
 from stylecore.images.codec import ImageError, decode_image, thumbnail
-from transforms.ahead import MapAhead
+from transforms.ahead import ByteBudget, MapAhead
 from transforms.input_images import MAX_FILE_BYTES, sha256_hex
 from transforms.output import storage
+from transforms.output.facts import KnownImage, load_facts, save_facts, shard_of
 from transforms.output.paths import WEBP, Output
 from transforms.records import ImageFacts, Reason
 
 Made = TypeVar("Made")
 
-# Images that are read at once, each at most MAX_FILE_BYTES; of these so many are decoded, which takes far more memory.
-AHEAD = 16
+# The bytes of the files that are read at once; of these images so many are decoded, which takes far more memory.
+_reading = ByteBudget(2 * MAX_FILE_BYTES)
 _decoding = threading.BoundedSemaphore(2)
 
 
@@ -32,17 +33,32 @@ def probe_image(uri: str, make: Callable[[np.ndarray], Made]) -> tuple[ImageFact
     Returns:
       Its facts and what `make` returned; or the reason why it cannot be used.
     """
+    return _probe_version(uri, _version(uri), make)
+
+
+def _version(uri: str) -> storage.Version:
+    """Returns an image's version; none of a known name if it cannot be looked for: reading it says why."""
     try:
-        data = storage.read_bytes(uri, MAX_FILE_BYTES)
-    except storage.StorageError as error:
-        return Reason.of(error)
-    with _decoding:
+        return storage.version_of(uri)
+    except storage.StorageError:
+        return storage.Version(0, None)
+
+
+def _probe_version(
+    uri: str, version: storage.Version, make: Callable[[np.ndarray], Made]
+) -> tuple[ImageFacts, Made] | Reason:
+    with _reading.taken(min(version.size_bytes, MAX_FILE_BYTES)):
         try:
-            image = decode_image(data)
-        except ImageError as error:
-            return Reason(type(error).__name__, f"{uri}: {error}")
-        height, width = image.shape[:2]
-        return ImageFacts(sha256_hex(data), height, width), make(image)
+            data = storage.read_bytes(uri, MAX_FILE_BYTES)
+        except storage.StorageError as error:
+            return Reason.of(error)
+        with _decoding:
+            try:
+                image = decode_image(data)
+            except ImageError as error:
+                return Reason(type(error).__name__, f"{uri}: {error}")
+            height, width = image.shape[:2]
+            return ImageFacts(sha256_hex(data), height, width), make(image)
 
 
 def image_facts(uri: str) -> ImageFacts | Reason:
@@ -52,21 +68,53 @@ def image_facts(uri: str) -> ImageFacts | Reason:
 
 
 class ProbeImages(beam.PTransform):
-    """Image URIs -> (URI, ImageFacts or Reason), once for each distinct URI; thumbnails are written to sources/."""
+    """Image URIs -> (URI, ImageFacts or Reason), once for each distinct URI; thumbnails are written to sources/.
+
+    An image that is as an earlier job found it is not read, see `transforms.output.facts`.
+    """
 
     def __init__(self, output: Output) -> None:
         super().__init__()
         self._output = output
 
     def expand(self, uris: Any) -> Any:
-        probe = functools.partial(_probe, self._output)
-        return uris | "DistinctImages" >> beam.Distinct() | "Probe" >> MapAhead(probe, AHEAD)
+        known = uris.pipeline | "Once" >> beam.Create([self._output]) | "LoadFacts" >> beam.Map(load_facts)
+        probed = (
+            uris
+            | "DistinctImages" >> beam.Distinct()
+            | "Probe" >> MapAhead(functools.partial(_probe, self._output), beam.pvalue.AsSingleton(known))
+        )
+        _ = (
+            probed
+            | "KnownImages" >> beam.FlatMap(_known)
+            | "GroupShards" >> beam.GroupByKey()
+            | "SaveFacts" >> beam.MapTuple(functools.partial(save_facts, self._output))
+        )
+        return probed | "Facts" >> beam.Map(lambda found: (found.uri, found.facts))
 
 
-def _probe(output: Output, uri: str) -> tuple[str, ImageFacts | Reason]:
-    probed = probe_image(uri, thumbnail)
+class _Probed(NamedTuple):
+    uri: str
+    facts: ImageFacts | Reason
+    version: str | None
+
+
+def _probe(output: Output, uri: str, known: Mapping[str, KnownImage]) -> _Probed:
+    version = _version(uri)
+    before = known.get(storage.absolute(uri))
+    if before is not None and before.version == version.name:
+        return _Probed(uri, before.facts, version.name)
+    # The version is looked at first: if the image changes in between, the next job finds another one, and decodes it.
+    probed = _probe_version(uri, version, thumbnail)
     if isinstance(probed, Reason):
-        return uri, probed
+        return _Probed(uri, probed, None)
     facts, small = probed
     storage.write_once(output.source(facts.sha256), small, WEBP)
-    return uri, facts
+    return _Probed(uri, facts, version.name)
+
+
+def _known(found: _Probed) -> list[tuple[str, KnownImage]]:
+    if found.version is None or isinstance(found.facts, Reason):
+        return []
+    uri, facts = storage.absolute(found.uri), found.facts
+    return [(shard_of(uri), KnownImage(uri, found.version, facts.sha256, facts.height, facts.width))]

@@ -9,9 +9,10 @@ from transforms.dataset import DATASET_MODES
 from transforms.dataset.shards import grid_choices, write_dataset
 from transforms.gallery.build import write_gallery
 from transforms.measuring import Measured, measure_finished
-from transforms.metrics import merge_measures
 from transforms.output import storage
-from transforms.output.job import metrics_are_current, read_job
+from transforms.output.job import read_job
+from transforms.output.measures import merge_measures
+from transforms.output.metrics_files import metrics_are_current
 from transforms.output.paths import Output
 from transforms.output.rows import MetricsRows, RowSource, marker_rows
 

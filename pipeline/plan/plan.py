@@ -26,11 +26,12 @@ from pipeline.plan.rows import RowPlanner, image_uris
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
 from stylecore.networks.precision import Arithmetic, device_arithmetic
 from stylecore.networks.weights.files import cache_path, file_names
+from transforms.ahead import AHEAD
 from transforms.batch import BatchLimits
 from transforms.manifest.files import ManifestError, ManifestSlice, SliceReader, open_manifest
 from transforms.manifest.parse import row_location
 from transforms.output import storage
-from transforms.probe import AHEAD, image_facts
+from transforms.probe import image_facts
 from transforms.records import ImageFacts, Reason
 
 MAX_SHOWN = 20

@@ -13,9 +13,9 @@ from stylecore.errors import UsageError, one_line
 from transforms.gallery.summary import Summary
 from transforms.output import storage
 from transforms.output.job import job_title
+from transforms.output.metrics_files import read_metrics
 from transforms.output.paths import Output, is_run_id
 from transforms.output.record import LOSSES
-from transforms.output.rows import read_metrics
 
 logger = logging.getLogger(__name__)
 

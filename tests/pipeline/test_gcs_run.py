@@ -90,8 +90,8 @@ def test_a_run_takes_few_requests(done, requests_of_first_job, emulator):
     for run_id in names(emulator, "out", "runs"):
         assert len([path for _, path in requests_of_first_job if run_id in path]) <= 12
     creations = [path for _, path in requests_of_first_job if "ifGenerationMatch=0" in path]
-    # Beside them the weights (two requests) and the thumbnails of two inputs.
-    assert len(creations) == 3 * RUNS + 4
+    # Beside them job.json, the weights (two requests) and the thumbnails of two inputs.
+    assert len(creations) == 3 * RUNS + 5
 
 
 def test_a_rerun_computes_nothing_and_writes_no_picture(done, manifest, emulator):
@@ -145,6 +145,42 @@ def test_a_killed_job_is_resumed(done, manifest, emulator):
     resumed = run(arguments)
     assert (resumed.done, resumed.computed) == (RUNS, RUNS - len(left))
     assert len(left) > 0 and left.items() <= emulator.objects("killed/images/").items()
+
+
+# What may differ between two jobs of one manifest whose batches differ: the losses by their last digits, and the time.
+NUMBERS = ("loss_total", "loss_content", "loss_style", "loss_tv", "measure_ssim", "measure_palette")
+
+
+def results(emulator, output, folder):
+    """Returns the metrics rows with NUMBERS apart, and the failure records by name."""
+    emulator.copy(output, folder)
+    rows = metrics_of(folder)
+    numbers = [[row.pop(name) or 0.0 for name in NUMBERS] for row in rows]
+    for row in rows:
+        row["history"] = [point["iteration"] for point in row["history"] or []]
+        del row["seconds"]
+    return rows, numbers, {path.name: path.read_bytes() for path in (folder / "failures").iterdir()}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_job_under_any_faults_ends_with_the_results_of_one_without(
+    done, manifest, emulator, quick_retries, tmp_path, seed
+):
+    """From the look at the manifest to the last page of the gallery, and in a rerun, which is told nothing else."""
+    arguments = ["--manifest", manifest, "--output", f"gs://bucket/faults{seed}"]
+    kinds = ("reset", "lost", "cut", 408, 429, 500, 502, 503, 504)
+    for computed in (RUNS, 0):
+        with emulator.failing(*kinds, share=0.2, seed=seed) as faults:
+            summary = run(arguments)
+        assert faults.count.total() >= 5
+        assert (summary.done, summary.computed, summary.failed) == (RUNS, computed, done.failed)
+        rows, numbers, failures = results(emulator, f"faults{seed}", tmp_path / f"{computed}")
+        expected_rows, expected_numbers, expected_failures = results(emulator, "out", tmp_path / f"out{computed}")
+        assert (rows, failures) == (expected_rows, expected_failures)
+        for found, expected in zip(numbers, expected_numbers, strict=True):
+            assert found == pytest.approx(expected, rel=1e-3)
+    assert (tmp_path / "0" / "gallery" / "index.html").exists()
+    assert summary.gallery is not None
 
 
 def test_a_storm_of_errors_ends_with_every_run_done(done, manifest, emulator, quick_retries):

@@ -21,8 +21,8 @@ from tests.support.inputs import TINY, write_manifest
 from tests.support.outputs import metrics_of
 from transforms.manifest.files import open_manifest
 from transforms.output.job import JobRecord, TakenOverError, check_owned, read_job, write_job
+from transforms.output.metrics_files import read_metrics
 from transforms.output.paths import Output
-from transforms.output.rows import read_metrics
 
 
 @pytest.fixture
@@ -98,7 +98,10 @@ def test_metrics_files_of_another_job_are_left_out(small_output: Path) -> None:
     rows = len(list(read_metrics(output)))
     (file,) = (small_output / "metrics").glob("*.parquet")
     table = pq.read_table(file)
-    pq.write_table(table.replace_schema_metadata({"stylebeam_job": "another"}), small_output / "metrics" / "z.parquet")
+    pq.write_table(
+        table.replace_schema_metadata({"stylebeam_job": "another"}),
+        small_output / "metrics" / "metrics-00000-of-00002.parquet",
+    )
     assert rows == len(list(read_metrics(output))) == 6
     job = read_job(output)
     assert job is not None

@@ -2,9 +2,9 @@
 
 The fixture `emulator` of conftest.py starts one server for all tests of a module.
 
-This module adds what the package lacks: it honours `if_generation_match=0`, also at the end of a resumable upload;
-listings come in pages of 1,000 as on the real service; threads serve the requests. The store keeps no journal, because
-it would rewrite the whole journal for every object.
+This module adds what the package lacks: it honours `if_generation_match`, also at the end of a resumable upload;
+listings come in pages of 1,000 as on the real service, with the fields that were asked for; threads serve the requests.
+The store keeps no journal, because it would rewrite the whole journal for every object.
 """
 
 import contextlib
@@ -296,18 +296,19 @@ def _mend(patch: pytest.MonkeyPatch) -> None:
 
 
 def _with_precondition(handler: Callable[..., None]) -> Callable[..., None]:
-    """Makes an upload with `if_generation_match=0` answer 412 if the object exists.
+    """Makes an upload answer 412 if the object's generation, 0 if there is none, is not `if_generation_match`.
 
     The address of a resumable session carries the condition on to its last request.
     """
 
     def checked(request: Any, response: Any, store: Any) -> None:
-        if request.query.get("ifGenerationMatch") == ["0"] and _target(request, store) in store.objects.get(
-            request.params["bucket_name"], {}
-        ):
-            response.status = HTTPStatus.PRECONDITION_FAILED
-        else:
+        (expected,) = request.query.get("ifGenerationMatch", [None])
+        objects = store.objects.get(request.params["bucket_name"], {})
+        found = objects.get(_target(request, store), {"generation": "0"})
+        if expected in (None, found["generation"]):
             handler(request, response, store)
+        else:
+            response.status = HTTPStatus.PRECONDITION_FAILED
 
     return checked
 
@@ -320,15 +321,39 @@ def _target(request: Any, store: Any) -> str | None:
 
 
 def _in_pages(handler: Callable[..., None]) -> Callable[..., None]:
+    """Makes a listing come in pages; the later ones show what the first one saw."""
+    listings: dict[str, list[dict[str, Any]]] = {}
+
     def paged(request: Any, response: Any, store: Any) -> None:
-        handler(request, response, store)
-        if response.status != HTTPStatus.OK:
-            return
-        listing = json.loads(response._content)
-        start = int(request.query.get("pageToken", ["0"])[0])
-        if len(listing["items"]) > start + PAGE:
-            listing["nextPageToken"] = str(start + PAGE)
-        listing["items"] = listing["items"][start : start + PAGE]
-        response.json(listing)
+        name, _, start = request.query.get("pageToken", [""])[0].rpartition(":")
+        items = listings.get(name)
+        if items is None:
+            whole = _Whole()
+            handler(request, whole, store)
+            response.status = whole.status
+            if whole.status != HTTPStatus.OK:
+                return
+            items, name = whole.listing["items"], str(time.monotonic_ns())
+        first = int(start or 0)
+        page: dict[str, Any] = {"kind": "storage#objects", "items": _asked_for(request, items[first : first + PAGE])}
+        if len(items) > first + PAGE:
+            listings[name] = items
+            page["nextPageToken"] = f"{name}:{first + PAGE}"
+        response.json(page)
 
     return paged
+
+
+class _Whole:
+    """Takes a whole listing in place of a response, so that only a page of it becomes JSON."""
+
+    status = HTTPStatus.OK
+    listing: dict[str, Any]
+
+    def json(self, listing: dict[str, Any]) -> None:
+        self.listing = listing
+
+
+def _asked_for(request: Any, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    asked = re.search(r"items\(([\w,]+)\)", request.query.get("fields", [""])[0])
+    return [{name: item[name] for name in asked[1].split(",")} for item in items] if asked else items

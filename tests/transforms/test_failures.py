@@ -39,6 +39,7 @@ def test_an_id_is_written_once_with_the_first_of_its_rows(emulator):
 
 def test_several_requests_are_under_way_at_once(emulator, monkeypatch):
     monkeypatch.setattr(emulator, "latency_secs", LATENCY_SECS)
+    monkeypatch.setattr(emulator, "most_at_once", 0)
     recorded(Output("gs://bucket/several"))
     assert emulator.most_at_once >= 8
 

@@ -3,10 +3,11 @@
 import json
 
 from stylecore import StyleConfig
-from transforms.metrics import _RowsOfRuns
+from transforms.metrics import RowsOfRuns
 from transforms.output.commit import record_failure
+from transforms.output.metrics_chunks import unpack
+from transforms.output.metrics_files import read_metrics
 from transforms.output.paths import Output
-from transforms.output.rows import read_metrics
 from transforms.records import Failure, ManifestRow, Reason, WeightedUri
 
 
@@ -19,7 +20,8 @@ def row_of(record):
 
 def rows_after(output, run_id, row, outcome):
     record_failure(output, Failure(run_id, run_id, outcome))
-    (found,) = _RowsOfRuns(output).process([(run_id, {"rows": [row], "outcomes": [outcome]})], set(), set())
+    ((_, chunk),) = RowsOfRuns(output).process([(run_id, {"rows": [row], "outcomes": [outcome]})], set(), set())
+    (found,) = unpack(chunk).to_pylist()
     return found
 
 
@@ -28,7 +30,7 @@ def test_a_run_that_failed_here_and_was_made_by_another_job_is_done(small_output
     run_id = next(read_metrics(output))["run_id"]
     record = json.loads((small_output / "runs" / f"{run_id}.json").read_text())
     found = rows_after(output, run_id, row_of(record), Reason("DeadlineError", "not done"))
-    assert (found.status, found.loss_total, found.manifest_row) == ("done", record["loss_total"], 3)
+    assert (found["status"], found["iterations"], found["manifest_row"]) == ("done", record["iterations"], 3)
     assert not (small_output / "failures" / f"{run_id}.json").exists()
 
 
@@ -36,5 +38,5 @@ def test_a_run_that_failed_and_is_not_there_is_failed(small_output):
     output = Output(str(small_output))
     record = json.loads(next((small_output / "runs").iterdir()).read_text())
     found = rows_after(output, "0" * 16, row_of(record), Reason("DeadlineError", "not done"))
-    assert (found.status, found.error_message) == ("failed", "not done")
+    assert (found["status"], found["error_message"]) == ("failed", "not done")
     assert (small_output / "failures" / f"{'0' * 16}.json").exists()

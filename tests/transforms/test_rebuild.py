@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import main
-from transforms.output.job import metrics_are_current
+from transforms.output.metrics_files import metrics_are_current
 from transforms.output.paths import Output
 from transforms.output.rows import marker_rows
 from transforms.rebuild import rebuild
@@ -125,6 +125,7 @@ def test_damaged_records_are_left_out(small_output, caplog):
     die(small_output)
     some_marker(small_output).write_text('{"run_id": "half')
     (small_output / "runs" / "ffffffffffffffff.json").write_text("[]")
+    (small_output / "images" / "ffffffffffffffff.png").write_bytes(b"")
     (small_output / "failures" / "row-0.json").write_text("")
     rebuild(Output(str(small_output)))
     assert counts(small_output) == (3, 1, 3)

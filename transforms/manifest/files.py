@@ -17,14 +17,20 @@ import pyarrow.parquet as pq
 from stylecore.errors import UsageError, one_line
 from transforms.manifest.distinct import to_rows
 from transforms.output import storage
+from transforms.output.metrics_files import rows_within
 
-# So many rows are in memory at once, and share the work on values that repeat.
-ROWS_PER_READ = 10_000
+# So many rows are in memory at once, and share the work on values that repeat; fewer where they are heavy.
+ROWS_PER_READ, BYTES_PER_READ = 10_000, 32 * 2**20
+# A larger row group is read page by page, in pieces of so many bytes of each column.
+_WHOLE_GROUP_BYTES, _PIECE_BYTES = 64 * 2**20, 4 * 2**20
 # So many files are opened at once.
 FILES_AHEAD = 16
 # What a manifest may claim; see docs/trust.md.
 _MAX_ROWS_PER_GROUP = 2**26
 _MAX_GROUP_BYTES = 2**30
+# Pages are read whole, in several copies. Writers end one after so many values, however large these are.
+_MAX_PAGE_BYTES = 2**25
+_VALUES_PER_PAGE = 1024
 _MAX_NAME_CHARS = 1_000
 
 
@@ -135,7 +141,24 @@ def _row_group_sizes(file: str) -> tuple[list[int], str]:
         ):
             if not 0 <= claimed <= most:
                 raise ManifestError(f"{file}: row group {number} says it has {claimed} {name}; at most {most} are read")
+        _check_pages(file, number, group)
     return [group.num_rows for group in groups], hashlib.sha256(footer.getvalue()).hexdigest()
+
+
+def _check_pages(file: str, number: int, group: Any) -> None:
+    """Raises ManifestError if a column has values so heavy that its pages, as writers cut them, are too large."""
+    for column in (group.column(index) for index in range(group.num_columns)):
+        size = column.total_uncompressed_size
+        page = min(size, _VALUES_PER_PAGE * size / max(1, column.num_values))
+        if column.dictionary_page_offset is not None and column.total_compressed_size > 0:
+            dictionary = column.data_page_offset - column.dictionary_page_offset
+            page = max(page, dictionary * size / column.total_compressed_size)
+        if page > _MAX_PAGE_BYTES:
+            rows = max(1, int(group.num_rows * _MAX_PAGE_BYTES / size))
+            raise ManifestError(
+                f"{file}: row group {number}, column {column.path_in_schema!r:.80}: by its footer a page has "
+                f"{int(page)} bytes, at most {_MAX_PAGE_BYTES} are read; write row groups of at most {rows} rows"
+            )
 
 
 def _open_parquet(file: str) -> pq.ParquetFile:
@@ -150,9 +173,24 @@ def _open_parquet(file: str) -> pq.ParquetFile:
     with _told_apart(file, f"{file}: not a readable Parquet file"):
         source = file if storage.is_local(file) else _CloudFile(file)
         metadata = pq.read_metadata(source)
-        columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
-        text = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
-        return pq.ParquetFile(source, metadata=metadata, read_dictionary=text, pre_buffer=not storage.is_local(file))
+        text = _text_with_dictionaries(metadata)
+        sizes = [metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups)]
+        whole = max(sizes, default=0) <= _WHOLE_GROUP_BYTES
+        return pq.ParquetFile(
+            source,
+            metadata=metadata,
+            read_dictionary=text,
+            pre_buffer=whole and not storage.is_local(file),
+            buffer_size=0 if whole else _PIECE_BYTES,
+        )
+
+
+def _text_with_dictionaries(metadata: pq.FileMetaData) -> list[str]:
+    """Returns the columns of text whose values repeat in some row group, as their encodings say."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    columns = [group.column(index) for group in groups for index in range(group.num_columns)]
+    text = [column for column in columns if column.physical_type == "BYTE_ARRAY"]
+    return sorted({column.path_in_schema for column in text if any("DICT" in name for name in column.encodings)})
 
 
 @contextlib.contextmanager
@@ -273,7 +311,8 @@ class SliceReader:
         left = part.rows
         with _told_apart(part.file, _damaged(part)):
             source = self._opened(part.file)
-            for batch in source.iter_batches(ROWS_PER_READ, row_groups=[part.row_group], columns=columns):
+            count = rows_within(source.metadata.row_group(part.row_group), ROWS_PER_READ, BYTES_PER_READ)
+            for batch in source.iter_batches(count, row_groups=[part.row_group], columns=columns):
                 batch.validate(full=True)  # Text that is not UTF-8 shows here, not row by row.
                 yield _without_views(batch.slice(0, left))
                 left -= min(left, batch.num_rows)

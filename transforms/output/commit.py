@@ -21,9 +21,33 @@ from transforms.records import Failure, Reason, Run
 MAX_PICTURE_BYTES = 2**30
 
 
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """The runs that have a marker.
+
+    Attributes:
+      finished: run_id -> when its marker was written, in seconds since the epoch.
+      lost: the run_ids of those whose picture somebody has deleted; they are not finished.
+    """
+
+    finished: dict[str, float]
+    lost: list[str]
+
+
+def list_runs(output: Output, digit: str = "") -> Listed:
+    """Lists the markers and pictures of the runs whose run_ids begin with `digit`."""
+    markers = storage.list_objects(storage.join(output.root, "runs"), ".json", digit)
+    marked = {found.name.removesuffix(".json"): found.updated_secs for found in markers}
+    # Listed after the markers: a picture stands before its marker does.
+    pictures = storage.list_names(storage.join(output.root, "images"), ".png", digit)
+    present = {name.removesuffix(".png") for name in pictures}
+    lost = [run_id for run_id in marked if run_id not in present]
+    return Listed({run_id: secs for run_id, secs in marked.items() if run_id in present}, lost)
+
+
 def finished_ids(output: Output) -> set[str]:
-    """Returns the run_ids that have a marker."""
-    return output.ids("runs")
+    """Returns the run_ids that have a marker and a picture."""
+    return set(list_runs(output).finished)
 
 
 def failed_ids(output: Output) -> set[str]:
@@ -147,6 +171,12 @@ def _beside(output: Output, run_id: str) -> dict[str, Any]:
     names = ("seconds", *(name for name in columns() if name.startswith("measure_")))
     values = {name: (beside or {}).get(name) for name in names}
     return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+
+
+def forget_run(output: Output, run_id: str) -> None:
+    """Deletes what was derived from a picture that is gone, so that the run is computed again; the marker last."""
+    for derived in (output.thumb(run_id), output.measures(run_id), output.marker(run_id)):
+        storage.delete(derived)
 
 
 def outcome_of_finished(output: Output, run_id: str, recorded_failures: set[str]) -> RunRecord | Reason:

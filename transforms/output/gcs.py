@@ -9,7 +9,7 @@ import functools
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.gcp.gcsio import GcsIO
@@ -30,6 +30,7 @@ from urllib3.exceptions import HTTPError
 SCHEME = "gs"
 DEADLINE_SECS = 300.0
 CHUNK_BYTES = 4 * 2**20
+_LOOKS = 10
 CONNECTIONS = 64  # More threads at once than this make a connection for each request.
 RETRY = DEFAULT_RETRY.with_timeout(DEADLINE_SECS)
 # What the libraries raise; requests' own errors are OSErrors.
@@ -48,18 +49,30 @@ def client() -> Any:
     return made
 
 
-def list_objects(directory: str, suffix: str = "") -> Iterator[tuple[str, float, int]]:
+def list_objects(directory: str, prefix: str = "", suffix: str = "") -> Iterator[tuple[str, float, int]]:
     """Yields (name, seconds since the epoch, bytes) of the objects right in a directory.
 
     Args:
       directory: gs://BUCKET or gs://BUCKET/PREFIX.
+      prefix: what the names begin with.
       suffix: what the names end with.
     """
-    prefix = _parts(directory.rstrip("/") + "/")[1]
-    for blob in _listed(directory, prefix, delimiter="/"):
-        name = blob.name.removeprefix(prefix)
+    for name, blob in _in_directory(directory, prefix, suffix, "name,updated,size"):
+        yield name, blob.updated.timestamp() if blob.updated else 0.0, blob.size or 0
+
+
+def list_names(directory: str, prefix: str = "", suffix: str = "") -> Iterator[str]:
+    """Yields the names that `list_objects` does, in a third of the time."""
+    for name, _ in _in_directory(directory, prefix, suffix, "name"):
+        yield name
+
+
+def _in_directory(directory: str, prefix: str, suffix: str, fields: str) -> Iterator[tuple[str, Any]]:
+    folder = _parts(directory.rstrip("/") + "/")[1]
+    for blob in _listed(directory, folder + prefix, fields, delimiter="/"):
+        name = blob.name.removeprefix(folder)
         if name and "/" not in name and name.endswith(suffix):
-            yield name, blob.updated.timestamp() if blob.updated else 0.0, blob.size or 0
+            yield name, blob
 
 
 def match(pattern: str) -> list[str]:
@@ -69,7 +82,7 @@ def match(pattern: str) -> list[str]:
     expression = re.compile(
         "".join(_GLOB.get(piece, re.escape(piece)) for piece in _GLOB_PIECES.findall(glob)), re.DOTALL
     )
-    names = (blob.name for blob in _listed(pattern, fixed))
+    names = (blob.name for blob in _listed(pattern, fixed, "name"))
     return [f"{SCHEME}://{bucket}/{name}" for name in names if expression.fullmatch(name)]
 
 
@@ -78,9 +91,10 @@ _GLOB = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 _GLOB_PIECES = re.compile(r"\*\*/|\*\*|\*|\?|[^*?]+")
 
 
-def _listed(uri: str, prefix: str, delimiter: str | None = None) -> Iterator[Any]:
+def _listed(uri: str, prefix: str, fields: str, delimiter: str | None = None) -> Iterator[Any]:
     bucket, _ = _parts(uri)
-    yield from client().list_blobs(bucket, prefix=prefix or None, delimiter=delimiter, retry=RETRY)
+    asked = f"items({fields}),nextPageToken"  # All fields together are several times as many bytes.
+    yield from client().list_blobs(bucket, prefix=prefix or None, delimiter=delimiter, fields=asked, retry=RETRY)
 
 
 def open_binary(uri: str) -> Any:
@@ -95,14 +109,34 @@ def exists(uri: str) -> bool:
     return bool(_blob(uri).exists(retry=RETRY))
 
 
-def download(uri: str, size_bytes: int | None = None) -> bytes:
-    """Returns an object, or as much of it as `size_bytes`."""
+def download(uri: str, size_bytes: int | None = None, generation: int | None = None) -> bytes:
+    """Returns an object, or as much of it as `size_bytes`; of one generation alone if that is given."""
     end = None if size_bytes is None else size_bytes - 1
     try:
-        data: bytes = _blob(uri).download_as_bytes(end=end, raw_download=True, retry=RETRY)
+        data: bytes = _blob(uri, generation).download_as_bytes(end=end, raw_download=True, retry=RETRY)
     except RequestRangeNotSatisfiable:
         return b""  # No range of an empty object exists.
     return data
+
+
+def version(uri: str) -> tuple[int, str]:
+    """Returns the bytes of an object, and its generation as text."""
+    blob = _blob(uri)
+    blob.reload(retry=RETRY)
+    return blob.size or 0, str(blob.generation)
+
+
+def look_at(uri: str, size_bytes: int | None = None) -> tuple[bytes | None, int]:
+    """Returns an object, or as much of it as `size_bytes`, and the generation that it is of; (None, 0) for none."""
+    for _ in range(_LOOKS):
+        blob = _blob(uri)
+        try:
+            blob.reload(retry=RETRY)
+        except NotFound:
+            break
+        with contextlib.suppress(NotFound):  # It was replaced in between.
+            return download(uri, size_bytes, blob.generation), blob.generation
+    return None, 0
 
 
 def upload(uri: str, data: bytes, content_type: str, if_generation_match: int | None = None) -> bool:
@@ -125,6 +159,19 @@ def upload(uri: str, data: bytes, content_type: str, if_generation_match: int | 
             raise
         return False
     return True
+
+
+def upload_file(uri: str, source: IO[bytes], content_type: str) -> None:
+    """Uploads an object from a file, in chunks, checked by crc32c."""
+
+    size = source.seek(0, os.SEEK_END)
+
+    def attempt() -> None:
+        blob = _blob(uri)
+        blob.chunk_size = CHUNK_BYTES
+        blob.upload_from_file(source, rewind=True, size=size, content_type=content_type, checksum="crc32c", retry=RETRY)
+
+    Retry(predicate=_session_is_gone, timeout=DEADLINE_SECS)(attempt)()
 
 
 def _session_is_gone(error: Exception) -> bool:
@@ -171,9 +218,9 @@ def _said(error: BaseException) -> str:
         return getattr(response, "text", "") or getattr(error, "message", "") or str(error) or type(error).__name__
 
 
-def _blob(uri: str) -> Any:
+def _blob(uri: str, generation: int | None = None) -> Any:
     bucket, name = _parts(uri)
-    return client().bucket(bucket).blob(name)
+    return client().bucket(bucket).blob(name, generation=generation)
 
 
 def _parts(uri: str) -> tuple[str, str]:

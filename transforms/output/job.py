@@ -1,14 +1,13 @@
-"""job.json: which job an output directory belongs to, what it counted, and whether its metrics are whole."""
+"""job.json: which job an output directory belongs to, and what it counted."""
 
 import dataclasses
 import datetime
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from transforms.output import storage
-from transforms.output.paths import JSON, ROWS_PER_METRICS_FILE, Output
+from transforms.output.paths import JSON, Output
 
 _MAX_BYTES = 2**20
 # Names the job that wrote a metrics file, in the file's own metadata.
@@ -81,22 +80,60 @@ class JobRecord:
         return self.title or (self.manifest or "").rstrip("/").rpartition("/")[2] or "StyleBeam gallery"
 
 
-def write_job(output: Output, job: JobRecord) -> JobRecord:
-    """Writes job.json and returns the job."""
-    storage.write(output.job, job.to_json(), JSON)
-    return job
+def write_job(
+    output: Output, job: JobRecord, check: Callable[[JobRecord | None], object] = lambda earlier: None
+) -> JobRecord:
+    """Writes the job.json of a job that begins, and returns the job.
+
+    Of two jobs that begin at the same moment, the one that is later sees the job.json of the other.
+
+    Args:
+      output: the output directory.
+      job: the job that begins.
+      check: is given the job that stands there, None for none; what it raises ends this one before anything is written.
+    """
+    while True:
+        refusal: storage.StorageError | None = None
+        try:
+            seen = storage.look_at(output.job, _MAX_BYTES)
+        except storage.StorageError as error:
+            # The write says what cannot be reached.
+            seen, refusal = storage.Seen(None), error
+        check(_parsed(seen.data))
+        if storage.replace_seen(output.job, job.to_json(), JSON, seen):
+            return job
+        if refusal is not None:
+            raise refusal
 
 
 def update_job(output: Output, job: JobRecord, **known: Any) -> JobRecord:
-    """Writes job.json with what is `known` now, and returns it; raises what `check_owned` raises."""
-    check_owned(output, job.id)
-    return write_job(output, dataclasses.replace(job, **known))
+    """Replaces the job.json of the job by one with what is `known` now, and returns it.
+
+    What another job has written since it was looked at is never replaced.
+
+    Raises:
+      TakenOverError, StorageError: see `check_owned`.
+    """
+    job = dataclasses.replace(job, **known)
+    while True:
+        seen = storage.look_at(output.job, _MAX_BYTES)
+        _check_owner(output, _parsed(seen.data), job.id)
+        if storage.replace_seen(output.job, job.to_json(), JSON, seen):
+            return job
 
 
 def read_job(output: Output) -> JobRecord | None:
     """Returns what job.json says; None if there is none or it is no JSON object."""
     values = storage.read_json_object(output.job, _MAX_BYTES)
     return None if values is None else JobRecord.from_json_object(values)
+
+
+def _parsed(data: bytes | None) -> JobRecord | None:
+    try:
+        values = json.loads(data or b"")
+    except (ValueError, RecursionError):
+        return None
+    return JobRecord.from_json_object(values) if isinstance(values, dict) else None
 
 
 def job_title(output: Output) -> str:
@@ -128,7 +165,10 @@ def check_owned(output: Output, job_id: str | None) -> None:
       TakenOverError: a job with another manifest has begun there since.
       StorageError: the output directory has vanished, see `check_present`.
     """
-    owner = read_job(output)
+    _check_owner(output, read_job(output), job_id)
+
+
+def _check_owner(output: Output, owner: JobRecord | None, job_id: str | None) -> None:
     if owner is None:
         check_present(output)
     elif job_id and owner.id and owner.id != job_id:
@@ -136,15 +176,3 @@ def check_owned(output: Output, job_id: str | None) -> None:
             f"{output.root}: a later job, of {owner.manifest}, has taken over this output directory: "
             "its metrics, gallery and dataset are shown there, the pictures of both are kept"
         )
-
-
-def metrics_are_current(output: Output) -> bool:
-    """Returns whether metrics/ holds every row of the manifest that job.json names, as that job left them.
-
-    A job says so in job.json when it has written the last of them; the next job begins with a job.json that does not.
-    """
-    job = read_job(output)
-    if job is None or job.metrics_rows is None or job.metrics_rows != job.rows:
-        return False
-    files = sum(1 for _ in storage.list_names(output.metrics(), ".parquet"))
-    return files == max(1, math.ceil(job.metrics_rows / ROWS_PER_METRICS_FILE))

@@ -7,16 +7,24 @@ merges them, so that a later job or rebuild keeps them.
 import dataclasses
 import json
 import math
+import tempfile
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from stylecore.measures.measure import MEASURES
 from transforms.output import storage
-from transforms.output.paths import JSON, Output
+from transforms.output.job import JobRecord, check_owned, read_job
+from transforms.output.metrics_files import MetricsFile, list_metrics, open_metrics
+from transforms.output.paths import JSON, PARQUET, Output
 from transforms.output.record import RunRecord
+from transforms.output.storage import read_ahead
 
 MEASURE_KEYS = tuple(one.key for one in MEASURES)
 _MAX_BYTES = 2**16
+_AHEAD = 32
 
 
 def measured_ids(output: Output) -> set[str]:
@@ -52,6 +60,59 @@ def with_later_measures(output: Output, record: RunRecord, measured: Collection[
         return record
     found: dict[str, Any] = filled(record.to_dict(), later_measures(output, record.run_id))
     return dataclasses.replace(record, **found)
+
+
+def fill_measures(output: Output, table: pa.Table, measured: Collection[str]) -> pa.Table:
+    """Returns metrics rows with the later measures that they lack.
+
+    Args:
+      output: the output directory.
+      table: metrics rows, with the columns run_id, status and the measures among others.
+      measured: the run_ids that have later measures, from `measured_ids`.
+    """
+    values = {key: table[key].to_pylist() for key in MEASURE_KEYS if key in table.column_names}
+    done = enumerate(zip(table["run_id"].to_pylist(), table["status"].to_pylist(), strict=True))
+    lacking = [
+        (row, run_id)
+        for row, (run_id, status) in done
+        if status == "done" and run_id in measured and any(column[row] is None for column in values.values())
+    ]
+    found = read_ahead(lambda one: later_measures(output, one[1]), lacking, _AHEAD)
+    for (row, _), later in zip(lacking, found, strict=True):
+        for key, value in filled({key: column[row] for key, column in values.items()}, later).items():
+            values[key][row] = value
+    for key, column in values.items():
+        place = table.schema.get_field_index(key)
+        table = table.set_column(place, table.schema.field(place), pa.array(column, table.schema.field(place).type))
+    return table
+
+
+def merge_measures(output: Output) -> None:
+    """Fills measures that were computed later into the files of metrics/; a file that lacks none is not written.
+
+    Raises:
+      TakenOverError: a job with another manifest has begun in the directory.
+      StorageError: a file cannot be read or written.
+    """
+    measured = measured_ids(output)
+    owner = (read_job(output) or JobRecord()).id
+    for file in list_metrics(output) if measured else ():
+        with tempfile.TemporaryFile() as merged:
+            if _merge_file(output, file, measured, merged):
+                check_owned(output, owner)
+                storage.write_file(output.metrics(file.name), merged, PARQUET)
+
+
+def _merge_file(output: Output, file: MetricsFile, measured: Collection[str], merged: IO[bytes]) -> bool:
+    """Writes a file with later measures, group by group; returns whether any was filled in."""
+    is_filled = False
+    with open_metrics(output, file) as source, pq.ParquetWriter(merged, source.schema_arrow, compression="zstd") as out:
+        for group in range(source.num_row_groups):
+            before = source.read_row_group(group)
+            after = fill_measures(output, before, measured)
+            out.write_table(after)
+            is_filled = is_filled or not after.equals(before)
+    return is_filled
 
 
 def _is_measure(value: Any) -> bool:

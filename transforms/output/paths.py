@@ -68,6 +68,10 @@ class Output:
         """The thumbnail of an input image; `sha256` is in hex."""
         return storage.join(self.root, source_path(sha256))
 
+    def facts(self, shard: str) -> str:
+        """What is known of input images, see `transforms.output.facts`."""
+        return storage.join(self.root, "facts", f"{shard}.parquet")
+
     def weights(self, fingerprint: str) -> str:
         """The backbone weights that all workers read."""
         return storage.join(self.root, "weights", f"{fingerprint}.weights.h5")

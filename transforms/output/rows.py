@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import io
 import json
 import logging
 import tempfile
@@ -10,13 +9,10 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import IO, Any, Protocol
 
-import pyarrow.parquet as pq
-
-from transforms.output import storage
 from transforms.output.commit import failed_ids, finished_ids, read_failure, read_marker
-from transforms.output.job import JOB_KEY, JobRecord, read_job
 from transforms.output.measures import measured_ids, with_later_measures
-from transforms.output.paths import ROWS_PER_METRICS_FILE, Output
+from transforms.output.metrics_files import read_metrics
+from transforms.output.paths import Output
 from transforms.output.record import RunRecord, columns
 from transforms.output.storage import read_ahead
 
@@ -115,41 +111,3 @@ def _failures(output: Output) -> Iterator[dict[str, Any]]:
         else:
             known = {**record, "status": "failed"}
             yield {column: known.get(column) for column in columns()}
-
-
-def read_metrics(
-    output: Output, columns: list[str] | None = None, within: range | None = None, job_id: str | None = None
-) -> Iterator[dict[str, Any]]:
-    """Yields the metrics rows in the order of the manifest, maps as dicts.
-
-    A file that names another job than job.json does is left out: its rows belong to another manifest.
-
-    Args:
-      output: the output directory.
-      columns: the columns to read; all unless given.
-      within: numbers of manifest rows; files that hold none of them are not read.
-      job_id: the id of the job whose rows are wanted; that of job.json unless given.
-    """
-    owner = job_id or (read_job(output) or JobRecord()).id
-    for index, name in enumerate(sorted(storage.list_names(output.metrics(), ".parquet"))):
-        first = index * ROWS_PER_METRICS_FILE
-        if within is not None and not (within.start < first + ROWS_PER_METRICS_FILE and first < within.stop):
-            continue
-        source = pq.ParquetFile(io.BytesIO(storage.read_bytes(output.metrics(name))))
-        writer = (source.schema_arrow.metadata or {}).get(JOB_KEY)
-        if owner and writer and writer != owner.encode():
-            continue
-        for batch in source.iter_batches(500, columns=columns):
-            yield from batch.to_pylist(maps_as_pydicts="strict")
-
-
-def summary(output: Output, job_id: str | None = None) -> tuple[int, dict[str, int]]:
-    """Returns the number of rows that are done, and the number that failed for each error type, see `read_metrics`."""
-    done = 0
-    failed: dict[str, int] = {}
-    for row in read_metrics(output, ["status", "error_type"], job_id=job_id):
-        if row["status"] == "done":
-            done += 1
-        else:
-            failed[row["error_type"]] = failed.get(row["error_type"], 0) + 1
-    return done, failed

@@ -5,21 +5,19 @@ object or none. What reaches Cloud Storage is imported with the first gs:// URI.
 """
 
 import contextlib
-import errno
-import functools
 import glob
 import json
 import os
 import posixpath
 import re
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 from stylecore.errors import UsageError, one_line
+from transforms.output import disk
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 
@@ -42,6 +40,20 @@ class Found(NamedTuple):
     name: str
     updated_secs: float
     size_bytes: int
+
+
+class Version(NamedTuple):
+    """What an object is now: its size, and a name that changes whenever it is written; None if that is not certain."""
+
+    size_bytes: int
+    name: str | None
+
+
+class Seen(NamedTuple):
+    """What an object was: its bytes, None if there was none, and its generation on Cloud Storage."""
+
+    data: bytes | None
+    generation: int = 0
 
 
 def scheme(uri: str) -> str | None:
@@ -94,7 +106,7 @@ def read_bytes(uri: str, limit_bytes: int | None = None) -> bytes:
       StorageError: it cannot be read, or has more than `limit_bytes`.
     """
     with _named_errors("read", uri):
-        data = _read_local(uri, limit_bytes) if is_local(uri) else _gcs().download(uri, _one_more(limit_bytes))
+        data = (disk.read if is_local(uri) else _gcs().download)(uri, _one_more(limit_bytes))
     if limit_bytes is not None and len(data) > limit_bytes:
         raise StorageError(f"{uri}: more than {limit_bytes} bytes")
     return data
@@ -103,13 +115,6 @@ def read_bytes(uri: str, limit_bytes: int | None = None) -> bytes:
 def _one_more(limit_bytes: int | None) -> int | None:
     """Returns how many bytes show that an object exceeds its limit."""
     return None if limit_bytes is None else limit_bytes + 1
-
-
-def _read_local(path: str, limit_bytes: int | None) -> bytes:
-    if Path(path).exists() and not Path(path).is_file():
-        raise OSError(errno.EINVAL, "not a regular file")  # Opening a FIFO would block for ever.
-    with Path(path).open("rb") as source:
-        return source.read(_one_more(limit_bytes))
 
 
 def read_json_object(uri: str, limit_bytes: int | None = None) -> dict[str, Any] | None:
@@ -141,23 +146,27 @@ def exists(uri: str) -> bool:
         return Path(uri).exists() if is_local(uri) else _gcs().exists(uri)
 
 
-def list_names(directory: str, suffix: str = "") -> Iterator[str]:
+def list_names(directory: str, suffix: str = "", prefix: str = "") -> Iterator[str]:
     """Yields the names of the objects right in a directory; nothing if there is no such directory."""
-    if not is_local(directory):
-        yield from (found.name for found in list_objects(directory, suffix))
-        return
     with _named_errors("list", directory):
-        if Path(directory).is_dir():
-            yield from (entry.name for entry in os.scandir(directory) if entry.name.endswith(suffix))
+        if not is_local(directory):
+            yield from _gcs().list_names(directory, prefix, suffix)
+        elif Path(directory).is_dir():
+            names = (entry.name for entry in os.scandir(directory))
+            yield from (name for name in names if name.startswith(prefix) and name.endswith(suffix))
 
 
-def list_objects(directory: str, suffix: str = "") -> Iterator[Found]:
-    """Yields the objects right in a directory; nothing if there is no such directory."""
+def list_objects(directory: str, suffix: str = "", prefix: str = "") -> Iterator[Found]:
+    """Yields the objects right in a directory; nothing if there is no such directory.
+
+    Args:
+      directory: a path or gs:// URI.
+      suffix: what their names end with.
+      prefix: what their names begin with.
+    """
     with _named_errors("list", directory):
-        if is_local(directory):
-            yield from _list_local(directory, suffix)
-            return
-        yield from (Found(*found) for found in _gcs().list_objects(directory, suffix))
+        found = (disk.list_objects if is_local(directory) else _gcs().list_objects)(directory, prefix, suffix)
+        yield from (Found(*item) for item in found)
 
 
 def match(pattern: str) -> list[str]:
@@ -174,16 +183,6 @@ def match(pattern: str) -> list[str]:
         return sorted(_gcs().match(pattern))
 
 
-def _list_local(directory: str, suffix: str) -> Iterator[Found]:
-    # What another process writes comes and goes between the listing and the look at it.
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.name.endswith(suffix):
-                with contextlib.suppress(FileNotFoundError):
-                    stat = entry.stat()
-                    yield Found(entry.name, stat.st_mtime, stat.st_size)
-
-
 def write_once(uri: str, data: bytes, content_type: str) -> bool:
     """Creates an object unless there is one; whole or not at all.
 
@@ -195,7 +194,7 @@ def write_once(uri: str, data: bytes, content_type: str) -> bool:
     """
     with _named_errors("write", uri):
         if is_local(uri):
-            return _create_local(Path(uri), data)
+            return disk.create(Path(uri), data)
         return _gcs().upload(uri, data, content_type, if_generation_match=0)
 
 
@@ -207,10 +206,66 @@ def write(uri: str, data: bytes, content_type: str) -> None:
     """
     with _named_errors("write", uri):
         if is_local(uri):
-            with _synced_file(Path(uri), data) as part:
-                part.replace(uri)
+            disk.replace(Path(uri), data)
         else:
             _gcs().upload(uri, data, content_type)
+
+
+def write_file(uri: str, source: IO[bytes], content_type: str) -> None:
+    """Writes or replaces an object by the content of an open file, whole or not at all.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    source.seek(0)
+    with _named_errors("write", uri):
+        if is_local(uri):
+            disk.replace_by_copy(Path(uri), source)
+        else:
+            _gcs().upload_file(uri, source, content_type)
+
+
+def version_of(uri: str) -> Version:
+    """Returns an object's size, and what tells this version of it from every other.
+
+    Raises:
+      NotFoundError: there is none.
+      StorageError: it cannot be looked for.
+    """
+    with _named_errors("look for", uri):
+        return Version(*(disk.version if is_local(uri) else _gcs().version)(uri))
+
+
+def look_at(uri: str, limit_bytes: int) -> Seen:
+    """Reads an object that is to be replaced, see `replace_seen`; there may be none.
+
+    Raises:
+      StorageError: it cannot be read, or has more than `limit_bytes`.
+    """
+    if not is_local(uri):
+        with _named_errors("read", uri):
+            seen = Seen(*_gcs().look_at(uri, _one_more(limit_bytes)))
+        if len(seen.data or b"") > limit_bytes:
+            raise StorageError(f"{uri}: more than {limit_bytes} bytes")
+        return seen
+    try:
+        return Seen(read_bytes(uri, limit_bytes))
+    except NotFoundError:
+        return Seen(None)
+
+
+def replace_seen(uri: str, data: bytes, content_type: str, seen: Seen) -> bool:
+    """Writes an object if it is still what `look_at` saw; returns False if it is not, or may not be.
+
+    On Cloud Storage its generation decides. If a repeated request finds the write of the one before, False is returned.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    with _named_errors("write", uri):
+        if is_local(uri):
+            return disk.replace_seen(Path(uri), data, seen.data)
+        return _gcs().upload(uri, data, content_type, if_generation_match=seen.generation)
 
 
 def delete(uri: str) -> None:
@@ -220,41 +275,6 @@ def delete(uri: str) -> None:
             Path(uri).unlink(missing_ok=True)
         else:
             _gcs().delete(uri)
-
-
-def _create_local(path: Path, data: bytes) -> bool:
-    if path.exists():
-        return False
-    with _synced_file(path, data) as part:
-        try:
-            os.link(part, path)
-        except FileExistsError:
-            return False
-    return True
-
-
-@contextlib.contextmanager
-def _synced_file(path: Path, data: bytes) -> Iterator[Path]:
-    """A complete temporary file beside `path`, removed afterwards if it is still there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        part.chmod(0o666 & ~_umask())
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@functools.cache
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _gcs() -> Any:

@@ -12,6 +12,7 @@ from transforms.input_images import ChangedError, ImageCache
 from transforms.output.attempts import Attempts
 from transforms.output.checkpoints import load_checkpoint
 from transforms.output.commit import finished_record
+from transforms.output.facts import forget_facts
 from transforms.output.paths import Output
 from transforms.output.record import RunRecord
 from transforms.output.storage import StorageError, read_ahead
@@ -91,6 +92,8 @@ def load(output: Output, run: Run) -> Loaded:
     try:
         problem = load_problem(run)
     except LoadingError as error:
+        if isinstance(error, ChangedError):
+            forget_facts(output, run.row.image_uris())
         return Loaded(error=error)
     return Loaded(problem=problem, snapshot=load_checkpoint(output, run.run_id, problem))
 

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.inputs import GOOD_ROW, write_rows
-from transforms.manifest.files import ManifestError, open_manifest
+from transforms.manifest.files import ManifestError, open_manifest, read_slice
 
 BAD_FILES = {
     "not parquet": (lambda path: path.write_bytes(b"PAR1 nothing"), "not a readable Parquet file"),
@@ -34,3 +34,25 @@ def test_unreadable_manifests_are_one_clear_line(tmp_path, name):
 def test_a_missing_manifest(tmp_path):
     with pytest.raises(ManifestError, match="no such manifest"):
         open_manifest(str(tmp_path / "nothing.parquet"))
+
+
+def heavy_rows(path, values, rows_per_group, **options):
+    table = pa.table({**{name: [text] * len(values) for name, text in GOOD_ROW.items()}, "text": values})
+    pq.write_table(table, path, row_group_size=rows_per_group, **options)
+    return str(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}, {"compression": "zstd"}])
+def test_columns_with_too_heavy_pages_are_refused_and_the_message_says_what_helps(tmp_path, options):
+    values = [f"{number:06d}" * 40_000 for number in range(200)]
+    uri = heavy_rows(tmp_path / "m.parquet", values, 200, **options)
+    with pytest.raises(ManifestError, match=r"row group 0, column 'text': .* write row groups of at most 139 rows"):
+        open_manifest(uri)
+    opened = open_manifest(heavy_rows(tmp_path / "m.parquet", values, 139, **options))
+    assert [part.rows for part in opened.slices] == [139, 61]
+
+
+def test_a_heavy_value_that_repeats_is_read(tmp_path):
+    uri = heavy_rows(tmp_path / "m.parquet", ["x" * 200_000] * 2_000, 2_000)
+    (part,) = open_manifest(uri).slices
+    assert [len(row["text"]) for row in read_slice(part)] == [200_000] * 2_000

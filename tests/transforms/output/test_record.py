@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stylecore.measures.measure import MEASURES
-from transforms.metrics import metrics_table
+from transforms.output.metrics_chunks import chunks_of, write_sorted
 from transforms.output.record import (
     DATASET,
     DETAILS,
@@ -79,7 +79,7 @@ def test_a_value_that_its_column_cannot_hold_is_refused(column, value):
 
 def test_parquet_gives_the_record_back():
     buffer = io.BytesIO()
-    pq.write_table(metrics_table([RECORD]), buffer)
+    write_sorted([chunk for _, chunk in chunks_of([RECORD])], buffer, None)
     (row,) = pq.read_table(buffer).to_pylist(maps_as_pydicts="strict")
     assert RECORD.config is not None
     assert row["config"]["style_layers"] == RECORD.config["style_layers"]
