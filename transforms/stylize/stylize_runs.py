@@ -11,11 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
 import apache_beam as beam
+import keras
 import tensorflow as tf
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from stylecore.kernels import arithmetic_description, check_deterministic
+from stylecore.planning.buckets import StepKind
 from stylecore.planning.costs import evaluation_cost, targets_bytes_held
 from stylecore.run.devices import check_gpu, free_device
 from stylecore.run.engine import Engine
@@ -33,6 +35,8 @@ from transforms.records import Reason, Run
 from transforms.stylize import progress, stopping
 from transforms.stylize.loading import Loaded, Loading, LoadingError, load
 from transforms.stylize.settling import Outcome, Settling
+
+Engines = Callable[[StepKind, Callable[[], keras.Model], str, bool], Engine]
 
 LOADING_THREADS = 4
 
@@ -53,6 +57,7 @@ class StylizeOptions:
       frames: the number of pictures on the way to keep of each run; short runs have fewer.
       measures: pictures are measured when they are delivered.
       max_evaluations: see Optimization.
+      engines: gives the engine of a kind of step.
     """
 
     deterministic: bool = False
@@ -64,6 +69,7 @@ class StylizeOptions:
     frames: int = 0
     measures: bool = True
     max_evaluations: int = MAX_EVALUATIONS_PER_CALL
+    engines: Engines = get_engine
 
 
 class StylizeRuns(beam.DoFn):
@@ -225,7 +231,7 @@ class StylizeRuns(beam.DoFn):
         load = functools.partial(load_published, self._output, kind.backbone, kind.weights_sha256)
         # XLA has no deterministic gradient of max pooling, and TensorFlow then refuses the step.
         xla = self._options.xla and not self._options.deterministic and "GPU" in device
-        return get_engine(kind, load, device, xla=xla)
+        return self._options.engines(kind, load, device, xla)
 
     def _counted(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         # Counted here because Beam's counters work on Beam's own threads only.

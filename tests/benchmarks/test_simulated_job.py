@@ -1,0 +1,55 @@
+"""A simulated job leaves a directory that keeps the contract, and each of its stages is timed."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from benchmarks.simulated_job import exponents, simulate, write_grid
+from tests.support.contract import violations
+
+ROWS = 400
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulated")
+    manifest = write_grid(folder, ROWS)
+    return folder, simulate(manifest, folder / "output")
+
+
+def test_the_directory_keeps_the_contract(simulated):
+    folder, _ = simulated
+    assert violations(folder / "output") == []
+    rows = pq.read_table(folder / "output" / "metrics").to_pylist()
+    assert len(rows) == len({row["run_id"] for row in rows}) == ROWS
+    assert {row["status"] for row in rows} == {"done"} and {row["iterations"] for row in rows} == {5}
+
+
+def test_nothing_was_optimised(simulated):
+    folder, _ = simulated
+    row = pq.read_table(folder / "output" / "metrics").to_pylist()[17]
+    picture = np.asarray(Image.open(folder / "output" / row["image"]))
+    np.testing.assert_array_equal(picture, np.asarray(Image.open(folder / row["content"])))
+
+
+def test_every_stage_is_timed(simulated):
+    _, stages = simulated
+    steps = " ".join(stages)
+    for step in ("ParseRows", "Probe", "ResolveRuns", "GroupShards", "StylizeRuns", "WriteFile", "WriteGallery"):
+        assert step in steps
+    assert all(stage.secs > 0 and stage.peak_bytes > 2**20 for stage in stages.values())
+
+
+def size(rows, **secs):
+    stages = [{"stage": name, "label": name, "secs": taken, "peak_mb": 1} for name, taken in secs.items()]
+    return json.loads(json.dumps({"rows": rows, "secs": sum(secs.values()), "stages": stages}))
+
+
+def test_exponents_are_those_of_the_longer_stages():
+    sizes = [size(rows, square=(rows / 1000) ** 2, line=rows / 1000, short=1e-6 * rows) for rows in (1e3, 1e4, 1e5)]
+    found = {entry["label"]: entry["exponent"] for entry in exponents(sizes)}
+    assert found.keys() == {"all", "square", "line"}
+    assert found["square"] == pytest.approx(2) and found["line"] == pytest.approx(1)
