@@ -20,7 +20,7 @@ import json
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import cachetools
@@ -32,7 +32,7 @@ from pipeline.computing import limits_on
 from pipeline.dataflow.gpus import parse_gpu
 from stylecore.config.style_config import StyleConfig
 from stylecore.run.problem import prepare
-from transforms.batch import BatchGroup, BatchLimits, group_batches, place_of, slice_batches
+from transforms.batch import BatchGroup, BatchLimits, RunBatch, batch_size_of, group_batches, place_of, slice_batches
 from transforms.deal import PLACE_BITS, RUNS_PER_SHARD, Deal, cell_bits
 from transforms.input_images import DECODED_BYTES, RESIZED_BYTES, ImageCache, sha256_hex
 from transforms.records import ManifestRow, Run, WeightedUri, identify_run
@@ -46,6 +46,7 @@ OLD_DECODED_BYTES = 1024 * 2**20
 GPU = "nvidia-l4"
 
 Shard = Callable[[Run], int]
+Slice = Callable[[Sequence[Run], BatchLimits], Iterable[RunBatch]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +92,14 @@ def by_run_id(runs: Sequence[Run]) -> Shard:
     return lambda run: int(run.run_id, 16) % shards
 
 
+def sliced_by_image(runs: Sequence[Run], limits: BatchLimits) -> Iterator[RunBatch]:
+    """Slices the runs of a shard, all of one length, as they were before: sorted by content, then by style."""
+    ordered = sorted(runs, key=lambda run: (run.content_sha256, run.style_sha256, run.run_id))
+    size = batch_size_of(ordered[0], limits)
+    for first in range(0, len(ordered), size):
+        yield RunBatch(size, tuple(ordered[first : first + size]))
+
+
 def by_blocks(runs: Sequence[Run]) -> Shard:
     """Returns how BatchRuns deals the runs of one bucket."""
     cells = Counter(place_of(run) >> (PLACE_BITS - cell_bits(len(runs))) for run in runs)
@@ -98,13 +107,13 @@ def by_blocks(runs: Sequence[Run]) -> Shard:
     return lambda run: deal.shard(place_of(run), run.run_id)
 
 
-def elements(runs: Sequence[Run], shard: Shard, limits: BatchLimits) -> list[BatchGroup]:
-    """Returns the elements that BatchRuns makes of the runs of one bucket, in the order of their shards."""
+def elements(runs: Sequence[Run], shard: Shard, slice_shard: Slice, limits: BatchLimits) -> list[BatchGroup]:
+    """Returns the elements that a job makes of the runs of one bucket, in the order of their shards."""
     shards = defaultdict(list)
     for run in runs:
         shards[shard(run)].append(run)
     return [
-        group for _, some in sorted(shards.items()) for group in group_batches([*slice_batches(some, limits)], limits)
+        group for _, some in sorted(shards.items()) for group in group_batches([*slice_shard(some, limits)], limits)
     ]
 
 
@@ -172,10 +181,9 @@ def _smaller(config: StyleConfig) -> StyleConfig:
 
 
 def reads(
-    grid: SimulatedGrid, shard: Shard, cache: Callable[[Mapping[str, bytes]], Cache], workers: int
+    grid: SimulatedGrid, groups: Sequence[BatchGroup], cache: Callable[[Mapping[str, bytes]], Cache], workers: int
 ) -> dict[str, Any]:
     """Counts the files that all workers read, and what is in an element."""
-    groups = elements(grid.runs, shard, limits_on(parse_gpu(GPU)[0], None, None, 600.0))
     counts: Counter[str] = Counter()
     for own in handed_out(groups, workers):
         worker = cache(grid.files)
@@ -194,11 +202,15 @@ def reads(
 
 def measure(contents: int, styles: int, configs: int, workers: int, file_kb: int) -> dict[str, Any]:
     """Returns what each dealing reads with each cache."""
-    grid = simulated_grid(contents, styles, configs)
+    grid, limits = simulated_grid(contents, styles, configs), limits_on(parse_gpu(GPU)[0], None, None, 600.0)
+    dealings = {
+        "by_run_id": elements(grid.runs, by_run_id(grid.runs), sliced_by_image, limits),
+        "by_blocks": elements(grid.runs, by_blocks(grid.runs), slice_batches, limits),
+    }
     found = {}
-    for dealing, shard in (("by_run_id", by_run_id(grid.runs)), ("by_blocks", by_blocks(grid.runs))):
+    for dealing, groups in dealings.items():
         for name, cache in (("decoded", OldCache), ("resized", NewCache)):
-            counted = reads(grid, shard, cache, workers)
+            counted = reads(grid, groups, cache, workers)
             found[f"{dealing}_{name}"] = {**counted, "kb_per_run": counted["reads_per_run"] * file_kb}
             print(f"{dealing}, cache of {name} images: {json.dumps(found[f'{dealing}_{name}'])}", flush=True)
     return found

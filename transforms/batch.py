@@ -125,7 +125,8 @@ def _secs_of(run: Run, limits: BatchLimits) -> float:
 
 
 def _order(run: Run) -> tuple[Any, ...]:
-    return run.row.config.iterations, run.content_sha256, run.style_sha256, run.run_id
+    # Along the curve of the shards: neighbours, in a batch and in a group, share contents and styles.
+    return run.row.config.iterations, place_of(run), run.content_sha256, run.style_sha256, run.run_id
 
 
 class BatchRuns(beam.PTransform):
