@@ -4,11 +4,12 @@
 
 The pipeline of `stylebeam run` runs in Beam's in-process runner with real manifests, images of 8 px, commits, metrics,
 dataset and gallery; only the engine is a double (benchmarks/simulated_engine.py), and no measures are taken. Each size
-has a process of its own. A stage is what the runner fuses: its seconds are those from its first bundle to the next
-stage's, its peak is that of the process meanwhile. A million rows of an in-process job are in memory several times.
+has a process of its own. A stage is what the runner fuses: its seconds, and those of the processor, which other
+processes hardly disturb, are those from its first bundle to the next stage's; its peak is the process' meanwhile. A
+million rows of an in-process job are in memory several times.
 
 The exponents are those of secs = a * rows^exponent through the sizes, by least squares of the logarithms, for stages
-that take at least `MIN_SECS` at the largest. Files go to `--folder`, best one in memory, and are deleted.
+that take at least `MIN_SECS` of the processor at the largest. Files go to `--folder`, best one in memory, for a while.
 """
 
 import argparse
@@ -53,9 +54,10 @@ _STEP = re.compile(r"ref_AppliedPTransform_(.+?)_\d+(?:\)|$|/)")
 
 @dataclasses.dataclass
 class Stage:
-    """What a stage took: seconds, and the process' peak memory meanwhile in bytes."""
+    """What a stage took: seconds, the processor's seconds, and the process' peak memory meanwhile in bytes."""
 
     secs: float = 0.0
+    cpu_secs: float = 0.0
     peak_bytes: int = 0
 
 
@@ -70,7 +72,7 @@ class StageClock(logging.Handler):
         super().__init__()
         self.stages: dict[str, Stage] = defaultdict(Stage)
         self._running: str | None = None
-        self._began = 0.0
+        self._began = self._cpu_began = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Ends a stage and begins the next one."""
@@ -79,13 +81,14 @@ class StageClock(logging.Handler):
 
     def switch(self, stage: str | None) -> None:
         """Ends the running stage, if there is one, and begins `stage`."""
-        now = time.monotonic()
+        now, cpu = time.monotonic(), time.process_time()
         if self._running is not None:
             entry = self.stages[self._running]
             entry.secs += now - self._began
+            entry.cpu_secs += cpu - self._cpu_began
             entry.peak_bytes = max(entry.peak_bytes, peak_bytes())
         forget_peak()
-        self._running, self._began = stage, now
+        self._running, self._began, self._cpu_began = stage, now, cpu
 
 
 def peak_bytes() -> int:
@@ -174,9 +177,16 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
     return {
         "rows": done["done"],
         "secs": secs,
+        "cpu_secs": sum(stage.cpu_secs for stage in stages.values()),
         "peak_mb": max(stage.peak_bytes for stage in stages.values()) >> 20,
         "stages": [
-            {"stage": name, "label": label(name), "secs": stage.secs, "peak_mb": stage.peak_bytes >> 20}
+            {
+                "stage": name,
+                "label": label(name),
+                "secs": stage.secs,
+                "cpu_secs": stage.cpu_secs,
+                "peak_mb": stage.peak_bytes >> 20,
+            }
             for name, stage in stages.items()
         ],
     }
@@ -186,22 +196,26 @@ def exponents(sizes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns the exponent of the whole job, and of each stage that takes at least MIN_SECS at the last size."""
     rows = np.log([size["rows"] for size in sizes])
 
-    def fitted(name: str, secs: Sequence[float]) -> dict[str, Any]:
-        return {"label": name, "secs": list(secs), "exponent": float(np.polyfit(rows, np.log(secs), 1)[0])}
+    def fitted(name: str, taken: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        secs, cpu_secs = ([entry[key] for entry in taken] for key in ("secs", "cpu_secs"))
+        slopes = (float(np.polyfit(rows, np.log(values), 1)[0]) for values in (secs, cpu_secs))
+        return {"label": name, "cpu_secs": cpu_secs, **dict(zip(("exponent", "cpu_exponent"), slopes, strict=True))}
 
-    found = [fitted("all", [size["secs"] for size in sizes])]
+    found = [fitted("all", sizes)]
     by_stage = [{stage["stage"]: stage for stage in size["stages"]} for size in sizes]
     for name, largest in by_stage[-1].items():
-        if largest["secs"] >= MIN_SECS and all(name in stages for stages in by_stage):
-            found.append(fitted(largest["label"], [stages[name]["secs"] for stages in by_stage]))
+        if largest["cpu_secs"] >= MIN_SECS and all(name in stages for stages in by_stage):
+            found.append(fitted(largest["label"], [stages[name] for stages in by_stage]))
     return found
 
 
 def print_size(size: dict[str, Any]) -> None:
     """Prints what the stages of one size took, the longest first."""
-    print(f"{size['rows']:,} rows: {size['secs']:.0f} s, peak {size['peak_mb']:,} MB", flush=True)
+    secs, cpu_secs = size["secs"], size["cpu_secs"]
+    print(f"{size['rows']:,} rows: {secs:.0f} s, of the processor {cpu_secs:.0f} s, peak {size['peak_mb']:,} MB")
     for stage in sorted(size["stages"], key=lambda stage: -stage["secs"])[:12]:
-        print(f"  {stage['secs']:8.1f} s {stage['peak_mb']:8,} MB  {stage['label'][:100]}", flush=True)
+        taken = f"{stage['secs']:8.1f} s {stage['cpu_secs']:8.1f} s {stage['peak_mb']:8,} MB"
+        print(f"{taken}  {stage['label'][:110]}", flush=True)
 
 
 def main() -> None:
@@ -225,7 +239,9 @@ def main() -> None:
         found = exponents(sizes) if len(sizes) > 1 else []
         (RESULTS / "simulated_job.json").write_text(json.dumps({"sizes": sizes, "exponents": found}, indent=1) + "\n")
     for entry in found:
-        print(f"  rows^{entry['exponent']:.2f}  {entry['label'][:100]}")
+        print(
+            f"rows^{entry['exponent']:.2f}, of the processor rows^{entry['cpu_exponent']:.2f}  {entry['label'][:110]}"
+        )
 
 
 if __name__ == "__main__":
