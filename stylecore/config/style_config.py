@@ -72,6 +72,13 @@ class StyleConfig:
     beta_1: float = setting(0.9, _DECAY, "Adam's decay of the first moment", is_data=True)
     beta_2: float = setting(0.999, _DECAY, "Adam's decay of the second moment", is_data=True)
     epsilon: float = setting(1e-8, Number(low=0, open_low=True), "Adam's guard against division by zero", is_data=True)
+    average_decay: float = setting(
+        0.0,
+        _DECAY,
+        "decay of the mean of Adam's iterates that is delivered; 0 = the last iterate",
+        added_later=True,
+        is_data=True,
+    )
     history_size: int = setting(20, Whole(1, 200), "curvature pairs that L-BFGS keeps")
     iterations: int = setting(1500, Whole(0, 1_000_000), "optimisation steps")
     early_stop_window: int = setting(
@@ -85,6 +92,13 @@ class StyleConfig:
     )
     init: str = setting(
         "noise", Choice(("noise", "content", "style")), "the image that the optimisation starts from", is_data=True
+    )
+    noise_blend: float = setting(
+        0.0,
+        Number(low=0, high=1),
+        "share of noise in the image that the optimisation starts from",
+        added_later=True,
+        is_data=True,
     )
     seed: int = setting(30, Whole(0, MAX_SEED), "seed of the initial noise", is_data=True)
     image_size: int | None = setting(
@@ -132,6 +146,8 @@ class StyleConfig:
         self._settle_layers()
         self._check_weights()
         self._check_pyramid()
+        if self.average_decay and self.optimizer == "lbfgs":
+            raise ConfigError(f"average_decay must be 0 with optimizer lbfgs, got {self.average_decay:g}")
 
     def _settle_layers(self) -> None:
         for name in ("content_layers", "style_layers"):
@@ -221,7 +237,9 @@ class StyleConfig:
 
     def _fields_without_effect(self) -> Iterable[str]:
         yield from ("learning_rate", "beta_1", "beta_2", "epsilon") if self.optimizer == "lbfgs" else _LBFGS_FIELDS
-        if self.init != "noise":
+        if self.init == "noise":
+            yield "noise_blend"
+        elif not self.noise_blend:
             yield "seed"
         if self.style_fit == "stretch":
             yield "style_scale"

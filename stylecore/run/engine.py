@@ -57,6 +57,7 @@ class BatchConstants(NamedTuple):
     weights: LossWeights
     parameters: Any
     limits: Limits
+    average_decay: PerPicture
 
 
 class LoopState(NamedTuple):
@@ -64,7 +65,7 @@ class LoopState(NamedTuple):
 
     Attributes:
       images: where the objective is evaluated next.
-      delivered: the latest iterate.
+      delivered: the latest iterate, or the mean of the iterates.
       optimizer: the optimiser's state.
       iteration: the next iterate's number; the initial image has 0.
       status: RUNNING, or why the image stopped.
@@ -178,6 +179,7 @@ class Engine:
                 np.asarray([config.early_stop_window for config in configs], np.int32),
                 np.asarray([config.early_stop_tolerance for config in configs], np.float32),
             ),
+            np.asarray([config.average_decay for config in configs], np.float32),
         )
 
     @_on_device
@@ -308,7 +310,7 @@ class Engine:
         moving = status == RUNNING
         following = LoopState(
             _where(moving, proposal.images, state.images),
-            _where(accepted, state.images, state.delivered),
+            _where(accepted, _averaged(state, constants.average_decay), state.delivered),
             proposal.state,  # The optimiser's state of an image that stands still is not used again.
             state.iteration + tf.cast(accepted, tf.int32),
             status,
@@ -335,6 +337,18 @@ def first_state(problem: Problem) -> LoopState:
         np.int32(0),
         np.int32(RUNNING),
         np.zeros(max(1, problem.config.early_stop_window), np.float32),
+    )
+
+
+def _averaged(state: LoopState, decay: PerPicture) -> Images:
+    """Returns the mean of each image's iterates so far, weighted by powers of its decay, the latest one by 1.
+
+    The initial image does not count. At a decay of 0 it is the latest iterate, to the bit.
+    """
+    steps = tf.cast(tf.maximum(state.iteration, 1), tf.float32)
+    weight = tf.reshape((1.0 - decay) / (1.0 - tf.pow(decay, steps)), [-1, 1, 1, 1])
+    return _where(
+        (decay > 0) & (state.iteration > 0), state.delivered + weight * (state.images - state.delivered), state.images
     )
 
 

@@ -120,15 +120,18 @@ def initial_image(
       content: the content image.
       style: the first style, recoloured as `color` says.
       height, width: of the picture, in pixels.
-      config: `init` chooses among noise from `seed`, the content and the style; `color: content` takes the luminance.
+      config: `init` chooses among noise from `seed`, the content and the style, `noise_blend` mixes noise into the
+        others, `color: content` takes the luminance.
 
     Returns:
       float32 [height, width, 3] in 0..255.
     """
-    if config.init == "noise":
-        image = white_noise(config.seed, height, width)
-    else:
+    share = 1.0 if config.init == "noise" else config.noise_blend
+    image = np.zeros((height, width, 3), np.float32)
+    if share < 1:
         image = (content if config.init == "content" else style).at(height, width)
+    if share > 0:
+        image = image + np.float32(share) * (white_noise(config.seed, height, width) - image)
     return grey(image) if config.color == "content" else image
 
 

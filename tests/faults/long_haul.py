@@ -1,10 +1,10 @@
 """Two thousand small runs of three sizes in one process: its memory comes to rest, and nothing is traced twice.
 
-The resident size may grow by LIMIT_BYTES a run over the second half. Before that it grows faster, while the caches of
-oneDNN fill (the sizes come one after the other, and each adds compiled primitives) and the interpreter warms up; what
-is left is mostly the job's own rows, which Beam's local runner keeps in memory until the metrics are written.
+Over the second half the resident size may grow by LIMIT_BYTES a run, and what malloc has handed out by a third of that.
+Before, both grow faster: the sizes come one after the other, and each fills oneDNN's caches of compiled primitives.
 """
 
+import ctypes
 import os
 import threading
 from pathlib import Path
@@ -25,7 +25,7 @@ def measure(folder, runs, iterations):
 
     def sample():
         while not over.wait(0.2):
-            samples.append((len(list(markers.glob("*.json"))), resident_bytes()))
+            samples.append((len(list(markers.glob("*.json"))), resident_bytes(), allocated_bytes()))
 
     sampler = threading.Thread(target=sample)
     sampler.start()
@@ -45,22 +45,43 @@ def measure(folder, runs, iterations):
 
 
 def growth(samples, runs):
-    """Returns megabytes after shares of the runs, the growth per run over the second half, and whether that is little."""
-    finished, resident = samples[samples[:, 0] > 0].T
+    """Returns megabytes after shares of the runs, the growth a run over the second half, and whether it is small."""
+    finished, resident, allocated = samples[samples[:, 0] > 0].T
     megabytes = {share: float(np.interp(runs * share / 100, finished, resident)) / 1e6 for share in (10, 50, 99)}
     late = (finished >= runs / 2) & (finished < runs)
-    slope = float(np.polyfit(finished[late], resident[late], 1)[0])
+    slopes = [float(np.polyfit(finished[late], size[late], 1)[0]) for size in (resident, allocated)]
     return {
         **{f"mb_after_{share}_percent": round(value) for share, value in megabytes.items()},
         "samples": len(samples),
-        "bytes_per_run_in_second_half": round(slope),
-        "comes_to_rest": slope < LIMIT_BYTES,
+        "bytes_per_run_in_second_half": round(slopes[0]),
+        "allocated_bytes_per_run_in_second_half": round(slopes[1]),
+        "comes_to_rest": slopes[0] < LIMIT_BYTES and slopes[1] < LIMIT_BYTES / 3,
     }
 
 
 def resident_bytes():
     """Returns the resident size of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class _Mallinfo2(ctypes.Structure):
+    """See mallinfo(3)."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def allocated_bytes():
+    """Returns what malloc has handed out in this process."""
+    ask = ctypes.CDLL("libc.so.6").mallinfo2
+    ask.restype = _Mallinfo2
+    found = ask()
+    return found.uordblks + found.hblkhd
 
 
 if __name__ == "__main__":

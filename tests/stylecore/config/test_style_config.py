@@ -180,6 +180,7 @@ SAME_WORK = [
     ({}, {"pyramid": [{"scale": 1, "share": 1}]}),
     ({}, {"weights": "elsewhere.h5"}),
     ({"tv_weight": 0.0}, {"tv_weight": -0.0}),
+    ({}, {"noise_blend": 0.5}),
 ]
 OTHER_WORK = [
     ({}, {"seed": 31}),
@@ -189,6 +190,9 @@ OTHER_WORK = [
     ({"early_stop_window": 5}, {"early_stop_window": 5, "early_stop_tolerance": 0.5}),
     ({}, {"precision": "bfloat16"}),
     ({}, {"color": "content"}),
+    ({}, {"average_decay": 0.9}),
+    ({"init": "content"}, {"init": "content", "noise_blend": 0.5}),
+    ({"init": "content", "noise_blend": 0.5}, {"init": "content", "noise_blend": 0.5, "seed": 31}),
     ({"color": "match"}, {"color": "content"}),
     ({}, {"pyramid": [{"scale": 0.5, "share": 0.5}, {"scale": 1, "share": 0.5}]}),
     ({"style_layers": {"conv1_1": 1, "conv2_1": 2}}, {"style_layers": {"conv1_1": 2, "conv2_1": 1}}),
@@ -205,7 +209,14 @@ def test_canonical_form_is_equal_for_equal_work_alone(one, other, same):
 def test_canonical_form_leaves_out_what_has_no_effect():
     canonical = StyleConfig().canonical()
     left_out = {"preset", "weights", "history_size", "style_scale", "early_stop_window", "early_stop_tolerance"}
-    assert set(StyleConfig().to_dict()) - set(canonical) == left_out | {"pyramid", "precision", "color", "precondition"}
+    assert set(StyleConfig().to_dict()) - set(canonical) == left_out | {
+        "pyramid",
+        "precision",
+        "color",
+        "precondition",
+        "noise_blend",
+        "average_decay",
+    }
     assert StyleConfig().canonical_json() == json.dumps(canonical, sort_keys=True, separators=(",", ":"))
 
 

@@ -252,6 +252,28 @@ def test_pictures_of_any_colours_share_a_batch_and_its_trace(network):
     assert engine.traces == 1
 
 
+@pytest.mark.parametrize("decay", [0.5, 0.9])
+def test_what_is_delivered_is_the_mean_of_the_iterates(engine, decay):
+    """Weights (1 - d) d^(n - k) over the n steps, divided by their sum; the initial image does not count."""
+    count = 5
+    iterates = [state_after(engine, problem(), steps) for steps in range(1, count + 1)]
+    weights = decay ** np.arange(count - 1, -1, -1.0)
+    expected = np.tensordot(weights / weights.sum(), np.stack(iterates), 1)
+    averaged = problem(average_decay=decay, iterations=count)
+    (result,) = run(engine, [averaged])
+    assert np.abs(result.image - expected).max() < 0.51
+    assert np.abs(result.image - iterates[-1]).max() > 1
+    assert result.loss_total == pytest.approx(engine.measure(result.image, averaged).total, rel=1e-6)
+    (first,) = run(engine, [problem(average_decay=decay, iterations=0)])
+    assert bits(first)[1] == bits(run(engine, [problem(iterations=0)])[0])[1]
+
+
+def state_after(engine, single, steps):
+    """Returns the float picture after so many steps."""
+    state, _, _ = engine.advance(engine.start([single]), engine.constants([single]), steps)
+    return state.images.numpy()[0].astype(np.float64)
+
+
 def test_pixels_stay_within_their_range(engine):
     problems = [problem(learning_rate=200), problem(1, learning_rate=1e30)]
     batch = engine.constants(problems)

@@ -73,6 +73,16 @@ def test_where_the_optimisation_starts():
     np.testing.assert_array_equal(starts["style"], resize(first, 30, 20))
 
 
+@pytest.mark.parametrize("init", ["content", "style"])
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_noise_is_blended_into_the_start(init, share):
+    content, style = picture(30, 20), picture(40, 80, 1)
+    start = resize(content if init == "content" else style, 30, 20)
+    found = prepare(content, style, StyleConfig(init=init, noise_blend=share, seed=5)).initial
+    assert found is not None
+    np.testing.assert_allclose(found, (1 - share) * start + share * white_noise(5, 30, 20), atol=1e-4)
+
+
 def test_a_style_is_recoloured_before_anything_else():
     content, style = picture(30, 20), picture(40, 80, 1)
     used = prepare(content, style, StyleConfig(color="match", init="style", style_fit="keep", image_size=15))
