@@ -57,3 +57,14 @@ def launch(playwright: Any, name: str, downloads: Path, scheme: str = "light") -
     return playwright.firefox.launch(
         channel="moz-firefox", executable_path=PATHS[name], firefox_user_prefs=settings, downloads_path=downloads
     )
+
+
+def trouble(browser: Any) -> str | None:
+    """Returns why a started browser opens no page: Playwright asks it for what it does not know. None if it does."""
+    from playwright.sync_api import Error
+
+    try:
+        browser.new_context().close()
+    except Error as error:
+        return str(error).splitlines()[0]
+    return None

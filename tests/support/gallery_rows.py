@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -87,14 +88,29 @@ def grid_rows() -> list[dict]:
     return [*rows, *failures, failed_row(38, "Diverged", "the total loss is not finite")]
 
 
-def write_output(directory: Path, rows: Iterable[dict], title: str = "Two places, three painters") -> Path:
-    """Writes an output directory with tiny pictures and its gallery; returns the path of its page."""
+def judged_rows() -> list[dict]:
+    """Returns the finished rows of grid_rows() with measures: the heavier the content, the more of it is kept."""
+    rows = [row for row in grid_rows() if row["status"] == "done"]
+    for number, row in enumerate(rows):
+        kept = math.log10(row["config"]["content_weight"]) / 6
+        row["measure_ssim"] = round(kept - 0.01 * (number % 5), 4)
+        row["measure_style"] = round(0.2 + 0.9 * kept**2 + 0.02 * (number * 11 % 7), 4)
+    return rows
+
+
+def write_output(
+    directory: Path, rows: Iterable[dict], title: str = "Two places, three painters", one_picture: bool = False
+) -> Path:
+    """Writes an output directory with tiny pictures, or one thumbnail for all, and its gallery; returns its page."""
     rows = list(rows)
     for folder in ("images", "thumbs", "sources"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
     for row in rows:
         if row["status"] == "done":
-            _write_pictures(directory, row)
+            if one_picture:
+                _link_thumb(directory, row)
+            else:
+                _write_pictures(directory, row)
     for name, content in gallery_files(rows, title):
         path = directory / "gallery" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +126,13 @@ def _write_pictures(directory: Path, row: dict) -> None:
     for thumb in (row["content_thumb"], *row["style_thumbs"]):
         if thumb:
             picture.save(directory / thumb)
+
+
+def _link_thumb(directory: Path, row: dict) -> None:
+    shared = directory / "thumbs" / "shared.webp"
+    if not shared.exists():
+        Image.new("RGB", (row["width"], row["height"])).save(shared)
+    os.link(shared, directory / "thumbs" / f"{row['run_id']}.webp")
 
 
 def _thumb(uri: str) -> str:

@@ -123,6 +123,7 @@ class RunRecord:
     frames: list[int] | None = _column(
         pa.list_(pa.int64()),
         "the iterations of the pictures in `frames/<run_id>/`, rising; null if none were asked for",
+        DETAILS,
     )
     uris: list[str] | None = _column(
         pa.list_(pa.string()), "where the content image and each style image lie, as absolute paths or gs://"

@@ -1,5 +1,6 @@
-"""The page of a small grid, in each browser."""
+"""The pages of small grids, in each browser."""
 
+import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from tests.support import browsers
 from tests.support.gallery_page import DESKTOP, PHONE, TIMEOUT_SECS, wait_until
-from tests.support.gallery_rows import grid_rows, write_output
+from tests.support.gallery_rows import grid_rows, judged_rows, write_output
 
 OWN = ("data:", "blob:")  # what the page itself holds: no request
 
@@ -18,48 +19,58 @@ browsers.warn_of_missing()
 
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Any]:
-    """Playwright, once for all browsers."""
+    """Playwright, once for all browsers; None where it is not installed."""
+    if importlib.util.find_spec("playwright") is None:
+        yield None
+        return
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as running:
         yield running
 
 
+@pytest.fixture(scope="package")
+def start(playwright: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Starts a browser that prefers light or dark, once; skips the test, and says so, where there is none."""
+    started: dict[tuple[str, str], Any] = {}
+
+    def start(name: str, scheme: str = "light") -> Any:
+        if reason := browsers.missing(name):
+            pytest.skip(f"browser tests did not run in {name}: {reason}")
+        if (name, scheme) not in started:
+            downloads = tmp_path_factory.mktemp("downloads")
+            browser = browsers.launch(playwright, name, downloads, scheme)
+            browser.downloads = downloads
+            browser.trouble = browsers.trouble(browser)
+            started[name, scheme] = browser
+            if browser.trouble:
+                warnings.warn(f"THE GALLERY'S TESTS DID NOT RUN IN {name.upper()}: {browser.trouble}", stacklevel=2)
+        if trouble := started[name, scheme].trouble:
+            pytest.skip(f"browser tests did not run in {name}: {trouble}")
+        return started[name, scheme]
+
+    yield start
+    for browser in started.values():
+        browser.close()
+
+
 @pytest.fixture(scope="package", params=list(browsers.PATHS))
-def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def browser(request: pytest.FixtureRequest, start: Callable[..., Any]) -> Any:
     """Each browser that this machine has."""
-    if reason := browsers.missing(request.param):
-        pytest.skip(f"browser tests did not run in {request.param}: {reason}")
-    downloads = tmp_path_factory.mktemp("downloads")
-    started = browsers.launch(request.getfixturevalue("playwright"), request.param, downloads)
-    started.downloads = downloads
-    if trouble := _trouble(started):
-        warnings.warn(f"THE GALLERY'S TESTS DID NOT RUN IN {request.param.upper()}: {trouble}", stacklevel=1)
-        pytest.skip(f"browser tests did not run in {request.param}: {trouble}")
-    yield started
-    started.close()
-
-
-def _trouble(browser: Any) -> str | None:
-    """Why no page opens: a Playwright that asks a browser for what it does not know."""
-    from playwright.sync_api import Error
-
-    try:
-        browser.new_context().close()
-    except Error as error:
-        return str(error).splitlines()[0]
-    return None
+    return start(request.param)
 
 
 @pytest.fixture
-def show(browser, grid_page) -> Iterator[Callable]:
+def show(browser, start, grid_page) -> Iterator[Callable]:
     """Opens the page at a hash; afterwards nothing may have been complained about, or requested from elsewhere."""
     complaints: list[str] = []
     requests: list[str] = []
     contexts = []
 
-    def show(hash_: str = "", page_path: Path = grid_page, viewport: dict = DESKTOP):
-        contexts.append(browser.new_context(viewport=viewport, has_touch=viewport == PHONE))
+    def show(hash_: str = "", page_path: Path = grid_page, viewport: dict = DESKTOP, scheme: str = "light"):
+        # Firefox takes its colours from how it was started.
+        opened = browser if browser.browser_type.name == "chromium" else start(browser.browser_type.name, scheme)
+        contexts.append(opened.new_context(viewport=viewport, has_touch=viewport == PHONE, color_scheme=scheme))
         page = contexts[-1].new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -68,7 +79,7 @@ def show(browser, grid_page) -> Iterator[Callable]:
         page.goto(page_path.as_uri() + hash_)
         page.output = page_path.parent.parent.as_uri() + "/"
         page.requested = requests
-        page.downloads = browser.downloads
+        page.downloads = opened.downloads
         wait_until(page, "!document.getElementById('status').textContent.startsWith('loading')")
         return page
 
@@ -84,3 +95,9 @@ def show(browser, grid_page) -> Iterator[Callable]:
 def grid_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of grid_rows()."""
     return write_output(tmp_path_factory.mktemp("grid"), grid_rows())
+
+
+@pytest.fixture(scope="session")
+def judged_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of judged_rows()."""
+    return write_output(tmp_path_factory.mktemp("judged"), judged_rows())

@@ -2,6 +2,7 @@
 
 import { choicesByRun, isChosen } from "./choices.js";
 import { codes, dimensions, index, loadCount, loadedRanges, numbers, valuesOf } from "./data.js";
+import { reader } from "./quantities.js";
 import { state } from "./state.js";
 
 /** @import { Choice, Runs } from "./types" */
@@ -11,9 +12,13 @@ const SORTS_KEPT = 4;
 /** @type {Map<string, Runs>} */
 const sorts = new Map();
 
-/** The runs that pass all filters, by number, in the order of the view. */
-export function shownRuns() {
-  const tests = [...filterTests(), ...choiceTests()];
+/**
+ * The runs that pass all filters, by number, in the order of the view.
+ *
+ * @param {{ brushed: boolean }} options whether the rectangle drawn in the scatter is one of the filters
+ */
+export function shownRuns({ brushed } = { brushed: true }) {
+  const tests = [...filterTests(), ...choiceTests(), ...(brushed ? brushTests() : [])];
   const shown = new Uint32Array(index.runs);
   let count = 0;
   for (const run of ordered()) if (tests.every((passes) => passes(run))) shown[count++] = run;
@@ -26,6 +31,23 @@ function filterTests() {
     const passing = Uint8Array.from(valuesOf(key), (_, code) => Number(wanted.has(code)));
     return (/** @type {number} */ run) => passing[column[run]] === 1;
   });
+}
+
+/** Whether a run lies in the rectangle drawn in the scatter; one without a number does not. */
+export function brushTests() {
+  const { x, y, brush } = state;
+  if (!brush || x === null || y === null) return [];
+  const [xFrom, xTo, yFrom, yTo] = brush;
+  return [within(reader(x), xFrom, xTo), within(reader(y), yFrom, yTo)];
+}
+
+/**
+ * @param {(run: number) => number} read
+ * @param {number | null} from
+ * @param {number | null} to
+ */
+function within(read, from, to) {
+  return (/** @type {number} */ run) => read(run) >= (from ?? -Infinity) && read(run) <= (to ?? Infinity);
 }
 
 function choiceTests() {

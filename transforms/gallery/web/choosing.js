@@ -247,7 +247,7 @@ export function prepareChoosing() {
     const target = event.target;
     if (!(target instanceof Element) || target.matches("input, select, textarea") || event.altKey || event.metaKey)
       return;
-    const id = state.run ?? target.closest(".cell")?.getAttribute("data-run");
+    const id = state.run ?? target.closest("[data-run]")?.getAttribute("data-run");
     if (!id || state.comparing || event.ctrlKey !== (event.key === "z")) return;
     if (!onKey(event.key.toLowerCase(), id)) return;
     event.preventDefault();

@@ -21,6 +21,7 @@ import {
   byId,
   closeDialog,
   element,
+  find,
   foreign,
   formatLoss,
   icon,
@@ -29,7 +30,8 @@ import {
   thumbPath,
   words,
 } from "./dom.js";
-import { comparedPictures, letter } from "./overlay.js";
+import { comparedPictures, forgetLooking, letter } from "./overlay.js";
+import { giveFocus, heldSlider, sweepSliders, timeSlider } from "./sliders.js";
 import { change, state, togglePick } from "./state.js";
 
 /** @import { Detail } from "./types" */
@@ -76,9 +78,12 @@ export function drawCompare() {
   if (!state.comparing || picks.length < 2) return closeDialog(dialog);
   if (dialog.open && comparison.ids === picks.join()) return;
   comparison.ids = picks.join();
+  const held = heldSlider(dialog);
+  const scrolled = dialog.querySelector(".compare-body")?.scrollTop ?? 0;
   buildCompare(dialog, picks);
   if (!dialog.open) dialog.showModal();
-  byId("compare-heading").focus();
+  giveFocus(dialog, held, "compare-heading");
+  find(dialog, ".compare-body").scrollTop = scrolled;
 }
 
 /**
@@ -90,6 +95,7 @@ function buildCompare(dialog, picked) {
   const body = element(
     "div",
     { class: "compare-body" },
+    sweepSliders(picked, (runs) => change({ picks: runs.map(idOf) })),
     comparedPictures(picked, element("div", { class: "side-by-side" }, picked.map(comparedPicture))),
   );
   const common = commonWords(picked);
@@ -121,7 +127,7 @@ function comparedPicture(run, number, picked) {
   return element(
     "figure",
     {},
-    picture(`images/${id}.png`, runTitle(run), { ...sizeOf(run) }),
+    picture(`images/${id}.png`, runTitle(run), { "data-of": id, ...sizeOf(run) }),
     element(
       "figcaption",
       {},
@@ -170,6 +176,7 @@ async function fillComparison(body, picked) {
   try {
     const records = await Promise.all(picked.map(loadDetail));
     if (!body.isConnected) return;
+    find(body, ".sliders").append(timeSlider(body, records) ?? "");
     const chart = element("div", { class: "chart", "aria-hidden": "true" });
     body.append(
       comparisonTable(picked, records),
@@ -272,6 +279,7 @@ export function prepareCompare(onClosed) {
     clearPlot(dialog.querySelector(".chart"));
     dialog.replaceChildren();
     comparison.ids = "";
+    forgetLooking();
     if (state.comparing) change({ comparing: false }); // closed by Escape
     onClosed();
   });

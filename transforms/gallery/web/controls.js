@@ -1,28 +1,46 @@
 /* The controls choose the view, its axes, the order, the size and the filters. */
 
+import { brushControl, drawBrushControl } from "./brush.js";
 import { choicesControl, drawChoices } from "./choosing.js";
 import { dimensions, index, numberWords, valuesOf } from "./data.js";
 import { ICONS, button, byId, clamp, element, find, foreign, icon, words } from "./dom.js";
-import { SIZE_RANGE_PX, VIEWS, change, state } from "./state.js";
+import { quantities } from "./quantities.js";
+import { BEST_OF, SIZE_RANGE_PX, VIEWS, change, state } from "./state.js";
 
 /** @import { View } from "./types" */
 
 const VALUES_LISTED = 200;
 const SEARCH_FROM_VALUES = 12;
 /** @type {Record<View["view"], string>} */
-const VIEW_NAMES = { matrix: "Matrix", grid: "Grid", failed: "Failed" };
+const VIEW_NAMES = { matrix: "Matrix", grid: "Grid", scatter: "Scatter", failed: "Failed" };
+
+/** Controls of some views alone, by their class. */
+const CONTROLS_OF = { "axis-control": ["matrix"], "scatter-control": ["scatter"], "sheet-control": ["matrix", "grid"] };
+/** @type {[View["bestOf"], string][]} */
+const BEST_OF_NAMES = [
+  ["row", "row"],
+  ["column", "column"],
+  ["pair", "content and style"],
+];
 
 /** Builds the controls, once. */
 export function buildControls() {
   byId("views").append(...VIEWS.filter(viewExists).map(viewButton));
-  byId("controls").append(...axisControls(), sortControl(), sizeControl(), filterControls());
+  byId("controls").append(
+    ...axisControls(),
+    ...scatterControls(),
+    ...markControls(),
+    sortControl(),
+    sizeControl(),
+    filterControls(),
+  );
   byId("controls-toggle").addEventListener("click", () => showControls(!document.body.classList.contains("arranging")));
 }
 
 /** @param {View["view"]} view */
 export function viewExists(view) {
   if (view === "failed") return index.failures > 0;
-  return index.runs > 0 && (view === "grid" || dimensions.size > 0);
+  return index.runs > 0 && (view !== "matrix" || dimensions.size > 0);
 }
 
 /** @param {View["view"]} view */
@@ -51,15 +69,24 @@ export function drawControls() {
   }
   byId("controls").hidden = state.view === "failed";
   byId("controls-toggle").hidden = state.view === "failed";
-  for (const node of document.querySelectorAll(".axis-control"))
-    node.toggleAttribute("hidden", state.view !== "matrix");
+  for (const [name, views] of Object.entries(CONTROLS_OF)) {
+    for (const node of document.querySelectorAll(`.${name}`))
+      node.toggleAttribute("hidden", !views.includes(state.view));
+  }
+  byId("color", HTMLSelectElement).value = state.color ?? "none";
+  byId("best", HTMLSelectElement).value = state.best ?? "none";
+  byId("best-of", HTMLSelectElement).value = state.bestOf;
+  find(document, ".control:has(#best-of)").toggleAttribute("hidden", state.best === null || state.view === "scatter");
+  byId("x", HTMLSelectElement).value = state.x ?? "";
+  byId("y", HTMLSelectElement).value = state.y ?? "";
   byId("rows", HTMLSelectElement).value = state.rows ?? "none";
   byId("cols", HTMLSelectElement).value = state.cols ?? "none";
   byId("sort", HTMLSelectElement).value = state.sort;
   drawDirection();
   for (const key of dimensions.keys()) drawFilter(key);
   drawChoices();
-  byId("clear-filters").hidden = state.filters.size === 0 && state.chosen === "all";
+  drawBrushControl();
+  byId("clear-filters").hidden = state.filters.size === 0 && state.chosen === "all" && state.brush === null;
 }
 
 function axisControls() {
@@ -78,6 +105,38 @@ function axisControls() {
     selectControl("rows", "Rows", options, (value) => setAxis("rows", "cols", value), "axis-control"),
     swap,
     selectControl("cols", "Columns", options, (value) => setAxis("cols", "rows", value), "axis-control"),
+  ];
+}
+
+function scatterControls() {
+  const options = [...quantities.values()].map(({ key, label }) => /** @type {[string, string]} */ ([key, label]));
+  /* A rectangle is one of two quantities: it means nothing for others. */
+  return [
+    selectControl("x", "Across", options, (x) => change({ x, brush: null }), "scatter-control"),
+    selectControl("y", "Upwards", options, (y) => change({ y, brush: null }), "scatter-control"),
+  ];
+}
+
+function markControls() {
+  const all = [...quantities.values()].map(({ key, label }) => /** @type {[string, string]} */ ([key, label]));
+  const judging = all.filter(([key]) => quantities.get(key)?.better);
+  const orNull = (/** @type {string} */ value) => (value === "none" ? null : value);
+  return [
+    selectControl("color", "Colour", [["none", "none"], ...all], (value) => change({ color: orNull(value) })),
+    selectControl(
+      "best",
+      "Mark best",
+      [["none", "nothing"], ...judging],
+      (value) => change({ best: orNull(value) }),
+      "sheet-control",
+    ),
+    selectControl(
+      "best-of",
+      "of each",
+      BEST_OF_NAMES,
+      (value) => change({ bestOf: BEST_OF.find((known) => known === value) ?? "row" }),
+      "sheet-control",
+    ),
   ];
 }
 
@@ -113,7 +172,7 @@ function sortControl() {
   /** @type {[string, string][]} */
   const options = [["order", "manifest"]];
   for (const { key } of [...index.losses, ...index.measures]) options.push([key, numberWords(key)]);
-  const control = selectControl("sort", "Order", options, (sort) => change({ sort }));
+  const control = selectControl("sort", "Order", options, (sort) => change({ sort }), "sheet-control");
   control.append(button("↑", () => change({ descending: !state.descending }), { class: "quiet", id: "direction" }));
   return control;
 }
@@ -128,11 +187,11 @@ function drawDirection() {
 function sizeControl() {
   const range = element("input", { type: "range", id: "size", ...SIZE_RANGE_PX, step: 4 });
   range.addEventListener("input", () => change({ size: Number(range.value) }));
-  return element("div", { class: "control" }, element("label", { for: "size" }, "Size"), range);
+  return element("div", { class: "control sheet-control" }, element("label", { for: "size" }, "Size"), range);
 }
 
 function filterControls() {
-  const clear = button("Clear filters", () => change({ filters: new Map(), chosen: "all" }), {
+  const clear = button("Clear filters", () => change({ filters: new Map(), chosen: "all", brush: null }), {
     class: "quiet",
     id: "clear-filters",
   });
@@ -141,6 +200,7 @@ function filterControls() {
     { class: "filters", role: "group", "aria-label": "Filters" },
     [...dimensions.keys()].flatMap(filterControl),
     choicesControl(),
+    brushControl(),
     clear,
   );
 }

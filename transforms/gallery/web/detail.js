@@ -18,6 +18,7 @@ import {
   picture,
   thumbPath,
 } from "./dom.js";
+import { giveFocus, heldSlider, sweepSliders, timeSlider } from "./sliders.js";
 import { change, state, togglePick } from "./state.js";
 
 /** @import { Detail, Runs } from "./types" */
@@ -61,10 +62,11 @@ export function drawDetail(sequence) {
     return drawDetailPick();
   }
   detail.run = run;
+  const held = heldSlider(dialog);
   buildDetail(dialog, run);
   if (!dialog.open) dialog.showModal();
   drawStrip();
-  byId("detail-heading").focus();
+  giveFocus(dialog, held, "detail-heading");
 }
 
 /**
@@ -127,6 +129,7 @@ function stage(run) {
   const { width, height } = sizeOf(run);
   const full = picture(`images/${id}.png`, runTitle(run), {
     class: "full",
+    "data-of": id,
     width,
     height,
   });
@@ -139,7 +142,13 @@ function stage(run) {
     { href: outputPath(`images/${id}.png`), target: "_blank", rel: "noopener" },
     "Open the picture alone",
   );
-  return element("figure", { class: "stage" }, full, element("figcaption", {}, `${width} × ${height} px · `, link));
+  return element(
+    "figure",
+    { class: "stage" },
+    full,
+    element("figcaption", {}, `${width} × ${height} px · `, link),
+    sweepSliders([run], ([neighbour]) => change({ run: idOf(neighbour) })),
+  );
 }
 
 /**
@@ -163,6 +172,7 @@ async function fillFacts(dialog, run) {
     const record = await loadDetail(run);
     if (detail.run !== run) return; // the reader has gone on meanwhile
     facts.replaceChildren(sources(record), lossTable(run), curvesFigure(), parameters(record), provenance(record));
+    find(dialog, ".sliders").append(timeSlider(find(dialog, ".stage"), [record]) ?? "");
     await drawCurves(find(facts, ".chart"), record.history);
   } catch (error) {
     facts.replaceChildren(element("p", { class: "remark" }, messageOf(error)));

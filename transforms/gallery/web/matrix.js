@@ -4,7 +4,10 @@ import { axis, cells } from "./arrange.js";
 import { markChoice } from "./choosing.js";
 import { describeRun, idOf, isImage, keysOf, loadedRanges, numberWords, sizeOf, value, valuesOf } from "./data.js";
 import { ICONS, NARROW_PX, clamp, element, find, foreign, formatLoss, icon, picture, thumbPath, words } from "./dom.js";
+import { bestFirst, bestMark, bestWords, isBest } from "./marks.js";
+import { quantityWords, reader } from "./quantities.js";
 import { state } from "./state.js";
+import { TONES, toner } from "./tones.js";
 
 /** @import { Child, Model, Runs } from "./types" */
 
@@ -60,6 +63,7 @@ export function matrixModel(shown, width) {
   const rows = axis(state.rows, shown);
   const columns = axis(state.cols, shown);
   const { all, at } = cells(shown, rows, columns);
+  const runsAt = (/** @type {number} */ row, /** @type {number} */ column) => bestFirst(at(row, column));
   const except = [state.rows, state.cols];
   return {
     label: `Pictures by ${axisWords(state.rows)} in rows and ${axisWords(state.cols)} in columns`,
@@ -67,11 +71,11 @@ export function matrixModel(shown, width) {
     columnCount: columns.count,
     ...matrixSizes(width, columns.count),
     exists: (row, column) => row >= 0 && column >= 0 && row < rows.count && column < columns.count,
-    cell: (row, column) => runCell(at(row, column), except),
+    cell: (row, column) => runCell(runsAt(row, column), except),
     corner: () => [element("span", {}, axisWords(state.cols)), element("span", {}, axisWords(state.rows))],
     rowHead: (row) => axisHead(state.rows, rows.codes[row]),
     columnHead: (column) => axisHead(state.cols, columns.codes[column]),
-    runsAt: at,
+    runsAt,
     sequence: () => all,
     placeOf: (run) => ({ row: rows.placeOf(run), column: columns.placeOf(run) }),
   };
@@ -84,7 +88,7 @@ export function matrixModel(shown, width) {
 function matrixSizes(width, columnCount) {
   const headWidth = state.rows === null ? 0 : HEAD_WIDTH_PX[width < NARROW_PX ? "narrow" : "wide"];
   const cellWidth = Math.floor(state.size ?? autoSize("matrix", width - headWidth, columnCount));
-  const cellHeight = pictureHeight(cellWidth) + GAP_PX + (state.sort === "order" ? 0 : CAPTION_PX.matrix);
+  const cellHeight = pictureHeight(cellWidth) + GAP_PX + (hasFigures() ? CAPTION_PX.matrix : 0);
   return { cellWidth, cellHeight, headWidth, headHeight: headHeight(state.cols) };
 }
 
@@ -162,11 +166,24 @@ function runCell(cellRuns, except) {
   if (cellRuns.length > 1)
     node.append(element("span", { class: "count", title: `${cellRuns.length} runs` }, String(cellRuns.length)));
   node.append(pickButton());
-  if (state.view === "grid" || state.sort !== "order") node.append(caption(run));
+  const tone = toner()(run);
+  if (tone >= 0) node.append(toneBar(tone));
+  if (isBest(run)) node.append(bestMark());
+  if (state.view === "grid" || hasFigures()) node.append(caption(run));
   markPicked(node);
   node.dataset.words = cellWords(cellRuns, except);
   markChoice(node);
   return node;
+}
+
+/** Whether cells show numbers: what orders them, and what colours them. */
+const hasFigures = () => state.sort !== "order" || state.color !== null;
+
+/** @param {number} tone */
+function toneBar(tone) {
+  const bar = element("span", { class: "tone" });
+  bar.style.background = TONES[tone];
+  return bar;
 }
 
 function pickButton() {
@@ -179,7 +196,15 @@ function pickButton() {
 
 /** @param {number} run */
 function caption(run) {
-  const loss = state.sort === "order" ? null : element("span", { class: "figure" }, formatLoss(value(run, state.sort)));
+  const loss = hasFigures()
+    ? element(
+        "span",
+        { class: "figure" },
+        figures(run)
+          .map(([, figure]) => figure)
+          .join(" · "),
+      )
+    : null;
   if (state.view === "matrix") return element("div", { class: "caption" }, loss);
   const images = describeRun(
     run,
@@ -202,14 +227,30 @@ function caption(run) {
 }
 
 /**
+ * The numbers that order and colour, by name.
+ *
+ * @param {number} run
+ * @returns {[name: string, figure: string][]}
+ */
+function figures(run) {
+  const keys = new Set([state.sort === "order" ? null : state.sort, state.color]);
+  return [...keys].flatMap((key) => {
+    const number = key === null ? null : reader(key)(run);
+    return key === null ? [] : [[quantityWords(key), formatLoss(Number.isNaN(number) ? null : number)]];
+  });
+}
+
+/**
  * @param {Runs} cellRuns
  * @param {(string | null)[]} except
  */
 function cellWords(cellRuns, except) {
   const [run] = cellRuns;
-  const loss = state.sort === "order" ? "loss_total" : state.sort;
   const several = cellRuns.length > 1 ? [`first of ${cellRuns.length} runs`] : [];
-  return [...describeRun(run, except), ...several, `${numberWords(loss)} ${formatLoss(value(run, loss))}`].join(", ");
+  const numbers = figures(run);
+  if (!numbers.length) numbers.push([numberWords("loss_total"), formatLoss(value(run, "loss_total"))]);
+  const best = isBest(run) ? [bestWords()] : [];
+  return [...describeRun(run, except), ...several, ...best, ...numbers.map((pair) => pair.join(" "))].join(", ");
 }
 
 /**

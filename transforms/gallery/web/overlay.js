@@ -6,6 +6,14 @@ import { button, clamp, element, picture } from "./dom.js";
 const WAYS = { side: "Side by side", wipe: "Wipe", blink: "Blink" };
 const BLINK_MS = 1000;
 
+/* How the pictures are looked at; it lasts while a slider takes other runs into their places. */
+const looking = { way: "side", pair: [0, 1] };
+
+/** Begins with pictures side by side again. */
+export function forgetLooking() {
+  Object.assign(looking, { way: "side", pair: [0, 1] });
+}
+
 export const letter = (/** @type {number} */ number) => String.fromCharCode(65 + number);
 
 /**
@@ -16,28 +24,30 @@ export const letter = (/** @type {number} */ number) => String.fromCharCode(65 +
  */
 export function comparedPictures(picked, sideBySide) {
   const overlay = element("div", { hidden: true });
-  const pair = [0, 1];
+  const { pair } = looking;
+  if (Math.max(...pair) >= picked.length) pair.splice(0, 2, 0, 1);
   const ways = Object.entries(WAYS).map(([way, label]) => button(label, () => show(way), { "data-way": way }));
-  const choosers = pair.map((_, place) =>
-    chooser(place, picked.length, (number) => {
+  const choosers = pair.map((chosen, place) =>
+    chooser(place, chosen, picked.length, (number) => {
       pair[place] = number;
-      show(overlay.dataset.way ?? "side");
+      show(looking.way);
     }),
   );
   const choice = element("span", { class: "pair" }, choosers);
 
   /** @param {string} way */
   function show(way) {
-    overlay.dataset.way = way;
+    looking.way = way;
     for (const node of ways) node.setAttribute("aria-pressed", String(node.dataset.way === way));
     sideBySide.hidden = way !== "side";
     overlay.hidden = way === "side";
     choice.hidden = way === "side" || picked.length === 2;
     const laid = pair.map((number) => ({ run: picked[number], name: letter(number) }));
     overlay.replaceChildren(...(way === "side" ? [] : way === "wipe" ? wiped(laid) : blinking(laid)));
+    overlay.dispatchEvent(new Event("laid", { bubbles: true }));
   }
 
-  show("side");
+  show(looking.way);
   const bar = element("div", { class: "ways segments", role: "group", "aria-label": "How to compare" }, ways, choice);
   return [bar, sideBySide, overlay];
 }
@@ -46,12 +56,13 @@ export function comparedPictures(picked, sideBySide) {
  * A list of the letters, from which one of the two pictures is chosen.
  *
  * @param {number} place
+ * @param {number} chosen
  * @param {number} count
  * @param {(number: number) => void} onChoice
  */
-function chooser(place, count, onChoice) {
+function chooser(place, chosen, count, onChoice) {
   const options = Array.from({ length: count }, (_, number) =>
-    element("option", { value: number, selected: number === place }, letter(number)),
+    element("option", { value: number, selected: number === chosen }, letter(number)),
   );
   const select = element("select", { "aria-label": place === 0 ? "First picture" : "Second picture" }, options);
   select.addEventListener("change", () => onChoice(Number(select.value)));
@@ -69,7 +80,7 @@ function stacked(pair) {
   const box = element(
     "div",
     { class: "overlaid" },
-    pair.map(({ run }) => picture(`images/${idOf(run)}.png`, runTitle(run))),
+    pair.map(({ run }) => picture(`images/${idOf(run)}.png`, runTitle(run), { "data-of": idOf(run) })),
   );
   const { width, height } = sizeOf(pair[0].run);
   box.style.setProperty("--ratio", String(width / height));

@@ -10,7 +10,10 @@ import { drawDetail, forgetDetail, prepareDetail } from "./detail.js";
 import { announce, byId, counted, messageOf } from "./dom.js";
 import { drawFailures } from "./failures.js";
 import { Sheet } from "./grid.js";
+import { prepareHelp } from "./help.js";
+import { drawLegend, findBest } from "./marks.js";
 import { gridModel, markPicked, matrixModel } from "./matrix.js";
+import { buildScatter, drawScatter, focusPoint, forgetPaint, scatterSequence } from "./scatter.js";
 import { change, forgetPendingAddress, initialState, onChange, readHash, state, togglePick } from "./state.js";
 
 /** @import { Model } from "./types" */
@@ -29,19 +32,28 @@ let loadTrouble = null;
 function render() {
   drawControls();
   drawSheet();
+  drawScatter();
+  drawLegend();
   drawFailures();
   drawTray();
   drawStatus();
   if (haveRuns()) {
-    drawDetail(state.run === null ? NONE : (model?.sequence() ?? NONE));
+    drawDetail(state.run === null ? NONE : sequence());
     drawCompare();
   }
 }
 
+/** The runs that the arrow keys of an open picture go through. */
+function sequence() {
+  return state.view === "scatter" ? scatterSequence() : (model?.sequence() ?? NONE);
+}
+
 /** A text that changes when runs change their places. */
 function arrangementKey() {
+  const { view, rows, cols, sort, descending, chosen } = state;
   const filters = [...state.filters].map(([key, codes]) => [key, [...codes]]);
-  return JSON.stringify([state.view, state.rows, state.cols, state.sort, state.descending, state.chosen, filters]);
+  const brush = state.brush && [state.x, state.y, state.brush];
+  return JSON.stringify([view, rows, cols, sort, descending, chosen, filters, brush]);
 }
 
 /**
@@ -51,7 +63,7 @@ function arrangementKey() {
  */
 function sheetKey(width) {
   const choice = state.chosen === "all" ? 0 : choiceChanges;
-  return `${arrangementKey()} ${choice} ${state.size} ${loadCount()} ${width}`;
+  return `${arrangementKey()} ${choice} ${state.size} ${loadCount()} ${width} ${state.color} ${state.best} ${state.bestOf}`;
 }
 
 /**
@@ -66,11 +78,11 @@ function innerWidthOf(scroller) {
 
 function drawSheet() {
   const scroller = byId("sheet");
-  scroller.hidden = state.view === "failed" || loadCount() === 0;
+  scroller.hidden = state.view === "failed" || state.view === "scatter" || loadCount() === 0;
   if (scroller.hidden) {
     drawnKey = "";
     model = null;
-    return drawNotice(null);
+    return drawNotice(state.view === "scatter" ? shownRuns({ brushed: false }).length : null);
   }
   const key = sheetKey(innerWidthOf(scroller));
   if (key !== drawnKey) redrawSheet(scroller, key);
@@ -86,6 +98,7 @@ function drawSheet() {
  */
 function redrawSheet(scroller, key) {
   const shown = shownRuns();
+  findBest(shown);
   const width = innerWidthOf(scroller);
   const makeModel = state.view === "grid" ? gridModel : matrixModel;
   model = { ...makeModel(shown, width), shown: shown.length };
@@ -108,7 +121,7 @@ function drawStatus() {
   if (loadTrouble !== null) return announce(loadTrouble);
   const loaded = haveRuns() ? "" : "loading ";
   const all = counted(index.runs, "run");
-  const shown = model?.shown ?? index.runs;
+  const shown = state.view === "scatter" ? shownRuns().length : (model?.shown ?? index.runs);
   announce(loaded + (shown < index.runs && !loaded ? `${shown.toLocaleString("en")} of ${all}` : all));
 }
 
@@ -136,6 +149,7 @@ function pickCell(row, column) {
  * @param {number} run
  */
 function focusRun(run) {
+  if (state.view === "scatter") return focusPoint(run);
   const place = model?.placeOf(run);
   if (place) sheet.focusCell(place.row, place.column);
 }
@@ -155,7 +169,9 @@ async function start() {
     render();
   });
   buildControls();
+  buildScatter();
   prepareChoosing();
+  prepareHelp();
   prepareDetail(focusRun);
   prepareCompare(() => document.getElementById("open-compare")?.focus());
   addEventListener("popstate", readAddress);
@@ -174,6 +190,7 @@ async function start() {
 function redrawCharts() {
   forgetDetail();
   forgetCompare();
+  forgetPaint();
   render();
 }
 

@@ -2,18 +2,23 @@
 
 import { dimensions, index, valuesOf } from "./data.js";
 import { announce, clamp } from "./dom.js";
+import { CONTENT_KEPT, STYLE_TAKEN, quantities } from "./quantities.js";
 
-/** @import { View } from "./types" */
+/** @import { Brush, View } from "./types" */
 
 /** @type {View["view"][]} */
-export const VIEWS = ["matrix", "grid", "failed"];
+export const VIEWS = ["matrix", "grid", "scatter", "failed"];
 /** @type {View["chosen"][]} */
 const CHOSEN = ["all", "chosen", "open", "kept", "rejected"];
+/** @type {View["bestOf"][]} */
+export const BEST_OF = ["row", "column", "pair"];
 const SORTS = ["order", ...[...index.losses, ...index.measures].map(({ key }) => key)];
 export const SIZE_RANGE_PX = { min: 88, max: 420 };
 export const MAX_PICKS = 8;
 /* Longer labels would make addresses that mail programs break: such a value is named by its place instead. */
 const MAX_LABEL_IN_HASH = 60;
+/* The side of a brush that is open, in an address. */
+const OPEN = "any";
 
 /**
  * The view that a reader meets first: content against style, or whatever else varies.
@@ -31,6 +36,12 @@ export function initialState() {
     descending: false,
     size: null,
     run: null,
+    x: CONTENT_KEPT,
+    y: STYLE_TAKEN,
+    brush: null,
+    color: null,
+    best: null,
+    bestOf: "row",
     chosen: "all",
     picks: [],
     comparing: false,
@@ -82,10 +93,25 @@ function readField(view, key, values) {
   else if (key === "dir") view.descending = value === "desc";
   else if (key === "size" && Number(value) > 0) view.size = clamp(Number(value), SIZE_RANGE_PX.min, SIZE_RANGE_PX.max);
   else if (key === "run" && values.length) view.run = value;
+  else if ((key === "x" || key === "y") && quantities.has(value)) view[key] = value;
+  else if (key === "color" && quantities.has(value)) view.color = value;
+  else if (key === "best" && quantities.get(value)?.better) view.best = value;
+  else if (key === "of") view.bestOf = BEST_OF.find((known) => known === value) ?? view.bestOf;
+  else if (key === "brush") view.brush = readBrush(values);
   else if (key === "pick") view.picks = [...new Set(values)].slice(0, MAX_PICKS);
   else if (key === "chosen") view.chosen = CHOSEN.find((known) => known === value) ?? view.chosen;
   else if (key === "compare") view.comparing = value === "1";
   else if (key.startsWith("f.") && dimensions.has(key.slice(2))) readFilter(view, key.slice(2), values);
+}
+
+/**
+ * @param {string[]} tokens
+ * @returns {Brush | null}
+ */
+function readBrush(tokens) {
+  const sides = tokens.map((token) => (token === OPEN || !Number.isFinite(Number(token)) ? null : Number(token)));
+  const [xFrom = null, xTo = null, yFrom = null, yTo = null] = sides;
+  return sides.some((side) => side !== null) ? [xFrom, xTo, yFrom, yTo] : null;
 }
 
 /**
@@ -114,11 +140,24 @@ function writeHash(view) {
   /** @type {(key: string, ...values: (string | number)[]) => void} */
   const add = (key, ...values) =>
     void fields.push(`${encodeURIComponent(key)}=${values.map(encodeURIComponent).join(",")}`);
-  for (const key of /** @type {const} */ (["view", "rows", "cols", "sort", "size", "chosen"])) {
+  for (const key of /** @type {const} */ ([
+    "view",
+    "rows",
+    "cols",
+    "sort",
+    "size",
+    "x",
+    "y",
+    "color",
+    "best",
+    "chosen",
+  ])) {
     if (view[key] !== first[key]) add(key, view[key] ?? "none");
   }
   if (view.descending) add("dir", "desc");
   for (const [key, codes] of view.filters) add(`f.${key}`, ...[...codes].sort((a, b) => a - b).map(tokenOf(key)));
+  if (view.bestOf !== first.bestOf) add("of", view.bestOf);
+  if (view.brush) add("brush", ...view.brush.map((side) => side ?? OPEN));
   if (view.picks.length) add("pick", ...view.picks);
   if (view.comparing) add("compare", "1");
   if (view.run !== null) add("run", view.run);

@@ -29,6 +29,16 @@ export interface Measure {
   better: "min" | "max";
 }
 
+/** A number that each run may have; `better` is null for one that is neither good nor bad. */
+export interface Quantity {
+  key: string;
+  label: string;
+  better: "min" | "max" | null;
+}
+
+/** A rectangle in the scatter, in its quantities; a side that is null is open. */
+export type Brush = [xFrom: number | null, xTo: number | null, yFrom: number | null, yTo: number | null];
+
 /** What page.py embeds; made by summary.py and files.py. */
 export interface Index {
   title: string;
@@ -70,6 +80,8 @@ export interface Detail {
   config: Record<string, unknown>;
   extra: unknown;
   history: History;
+  /** The iterations of the pictures on the way. */
+  frames: number[] | null;
   iterations: number;
   [column: string]: unknown;
 }
@@ -85,7 +97,7 @@ export interface Failure {
 
 /** The view: what the address after # spells out. */
 export interface View {
-  view: "matrix" | "grid" | "failed";
+  view: "matrix" | "grid" | "scatter" | "failed";
   rows: string | null;
   cols: string | null;
   filters: Map<string, Set<number>>;
@@ -93,6 +105,14 @@ export interface View {
   descending: boolean;
   size: number | null;
   run: string | null;
+  x: string | null;
+  y: string | null;
+  brush: Brush | null;
+  /** What colours cells and points. */
+  color: string | null;
+  /** By what the best of each group is marked. */
+  best: string | null;
+  bestOf: "row" | "column" | "pair";
   chosen: "all" | "chosen" | "open" | "kept" | "rejected";
   picks: string[];
   comparing: boolean;
