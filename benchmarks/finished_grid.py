@@ -62,6 +62,21 @@ def create(emulator: Emulator, rows: int) -> Grid:
     return Grid(manifest.uri, contents + styles)
 
 
+def create_rows(emulator: Emulator, rows: int, files: int = 4) -> str:
+    """Puts a manifest in several files into gs://bucket, each row with a content of its own; returns its glob."""
+    create_images(emulator, rows)
+    for file in range(files):
+        mine = range(file * rows // files, (file + 1) * rows // files)
+        table = [
+            {"content": _image(number), "style": _image(0), "config": json.dumps({"weights": WEIGHTS})}
+            for number in mine
+        ]
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(table), buffer, row_group_size=1_000)
+        emulator.create(f"manifest-{file}.parquet", buffer.getvalue())
+    return f"{emulator.bucket}/manifest-*.parquet"
+
+
 def create_images(emulator: Emulator, count: int) -> dict[str, ImageFacts]:
     """Puts different pictures into gs://bucket/images and returns the facts of each by URI."""
     generator = np.random.default_rng(0)

@@ -3,6 +3,7 @@
     python -m benchmarks.latency rerun [--rows 100000] [--latency_ms 50]
     python -m benchmarks.latency failures [--rows 20000]
     python -m benchmarks.latency probe [--rows 10000]
+    python -m benchmarks.latency plan [--rows 10000]
 
 This process is the storage (the emulator of tests/support), another one the worker. The figures are printed, and
 written to benchmarks/results/latency.json with their provenance.
@@ -11,6 +12,7 @@ written to benchmarks/results/latency.json with their provenance.
   the metrics of the last job, their images are known. `rerun_first_secs` is the same before anything is known of them.
 - `failures`: --rows rows with different faults, each recorded under an id of its own.
 - `probe`: --rows images that are probed for the first time.
+- `plan`: `stylebeam plan` over --rows rows, each with an image of its own, in several files.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import json
 import os
 import resource
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -49,11 +52,27 @@ def probe(emulator: Emulator, rows: int) -> Iterator[Figure]:
     yield Figure("probe_secs", secs, {"images": rows, **details})
 
 
+def plan(emulator: Emulator, rows: int) -> Iterator[Figure]:
+    """A plan of rows whose images nobody has seen before."""
+    manifest = finished_grid.create_rows(emulator, rows)
+    emulator.requests.clear()
+    began = time.monotonic()
+    command = emulator.command("plan", "--manifest", manifest)
+    said, complaint = command.communicate()
+    secs = time.monotonic() - began
+    if command.returncode or f"{rows} distinct images" not in said:
+        raise RuntimeError(f"exit status {command.returncode}\n{said}\n{complaint[-2000:]}")
+    requests = Counter(method for method, _ in emulator.requests)
+    details = {"images": rows, "latency_ms": round(emulator.latency_secs * 1000), "requests": dict(requests)}
+    yield Figure("plan_secs", secs, details)
+
+
 # name -> (the measurement, the number of rows that it is meant for)
 MEASUREMENTS: dict[str, tuple[Callable[[Emulator, int], Iterator[Figure]], int]] = {
     "rerun": (rerun, 100_000),
     "failures": (failures, 20_000),
     "probe": (probe, 10_000),
+    "plan": (plan, 10_000),
 }
 
 

@@ -15,7 +15,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from benchmarks import finished_grid
 from transforms.failures import RecordFailures
-from transforms.output.metrics_files import summary
+from transforms.output.job import read_job
 from transforms.output.paths import Output
 from transforms.probe import ProbeImages
 
@@ -35,8 +35,9 @@ def job(manifest: str) -> dict[str, Any]:
     with mock.patch("pipeline.build.write_job_gallery", print), beam.Pipeline(runner=FnApiRunner()) as pipeline:
         define_pipeline(pipeline, prepared)
     pipeline_secs = time.monotonic() - began
-    done, failed = summary(OUTPUT, prepared.record.id)
-    return {"done": done, "failed": failed, "pipeline_secs": round(pipeline_secs, 1)}
+    record = read_job(OUTPUT)
+    assert record is not None
+    return {"done": record.done, "failed": record.failed, "pipeline_secs": round(pipeline_secs, 1)}
 
 
 def failures(rows: str) -> dict[str, Any]:

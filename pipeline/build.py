@@ -1,7 +1,8 @@
 """define_pipeline: the steps from the manifest to the gallery. It receives what it needs and parses nothing."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import apache_beam as beam
 
@@ -19,6 +20,7 @@ from transforms.metrics import WriteMetrics, failed_row
 from transforms.output.commit import failed_ids
 from transforms.output.job import JobRecord, check_owned, update_job
 from transforms.output.measures import measured_ids
+from transforms.output.metrics_chunks import Outcomes
 from transforms.output.paths import Output
 from transforms.probe import ProbeImages
 from transforms.records import ManifestRow
@@ -92,6 +94,20 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
         resolved[resolve.RUN_IDS] | "DistinctRunIds" >> beam.Distinct() | "CountRuns" >> beam.combiners.Count.Globally()
     )
     counted = run_count | "WriteJob" >> beam.Map(lambda count: update_job(output, job.record, runs=count))
+    outcomes_of_rows = written | "Outcomes" >> beam.Values() | "CountOutcomes" >> beam.CombineGlobally(_sum)
     _ = counted | "MetricsAreWritten" >> beam.Map(
-        lambda record, *_: update_job(output, record, metrics_rows=record.rows), *metrics, beam.pvalue.AsIter(recorded)
+        lambda record, found, *_: update_job(output, record, metrics_rows=record.rows, **_done_and_failed(found)),
+        beam.pvalue.AsSingleton(outcomes_of_rows),
+        *metrics,
+        beam.pvalue.AsIter(recorded),
     )
+
+
+def _sum(outcomes: Iterable[Outcomes]) -> Outcomes:
+    return sum(outcomes, Outcomes())
+
+
+def _done_and_failed(outcomes: Outcomes) -> dict[str, Any]:
+    """Returns fields of a JobRecord."""
+    failed = {kind: count for kind, count in outcomes.items() if kind is not None}
+    return {"done": outcomes[None], "failed": dict(sorted(failed.items()))}

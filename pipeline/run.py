@@ -30,7 +30,7 @@ from transforms.manifest.networks import distinct_backbones
 from transforms.output import storage
 from transforms.output.attempts import gather_attempts
 from transforms.output.commit import finished_ids
-from transforms.output.job import JobRecord, write_job
+from transforms.output.job import JobRecord, read_job, write_job
 from transforms.output.metrics_files import summary
 from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
@@ -94,9 +94,18 @@ def run(arguments: Sequence[str]) -> Summary | None:
             if only_submits(options):
                 return None
             result.wait_until_finish()
-            done, failed = summary(job.output, job.record.id)
+            done, failed = _outcomes(job)
     gallery = None if _counter(result, "galleries_failed") else job.output.gallery("index.html")
     return Summary(done, failed, _counter(result, "runs_computed"), gallery)
+
+
+def _outcomes(job: Job) -> tuple[int, dict[str, int]]:
+    """Returns how many rows are done, and how many failed by error type, as the job has counted them in job.json."""
+    record = read_job(job.output)
+    if record is not None and record.id == job.record.id and record.done is not None and record.failed is not None:
+        return record.done, dict(record.failed)
+    # Another job has begun in the directory since.
+    return summary(job.output, job.record.id)
 
 
 def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:

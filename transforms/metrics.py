@@ -14,7 +14,7 @@ from transforms.output import storage
 from transforms.output.commit import complete_commit, forget_failure, outcome_of_finished
 from transforms.output.job import check_owned
 from transforms.output.measures import fill_measures, with_later_measures
-from transforms.output.metrics_chunks import CHUNK_BYTES, Chunk, chunks_of, cut, write_sorted
+from transforms.output.metrics_chunks import CHUNK_BYTES, Chunk, Outcomes, chunks_of, cut, write_sorted
 from transforms.output.metrics_files import MetricsFile, file_count, metrics_name
 from transforms.output.paths import PARQUET, Output
 from transforms.output.record import RunRecord, columns, metrics_schema
@@ -77,7 +77,7 @@ def _described(row: ManifestRow) -> dict[str, Any]:
 
 
 class WriteMetrics(beam.PTransform):
-    """Rows and what became of their runs -> names of the files written, and None once the stale ones are removed.
+    """Rows and what became of their runs -> (name, Outcomes) of each file, and None once stale files are removed.
 
     It takes "rows" and "in_metrics" of `SplitFinished`, "outcomes": (run_id, record or Reason) of the runs that were
     computed, and "failed": metrics rows.
@@ -134,17 +134,17 @@ class WriteMetrics(beam.PTransform):
         )
         return written, removed
 
-    def _write(self, number: int, chunks: Iterable[Chunk]) -> str:
+    def _write(self, number: int, chunks: Iterable[Chunk]) -> tuple[str, Outcomes]:
         name = metrics_name(number, self._files)
         with tempfile.TemporaryFile() as file:
-            write_sorted(chunks, file, self._job_id)
+            outcomes = write_sorted(chunks, file, self._job_id)
             check_owned(self._output, self._job_id)
             storage.write_file(self._output.metrics(name), file, PARQUET)
-        return name
+        return name, outcomes
 
-    def _remove_stale(self, _: None, written: Iterable[str]) -> None:
+    def _remove_stale(self, _: None, written: Iterable[tuple[str, Outcomes]]) -> None:
         check_owned(self._output, self._job_id)
-        for name in set(storage.list_names(self._output.metrics(), ".parquet")) - set(written):
+        for name in set(storage.list_names(self._output.metrics(), ".parquet")) - {name for name, _ in written}:
             storage.delete(self._output.metrics(name))
 
 

@@ -135,6 +135,14 @@ def test_bad_rows_fail_with_reasons_while_the_others_are_done(inputs, capsys):
     assert "2 of 9 rows done" in capsys.readouterr().out
 
 
+def test_job_json_says_how_many_rows_are_done_and_failed(finished_job):
+    job = json.loads((finished_job / "output" / "job.json").read_text())
+    rows = metrics_of(finished_job / "output")
+    failed = [row["error_type"] for row in rows if row["status"] == "failed"]
+    assert (job["done"], job["failed"]) == (len(rows) - len(failed), {"NotFoundError": 1})
+    assert failed == ["NotFoundError"]
+
+
 def test_a_run_that_is_too_small_fails_under_its_run_id_before_anything_is_stylized(inputs, monkeypatch):
     begun: list[Run] = []
     process = StylizeRuns.process

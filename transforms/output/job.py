@@ -24,6 +24,8 @@ class JobRecord:
       rows: the number of its rows.
       runs: the number of distinct runs, once they are counted.
       metrics_rows: the number of rows in metrics/, once the last of them is written.
+      done: the number of those that are done.
+      failed: error type -> number of those that failed.
       dataset: what dataset/ is to hold, one of `transforms.dataset.DATASET_MODES`; None chooses by the
         size of the pictures.
       title: the heading of the gallery and the card; None for the manifest's name.
@@ -39,6 +41,8 @@ class JobRecord:
     rows: int | None = None
     runs: int | None = None
     metrics_rows: int | None = None
+    done: int | None = None
+    failed: Mapping[str, int] | None = None
     dataset: str | None = None
     title: str | None = None
     started: str | None = None
@@ -50,18 +54,18 @@ class JobRecord:
     @classmethod
     def from_json_object(cls, values: Mapping[str, Any]) -> Self:
         """Takes what is of the right type and leaves the rest out."""
-        kinds: dict[str, type] = dict.fromkeys(("rows", "runs", "metrics_rows"), int)
+        kinds: dict[str, type] = dict.fromkeys(("rows", "runs", "metrics_rows", "done"), int)
         kinds |= dict.fromkeys(("id", "manifest", "dataset", "title", "started", "arithmetic"), str)
-        kinds |= {"process": dict, "deterministic": bool}
+        kinds |= {"failed": dict, "process": dict, "deterministic": bool}
         known = {name: values[name] for name, kind in kinds.items() if isinstance(values.get(name), kind)}
         versions = {name: str(value) for name, value in values.items() if name.endswith("_version")}
         return cls(**known, versions=versions)
 
     def to_json(self) -> bytes:
-        """Returns the content of the file; `metrics_rows` and `title` stand in it where they are known."""
+        """Returns the content of the file; the title, and what metrics/ holds, stand in it where they are known."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values |= values.pop("versions")
-        for name in ("metrics_rows", "title"):
+        for name in ("metrics_rows", "done", "failed", "title"):
             if values[name] is None:
                 del values[name]
         return json.dumps(values, indent=1, sort_keys=True).encode()

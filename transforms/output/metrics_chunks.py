@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
@@ -15,6 +16,8 @@ from transforms.output.record import RunRecord, metrics_schema
 
 # Packed rows of one metrics file, in any order.
 Chunk = bytes
+# The error's type, None for rows that are done -> number of rows.
+Outcomes = Counter[str | None]
 
 # A chunk is cut and a row group ends as soon as it holds so many bytes, as Arrow has them.
 CHUNK_BYTES = 4 * 2**20
@@ -66,8 +69,8 @@ class _Spooled:
     row_bytes: float
 
 
-def write_sorted(chunks: Iterable[Chunk], out: IO[bytes], job_id: str | None) -> None:
-    """Writes a metrics file, sorted by manifest row.
+def write_sorted(chunks: Iterable[Chunk], out: IO[bytes], job_id: str | None) -> Outcomes:
+    """Writes a metrics file, sorted by manifest row, and returns how many of its rows became what.
 
     The chunks wait in a temporary file on disk; a row group and a chunk are in memory.
 
@@ -77,9 +80,12 @@ def write_sorted(chunks: Iterable[Chunk], out: IO[bytes], job_id: str | None) ->
       job_id: the id of the job, which the file carries; None for none.
     """
     schema = metrics_schema().with_metadata({JOB_KEY: job_id.encode()} if job_id else None)
+    outcomes = Outcomes()
     with tempfile.TemporaryFile() as spool, pq.ParquetWriter(out, schema, compression=_CODEC) as writer:
         for group in _groups(spool, [_spool(spool, chunk) for chunk in chunks]):
             writer.write_table(group.replace_schema_metadata(schema.metadata))
+            outcomes.update(group["error_type"].to_pylist())
+    return outcomes
 
 
 def _spool(spool: IO[bytes], chunk: Chunk) -> _Spooled:
