@@ -5,6 +5,7 @@
 
 import dataclasses
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,15 +15,19 @@ import pyarrow as pa
 from pipeline.grid import ROWS_PER_GROUP, write_manifest
 from stylecore.config.style_config import ConfigError, StyleConfig
 from stylecore.errors import UsageError, hint
+from stylecore.measures.measure import MEASURES
 from transforms.output import storage
 from transforms.output.choices import Choice, read_choices
 from transforms.output.metrics_files import read_metrics
 from transforms.output.paths import Output
 from transforms.output.record import arrow_config, config_type, metrics_schema
 
+logger = logging.getLogger(__name__)
+
 PICKED_FROM = "picked_from"
 GROUPINGS = ("content", "style")
 _STYLES = pa.list_(pa.struct([("uri", pa.string()), ("weight", pa.float64())]))
+_BETTER_LARGE = frozenset(one.key for one in MEASURES if one.better == "max")
 
 
 class PickError(UsageError, ValueError):
@@ -38,10 +43,17 @@ class Criterion:
 
     @classmethod
     def parse(cls, text: str) -> "Criterion":
-        """Parses COLUMN, COLUMN:min or COLUMN:max, or raises PickError."""
+        """Parses COLUMN, COLUMN:min or COLUMN:max, or raises PickError.
+
+        Without a direction the least is best; a warning says so where more of a measure is better.
+        """
         column, colon, direction = text.partition(":")
         if colon and direction not in ("min", "max"):
             raise PickError(f"{text!r}: expected COLUMN, COLUMN:min or COLUMN:max")
+        if not colon and column in _BETTER_LARGE:
+            logger.warning(
+                "%s: more of it is better, and the least is picked: %s:max picks the largest", column, column
+            )
         return cls(column, direction == "max")
 
 

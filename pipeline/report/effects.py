@@ -1,12 +1,13 @@
-"""What the runs of a grid have in common as arrays, which are best, and which parameter moves which loss how much."""
+"""The runs of a grid as arrays: which are best, and which parameter moves which loss or measure how much."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from stylecore.config.style_config import defining_fields
+from stylecore.measures.measure import MEASURES, Measure
 from transforms.gallery.summary import Summary
 from transforms.output.record import LOSSES
 
@@ -14,6 +15,8 @@ from transforms.output.record import LOSSES
 DEFINITION = defining_fields("terms")
 OBJECTIVE = defining_fields("total")
 TERMS = tuple(loss for loss in LOSSES if loss.short != "total")
+By = Literal["factors", "differences"]
+_PERCENTILES = (10, 50, 90)
 # A parameter with more values is an identifier, as a seed may be; it would make no readable plot.
 MAX_VALUES = 24
 
@@ -24,14 +27,15 @@ class Runs:
 
     Attributes:
       run_ids: of each run.
-      losses: loss column -> float64 [runs]; NaN where there is none.
+      numbers: column of a loss or measure -> float64 [runs]; NaN where there is none. Measures that no run has are left
+        out.
       dimensions: what varies, as `Summary.index` describes it.
       codes: dimension -> int64 [runs], the number of each run's value among the dimension's.
       pairs: int64 [runs], the number of each run's pair (content, style).
     """
 
     run_ids: Sequence[str]
-    losses: dict[str, np.ndarray]
+    numbers: dict[str, np.ndarray]
     dimensions: Sequence[dict[str, Any]]
     codes: dict[str, np.ndarray]
     pairs: np.ndarray
@@ -40,9 +44,11 @@ class Runs:
     def from_summary(cls, summary: Summary) -> "Runs":
         """Takes the runs out of a summary of the metrics."""
         chunks = list(summary.run_chunks())
-        dimensions = summary.index()["dimensions"]
+        index = summary.index()
+        dimensions = index["dimensions"]
+        columns = [one["key"] for one in (*index["losses"], *index["measures"])]
         run_ids = [run_id for chunk in chunks for run_id in chunk["run_id"]]
-        losses = {loss.key: [value for chunk in chunks for value in chunk[loss.key]] for loss in LOSSES}
+        numbers = {key: np.array([value for chunk in chunks for value in chunk[key]], float) for key in columns}
         codes = {
             dimension["key"]: np.array([code for chunk in chunks for code in chunk["codes"][dimension["key"]]], int)
             for dimension in dimensions
@@ -50,11 +56,16 @@ class Runs:
         one = np.zeros(len(run_ids), int)
         return cls(
             run_ids,
-            {key: np.array(values, float) for key, values in losses.items()},
+            numbers,
             dimensions,
             codes,
             _numbered([codes.get("content", one), codes.get("style", one)]),
         )
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The measures that any run has."""
+        return tuple(one for one in MEASURES if one.key in self.numbers)
 
     def comparable(self) -> np.ndarray:
         """Returns [runs], the number of each run's pair and definition of the losses: only within it losses compare."""
@@ -63,44 +74,49 @@ class Runs:
 
 @dataclasses.dataclass(frozen=True)
 class Effect:
-    """How a loss term moves with a parameter, over the pairs (content, style) that have all its values.
+    """How a number moves with a parameter, over the pairs (content, style) that have all its values.
 
-    A pair's factor for a value is the geometric mean of the term over its runs with that value, divided by the
-    geometric mean of these means over all values. Each field is [values].
+    Losses move by factors: a pair's factor for a value is the geometric mean over its runs with that value, divided by
+    the geometric mean of these means. Measures move by differences: the same with sums in place of products.
+
+    Attributes:
+      pairs: how many pairs have all values.
+      low, median, high: the 10th, 50th and 90th percentile over the pairs, [values].
+      span: the same percentiles of the distance from each pair's least value to its largest, as a factor or difference.
     """
 
     pairs: int
     low: np.ndarray
     median: np.ndarray
     high: np.ndarray
-
-    @property
-    def strength(self) -> float:
-        """The largest median factor over the smallest."""
-        return float(self.median.max() / self.median.min())
+    span: np.ndarray
 
 
-def effect(losses: np.ndarray, codes: np.ndarray, pairs: np.ndarray, values: int) -> Effect | None:
-    """Returns the effect of a parameter on a loss, or None if no pair has a positive loss at every value.
+def effect(numbers: np.ndarray, codes: np.ndarray, pairs: np.ndarray, values: int, by: By = "factors") -> Effect | None:
+    """Returns the effect of a parameter on a loss or measure, or None if no pair has a number at every value.
 
     Args:
-      losses: [runs]; runs whose loss is not positive and finite are left out.
+      numbers: [runs]; runs without a finite number are left out, and so are numbers <= 0 that move by factors.
       codes: [runs], the number of each run's value, below `values`.
       pairs: [runs], the number of each run's pair.
       values: how many values the parameter has.
+      by: factors or differences.
     """
-    usable = np.isfinite(losses) & (losses > 0)
+    usable = np.isfinite(numbers) & ((numbers > 0) | (by == "differences"))
     if not usable.any():
         return None
     cells, size = pairs[usable] * values + codes[usable], (int(pairs.max()) + 1) * values
     counts = np.bincount(cells, minlength=size).reshape(-1, values)
-    sums = np.bincount(cells, np.log(losses[usable]), size).reshape(-1, values)
+    summed = np.log(numbers[usable]) if by == "factors" else numbers[usable]
+    sums = np.bincount(cells, summed, size).reshape(-1, values)
     complete = (counts > 0).all(axis=1)
     if not complete.any():
         return None
     means = sums[complete] / counts[complete]
-    low, median, high = np.exp(np.percentile(means - means.mean(axis=1, keepdims=True), [10, 50, 90], axis=0))
-    return Effect(int(complete.sum()), low, median, high)
+    moved = np.percentile(means - means.mean(axis=1, keepdims=True), _PERCENTILES, axis=0)
+    span = np.percentile(np.ptp(means, axis=1), _PERCENTILES)
+    low, median, high = np.exp(moved) if by == "factors" else moved
+    return Effect(int(complete.sum()), low, median, high, np.exp(span) if by == "factors" else span)
 
 
 def values_to_compare(codes: np.ndarray, pairs: np.ndarray, values: int) -> np.ndarray:
@@ -129,12 +145,22 @@ def values_to_compare(codes: np.ndarray, pairs: np.ndarray, values: int) -> np.n
 def best_runs(runs: Runs) -> list[int]:
     """Returns the run with the least total loss of each pair and objective: within these alone the total compares."""
     keys = [codes for name, codes in runs.codes.items() if name in OBJECTIVE]
-    groups = _numbered([runs.pairs, *keys])
-    totals = np.where(np.isfinite(runs.losses["loss_total"]), runs.losses["loss_total"], np.inf)
-    order = np.lexsort((totals, groups))
+    return _least(runs.numbers["loss_total"], _numbered([runs.pairs, *keys]))
+
+
+def best_of_pairs(runs: Runs, measure: Measure) -> list[int]:
+    """Returns the best run of each pair by a measure, in the order of the pairs."""
+    numbers = runs.numbers[measure.key]
+    return _least(-numbers if measure.better == "max" else numbers, runs.pairs)
+
+
+def _least(costs: np.ndarray, groups: np.ndarray) -> list[int]:
+    """Returns the run with the least cost of each group, the first of equals; a group without finite costs has none."""
+    costs = np.where(np.isfinite(costs), costs, np.inf)
+    order = np.lexsort((costs, groups))
     first = np.ones(len(order), bool)
     first[1:] = groups[order][1:] != groups[order][:-1]
-    return [int(run) for run in order[first] if np.isfinite(totals[run])]
+    return [int(run) for run in order[first] if np.isfinite(costs[run])]
 
 
 def _numbered(keys: Sequence[np.ndarray]) -> np.ndarray:

@@ -3,13 +3,14 @@
 import base64
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from pipeline.report.effects import Runs, best_runs
-from pipeline.report.page import Failures, PictureShown, report_html
+from pipeline.report.effects import Runs, best_of_pairs, best_runs
+from pipeline.report.page import Best, Failures, PictureShown, report_html
 from stylecore.errors import UsageError, one_line
+from stylecore.measures.measure import MEASURES
+from transforms.gallery.labels import number_label
 from transforms.gallery.summary import Summary
 from transforms.output import storage
 from transforms.output.job import job_title
@@ -23,8 +24,8 @@ HTML = "text/html; charset=utf-8"
 MAX_PICTURES = 24
 MAX_PICTURE_BYTES = 256 * 1024
 MAX_REASONS = 20
-_LOSS_KEYS = [loss.key for loss in LOSSES]
-_COLUMNS = ["run_id", "status", "content", "style", "config", "height", "width", *_LOSS_KEYS, "extra"]
+_NUMBERS = [one.key for one in (*LOSSES, *MEASURES)]
+_COLUMNS = ["run_id", "status", "content", "style", "config", "height", "width", *_NUMBERS, "extra"]
 
 
 class ReportError(UsageError, ValueError):
@@ -48,9 +49,9 @@ def write_report(directory: str, target: str | None = None, title: str | None = 
     runs = Runs.from_summary(summary)
     if not runs.run_ids and not failures.count:
         raise ReportError(f"{directory}: no metrics: expected the output directory of a finished job")
-    best = best_runs(runs)
-    shown = [_picture(output, runs, run) for run in _spread(best, MAX_PICTURES)]
-    page = report_html(title or job_title(output), runs, failures, shown, len(best))
+    total = {run: [f"total loss {number_label(float(runs.numbers['loss_total'][run]))}"] for run in best_runs(runs)}
+    best = (_best(output, runs, notes) for notes in (_best_by_measures(runs), total))
+    page = report_html(title or job_title(output), runs, failures, *best)
     target = target or storage.join(directory, "report.html")
     storage.write(target, page.encode(errors="replace"), HTML)
     return target
@@ -69,6 +70,19 @@ def _read(output: Output) -> tuple[Summary, Failures]:
     return summary, Failures(reasons, examples)
 
 
+def _best_by_measures(runs: Runs) -> dict[int, list[str]]:
+    """Returns the runs that are best of their pair by any measure, each with what it is best by, in order of pairs."""
+    notes: dict[int, list[str]] = {}
+    for measure in runs.measures:
+        for run in best_of_pairs(runs, measure):
+            notes.setdefault(run, []).append(f"{measure.label} {float(runs.numbers[measure.key][run]):.3g}")
+    return {run: notes[run] for run in sorted(notes, key=lambda run: (runs.pairs[run], run))}
+
+
+def _best(output: Output, runs: Runs, notes: Mapping[int, Sequence[str]]) -> Best:
+    return Best([_picture(output, runs, run, notes[run]) for run in _spread(list(notes), MAX_PICTURES)], len(notes))
+
+
 def _spread(items: Sequence[int], most: int) -> list[int]:
     """Returns at most so many items, evenly spread over the whole."""
     if len(items) <= most:
@@ -76,13 +90,13 @@ def _spread(items: Sequence[int], most: int) -> list[int]:
     return [items[int(place)] for place in np.linspace(0, len(items) - 1, most).round()]
 
 
-def _picture(output: Output, runs: Runs, run: int) -> PictureShown:
+def _picture(output: Output, runs: Runs, run: int, notes: Sequence[str]) -> PictureShown:
     run_id = runs.run_ids[run]
-    labels: Mapping[str, Any] = {
+    labels = {
         dimension["key"]: dimension["values"][runs.codes[dimension["key"]][run]]["label"]
         for dimension in runs.dimensions
     }
-    return PictureShown(run_id, dict(labels), float(runs.losses["loss_total"][run]), _data_uri(output, run_id))
+    return PictureShown(run_id, labels, notes, _data_uri(output, run_id))
 
 
 def _data_uri(output: Output, run_id: str) -> str | None:

@@ -123,6 +123,24 @@ def test_a_column_without_values_is_refused():
         ids(Selection(best=STYLE), table(("a", "c", "s", 1, None)))
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("measure_ssim", 1),
+        ("measure_ssim:min", 0),
+        ("measure_ssim:max", 0),
+        ("measure_palette", 0),
+        ("loss_style", 0),
+    ],
+)
+def test_the_least_of_what_is_better_large_is_picked_with_a_warning(text, lines, caplog):
+    criterion = Criterion.parse(text)
+    assert criterion.largest == text.endswith(":max")
+    assert [record.message for record in caplog.records] == lines * [
+        "measure_ssim: more of it is better, and the least is picked: measure_ssim:max picks the largest"
+    ]
+
+
 @pytest.fixture
 def picked(small_output, tmp_path):
     """Runs `stylebeam pick` on a finished job; returns its exit status and the manifest's rows, if there are any."""

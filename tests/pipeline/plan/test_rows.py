@@ -135,6 +135,7 @@ OTHER_VALUES = {
     "seed": 7,
     "early_stop_window": 7,
     "early_stop_tolerance": 0.5,
+    "color": "match",
 }
 
 

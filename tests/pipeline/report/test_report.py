@@ -3,24 +3,14 @@
 import re
 from html.parser import HTMLParser
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import main
 from pipeline.report import report
 from tests.support.gallery_rows import failed_row, grid_rows, metrics_row
-from transforms.output.record import metrics_schema
+from tests.support.outputs import write_metrics
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-
-
-def write_metrics(directory, rows):
-    (directory / "metrics").mkdir(parents=True)
-    (directory / "thumbs").mkdir()
-    known = [{name: row.get(name) for name in metrics_schema().names} for row in rows]
-    pq.write_table(pa.Table.from_pylist(known, metrics_schema()), directory / "metrics" / "metrics-00000.parquet")
-    return directory
 
 
 class Page(HTMLParser):
@@ -55,6 +45,35 @@ def test_the_page_shows_axes_best_pictures_effects_and_failures(tmp_path):
     assert page.tags.count("figure") == page.tags.count("img") == 18, "6 pairs x 3 content weights"
     assert page.tags.count("svg") == 6, "content weight and seed, three terms each"
     assert "ImageError" in page.text and "the total loss is not finite" in page.text
+
+
+def test_the_page_shows_what_moves_which_measure_and_the_best_by_each(tmp_path):
+    """SSIM rises and the palette's distance falls with the content weight, by 0.1 from one to the next."""
+    steps = {1e3: 0, 1e4: 1, 1e5: 2}
+    rows = []
+    for row in grid_rows():
+        step = steps[row["config"]["content_weight"]] if row["config"] else None
+        moved = {} if step is None else {"measure_ssim": 0.5 + step / 10, "measure_palette": 0.7 - step / 10}
+        rows.append({**row, **moved})
+    page = page_of(write_metrics(tmp_path / "grid", rows))
+    assert "structure of the content (SSIM), more is better" in page.text
+    assert page.text.count("0.2 (0.2 to 0.2), best at 100000") == 2
+    assert page.text.count("0 (0 to 0), best at 1") == 2, "the seed moves nothing"
+    assert page.text.count("structure of the content (SSIM) 0.7") == 6, "the best of each pair"
+    assert page.text.count("distance to the palette 0.5") == 6
+    assert page.tags.count("figure") == 6 + 18
+    assert page.tags.count("svg") == 2 * (2 + 3), "content weight and seed: two measures, three terms"
+
+
+def test_measures_are_compared_where_losses_are_not(tmp_path):
+    layers = ([("block1_conv1", 1.0)], [("block2_conv1", 1.0)])
+    rows = [
+        metrics_row(number, measure_ssim=0.2 * (number + 1), config={"style_layers": one})
+        for number, one in enumerate(layers)
+    ]
+    page = page_of(write_metrics(tmp_path / "grid", rows))
+    assert "0.2 (0.2 to 0.2), best at conv2_1" in page.text
+    assert "loss terms by style layers (they are defined by it)" in page.text
 
 
 def test_the_page_asks_for_nothing_and_escapes_all_names(tmp_path):
