@@ -19,7 +19,7 @@ def write_metrics(output: Path, rows: list[dict]) -> Path:
     (output / "metrics").mkdir(parents=True)
     (output / "thumbs").mkdir()
     known = [{name: row.get(name) for name in metrics_schema().names} for row in rows]
-    pq.write_table(pa.Table.from_pylist(known, metrics_schema()), output / "metrics" / "metrics-00000.parquet")
+    pq.write_table(pa.Table.from_pylist(known, metrics_schema()), output / "metrics" / "metrics-00000-of-00001.parquet")
     return output
 
 
