@@ -60,6 +60,17 @@ def test_arrow_keys_walk_through_a_sweep_in_an_open_picture(show):
     assert source_name(page, "#detail .full") == f"images/{run_with(*town, 1e3, 1)}.png"
 
 
+def test_keys_choose_while_a_slider_has_the_focus(show):
+    page = show(f"#run={run_with('photos/town.jpg', 'scream.jpg', 1e4, 2)}")
+    page.get_by_role("slider", name="content weight").press("ArrowRight")
+    page.keyboard.press("4")
+    assert texts(page, "#detail .said") == ["rated 4"]
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#detail .rating.lit").count() == 0
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#detail .rating.lit").count() == 4
+
+
 def test_neighbours_in_a_sweep_are_loaded_ahead(show):
     page = show()
     page.evaluate(

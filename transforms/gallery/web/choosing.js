@@ -245,7 +245,12 @@ async function copyIds() {
 export function prepareChoosing() {
   addEventListener("keydown", (event) => {
     const target = event.target;
-    if (!(target instanceof Element) || target.matches("input, select, textarea") || event.altKey || event.metaKey)
+    if (
+      !(target instanceof Element) ||
+      target.matches("input:not([type=range]), select, textarea") ||
+      event.altKey ||
+      event.metaKey
+    )
       return;
     const id = state.run ?? target.closest("[data-run]")?.getAttribute("data-run");
     if (!id || state.comparing || event.ctrlKey !== (event.key === "z")) return;
