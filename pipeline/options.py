@@ -81,7 +81,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--measures",
         choices=("none", "all"),
         default="all",
-        help="measure each picture when it is delivered: SSIM to the content, distance of its palette (default: all)",
+        help="measure each picture when it is delivered: likeness to the content, distance to the style (default: all)",
     )
     parser.add_argument("--xla", action="store_true", help="compile with XLA on GPUs, anew for each size of pictures")
     parser.add_argument(

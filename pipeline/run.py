@@ -33,7 +33,7 @@ from transforms.output.commit import finished_ids
 from transforms.output.job import JobRecord, read_job, write_job
 from transforms.output.metrics_files import summary
 from transforms.output.paths import Output
-from transforms.output.published_weights import publish_weights
+from transforms.output.published_weights import publish_measuring_network, publish_weights
 
 logger = logging.getLogger(__name__)
 
@@ -153,6 +153,10 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
     list(storage.list_names(storage.join(output.root, "weights")))
     gather_attempts(output)
     fingerprints = publish_weights(output, distinct_backbones(manifest), options.weights_dir, options.weights_source)
+    stylize = stylize_options(options, require_gpu=workers.required)
+    if stylize.measures and (found := publish_measuring_network(output, options.weights_dir)):
+        stylize = dataclasses.replace(stylize, measures_sha256=found)
+        record = write_job(output, dataclasses.replace(record, measures_sha256=found))
     return Job(
         manifest=manifest,
         output=output,
@@ -160,7 +164,7 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
         record=record,
         arithmetic=arithmetic(options),
         limits=batch_limits(options),
-        stylize=stylize_options(options, require_gpu=workers.required),
+        stylize=stylize,
         stylize_hints=workers.hints,
         dataset=options.dataset,
     )

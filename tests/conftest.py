@@ -5,6 +5,7 @@ Fixtures import what they need themselves: a test of a configuration loads neith
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,28 @@ import stylecore  # noqa: F401 - first of all, before TensorFlow: see stylecore/
 from tests.support.inputs import TINY, write_manifest
 from tests.support.pictures import paint
 
+# What `stylebeam run` may fetch or find on a machine, a test without these markers does not.
+OUTSIDE = ("imagenet", "index")
+REACH = ("PIP_NO_INDEX", "PIP_FIND_LINKS", "XDG_CACHE_HOME")
+_here = {name: os.environ.get(name) for name in REACH}
+_cache = tempfile.TemporaryDirectory(prefix="stylebeam_cache_")
+_nowhere = {"PIP_NO_INDEX": "1", "XDG_CACHE_HOME": _cache.name}
+
 if TYPE_CHECKING:
     from tests.support.gcs_emulator import Emulator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Lets marked tests reach the package index and the user's cache, and no others."""
+    is_outside = any(item.get_closest_marker(name) for name in OUTSIDE)
+    for name, value in (_here if is_outside else {**dict.fromkeys(REACH), **_nowhere}).items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 
-from stylecore.measures.measure import Network
 from transforms.dataset import DATASET_MODES
 from transforms.dataset.shards import grid_choices, write_dataset
 from transforms.gallery.build import write_gallery
@@ -15,6 +14,7 @@ from transforms.output.measures import merge_measures
 from transforms.output.metrics_files import metrics_are_current
 from transforms.output.paths import Output
 from transforms.output.rows import MetricsRows, RowSource, marker_rows
+from transforms.stylize.picture_network import network_for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,6 @@ def rebuild(
     dataset: str | None = None,
     title: str | None = None,
     measure: bool = False,
-    network: Network | None = None,
 ) -> Rebuilt:
     """Brings gallery/ and dataset/ up to date.
 
@@ -43,7 +42,6 @@ def rebuild(
       dataset: what dataset/ holds, see DATASET_MODES; None repeats what the job was told.
       title: the page's heading; None repeats what the job was told.
       measure: measures the runs that lack a measure before.
-      network: see `measure_finished`.
 
     Raises:
       StorageError: the output directory does not exist, or cannot be read or written.
@@ -53,7 +51,7 @@ def rebuild(
         job = read_job(output)
         mode = dataset or (job.dataset if job and job.dataset in DATASET_MODES else None)
         choices = None if mode == "none" else grid_choices(output, source)
-        measured = measure_finished(output, source, network) if measure else None
+        measured = measure_finished(output, source, network_for(output)) if measure else None
         if isinstance(source, MetricsRows):
             merge_measures(output)
         page = write_gallery(output, source, title)

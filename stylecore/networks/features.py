@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from stylecore.networks.layers import LPIPS_NETWORK
+from stylecore.networks.lpips_vgg16 import build_lpips_vgg16
 from stylecore.tensors import Features, Images, Tensor
 
 # ImageNet's mean in blue, green, red, as keras.applications' "caffe" preprocessing subtracts it.
@@ -28,9 +30,11 @@ def build_backbone(backbone: str, weights: str | None = None) -> keras.Model:
     """Returns a whole network without its classifier, for images of any size.
 
     Args:
-      backbone: a name in `layers.BACKBONES`.
+      backbone: a name in `layers.BACKBONES`, or LPIPS_NETWORK, of which Keras has no weights.
       weights: None leaves the network untrained, "imagenet" takes Keras' own download.
     """
+    if backbone == LPIPS_NETWORK and weights is None:
+        return build_lpips_vgg16()
     return _APPLICATIONS[backbone](include_top=False, weights=weights, input_shape=(None, None, 3))
 
 

@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 from stylecore.errors import nearest
 
 BACKBONES = ("vgg19", "vgg16", "resnet50")
+# What measures pictures and optimises none, see `lpips_vgg16`; not a backbone.
+LPIPS_NETWORK = "lpips_vgg16"
 
 _VGG_CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _RESNET50_BLOCKS_PER_STAGE = {2: 3, 3: 4, 4: 6, 5: 3}

@@ -71,6 +71,7 @@ def test_cuda_is_what_tensorflow_was_built_with():
 
 
 @pytest.mark.slow
+@pytest.mark.index
 def test_the_pip_step_resolves_to_the_constraints_alone(tmp_path):
     """With nothing installed, from what has been copied when it runs; a package without a pin would float."""
     context = tmp_path / "context"

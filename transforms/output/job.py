@@ -33,6 +33,7 @@ class JobRecord:
       process: the process that the job ends with, see `pipeline.status.process`; None if there is none.
       deterministic: whether the job promises the same bytes wherever its arithmetic is the same.
       arithmetic: what the bytes depend on, see `stylecore.kernels`; None if it computes elsewhere.
+      measures_sha256: the fingerprint of the network that measures pictures; None where there is none.
       versions: the versions that it was started with, by name, such as `stylebeam_version`.
     """
 
@@ -49,23 +50,24 @@ class JobRecord:
     process: Mapping[str, Any] | None = None
     deterministic: bool | None = None
     arithmetic: str | None = None
+    measures_sha256: str | None = None
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_json_object(cls, values: Mapping[str, Any]) -> Self:
         """Takes what is of the right type and leaves the rest out."""
         kinds: dict[str, type] = dict.fromkeys(("rows", "runs", "metrics_rows", "done"), int)
-        kinds |= dict.fromkeys(("id", "manifest", "dataset", "title", "started", "arithmetic"), str)
+        kinds |= dict.fromkeys(("id", "manifest", "dataset", "title", "started", "arithmetic", "measures_sha256"), str)
         kinds |= {"failed": dict, "process": dict, "deterministic": bool}
         known = {name: values[name] for name, kind in kinds.items() if isinstance(values.get(name), kind)}
         versions = {name: str(value) for name, value in values.items() if name.endswith("_version")}
         return cls(**known, versions=versions)
 
     def to_json(self) -> bytes:
-        """Returns the content of the file; the title, and what metrics/ holds, stand in it where they are known."""
+        """Returns the content of the file; some values stand in it only where they are known."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values |= values.pop("versions")
-        for name in ("metrics_rows", "done", "failed", "title"):
+        for name in ("metrics_rows", "done", "failed", "title", "measures_sha256"):
             if values[name] is None:
                 del values[name]
         return json.dumps(values, indent=1, sort_keys=True).encode()

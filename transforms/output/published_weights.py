@@ -10,12 +10,16 @@ from pathlib import Path
 import keras
 
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
+from stylecore.networks.layers import LPIPS_NETWORK
 from stylecore.networks.weights.files import file_names
 from stylecore.networks.weights.sources import Weights, WeightsError, load_file, load_weights, save_weights
 from transforms.output import storage
 from transforms.output.paths import HDF5, Output
 
 MAX_WEIGHTS_BYTES = 2**30
+
+# What a log says once where the network that measures pictures is missing; %s is the reason.
+NOT_TO_BE_HAD = "measure_lpips and measure_style stay empty: %s"
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,26 @@ def publish_weights(
         if not storage.exists(uri):
             storage.write_once(uri, network_bytes(loaded.network), HDF5)
     return fingerprints
+
+
+def publish_measuring_network(output: Output, weights_dir: str | None) -> str | None:
+    """Copies the network that measures pictures to the output directory, and returns its fingerprint.
+
+    Where it is not to be had, one warning says why, and None is returned: pictures are measured without it.
+
+    Args:
+      output: the output directory.
+      weights_dir: see `publish_weights`.
+
+    Raises:
+      StorageError: the output directory cannot be written.
+    """
+    try:
+        (fingerprint,) = publish_weights(output, [(LPIPS_NETWORK, "imagenet")], weights_dir).values()
+    except WeightsError as error:
+        logger.warning(NOT_TO_BE_HAD, error)
+        return None
+    return fingerprint
 
 
 def find_weights(backbone: str, name: str, weights_dir: str | None, source: str = "auto") -> Weights:

@@ -2,11 +2,16 @@
 
 import contextlib
 import json
+import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
+import numpy as np
+import tensorflow as tf
+
+from stylecore.errors import one_line
 from stylecore.images.codec import encode_png
 from stylecore.measures.measure import measure
 from stylecore.run.problem import Problem
@@ -20,9 +25,12 @@ from transforms.output.paths import PNG, Output
 from transforms.output.record import RunRecord
 from transforms.records import Failure, Reason, Run
 from transforms.stylize import progress, stopping
+from transforms.stylize.picture_network import picture_network
 
 Outcome = tuple[str, RunRecord | Reason]
 Returned = TypeVar("Returned")
+
+logger = logging.getLogger(__name__)
 
 SETTLING_THREADS = 8
 # Each holds a picture in memory.
@@ -35,11 +43,13 @@ class Settling:
     Args:
       output: where pictures and failures go.
       untimed: see `commit.commit_result`.
+      measures_sha256: see StylizeOptions.
     """
 
-    def __init__(self, output: Output, untimed: bool) -> None:
+    def __init__(self, output: Output, untimed: bool, measures_sha256: str | None = None) -> None:
         self._output = output
         self._untimed = untimed
+        self._measures_sha256 = measures_sha256
         self._pool = ThreadPoolExecutor(SETTLING_THREADS, thread_name_prefix="settle")
         self._pending: deque[Future[Outcome]] = deque()
         self._frames: deque[Future[int | None]] = deque()
@@ -130,12 +140,20 @@ class Settling:
                 frames = sorted({*made, *stored_frames(self._output, run.run_id, resumed_at)})
             measures = None
             if problem is not None and result.image is not None:
-                measures = measure(result.image, *problem.in_colour)
+                measures = self._measured(result.image, problem)
             outcome: RunRecord | Reason = commit_result(self._output, run, result, self._untimed, frames, measures)
         else:
             outcome = self._fail(run, result, snapshot)
         progress.finished(1)
         return run.run_id, outcome
+
+    def _measured(self, picture: np.ndarray, problem: Problem) -> dict[str, float | None]:
+        network = picture_network(self._output, self._measures_sha256) if self._measures_sha256 else None
+        try:
+            return measure(picture, *problem.in_colour, network)
+        except tf.errors.OpError as error:  # Of memory, say: a picture is worth more than its measures.
+            logger.warning("a picture is measured without the network: %s", one_line(error, 200))
+            return measure(picture, *problem.in_colour)
 
     def _fail(self, run: Run, result: Result, snapshot: Snapshot | None) -> Reason:
         assert result.error is not None

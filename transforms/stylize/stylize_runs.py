@@ -56,6 +56,7 @@ class StylizeOptions:
       require_gpu: stops the job on a worker without a GPU, instead of computing on its CPU for days.
       frames: the number of pictures on the way to keep of each run; short runs have fewer.
       measures: pictures are measured when they are delivered.
+      measures_sha256: the fingerprint of the published network that measures them too; None measures without it.
       max_evaluations: see Optimization.
       engines: gives the engine of a kind of step.
     """
@@ -68,6 +69,7 @@ class StylizeOptions:
     require_gpu: bool = False
     frames: int = 0
     measures: bool = True
+    measures_sha256: str | None = None
     max_evaluations: int = MAX_EVALUATIONS_PER_CALL
     engines: Engines = get_engine
 
@@ -100,7 +102,8 @@ class StylizeRuns(beam.DoFn):
         self._attempts = Attempts(self._output)
 
     def start_bundle(self) -> None:
-        self._settling = Settling(self._output, untimed=self._options.deterministic)
+        options = self._options
+        self._settling = Settling(self._output, options.deterministic, options.measures_sha256)
 
     def process(self, batches: BatchGroup) -> Iterator[Outcome]:
         loading: deque[Loading] = deque()

@@ -3,10 +3,13 @@
 import os
 from pathlib import Path
 
+from stylecore.networks.layers import BACKBONES
 
-def file_names(backbone: str) -> tuple[str, str]:
-    """Returns the file names of a backbone in a weights directory: StyleBeam's and Keras' own."""
-    return f"{backbone}.weights.h5", f"{backbone}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+def file_names(backbone: str) -> tuple[str, ...]:
+    """Returns the file names of a network in a weights directory: StyleBeam's, and Keras' own if it has such a one."""
+    keras_own = f"{backbone}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    return (f"{backbone}.weights.h5", *([keras_own] if backbone in BACKBONES else []))
 
 
 def cache_directory() -> Path:

