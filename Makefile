@@ -7,7 +7,7 @@ DEMO := demo/output
 # Checks and formats the gallery's JavaScript; nothing else needs it.
 NPM := $(shell command -v npm)
 
-.PHONY: install demo reproduce bench bench-peers test test-fast faults check format lint clean
+.PHONY: install demo cluster reproduce bench bench-peers test test-fast faults check format lint clean
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --constraint deploy/constraints.txt --editable
 
@@ -31,6 +31,15 @@ demo: $(VENV)/.runs
 	$(BIN)/stylebeam grid demo/grid.yaml --output $(DEMO)/manifest.parquet
 	$(BIN)/stylebeam run --manifest $(DEMO)/manifest.parquet --output $(DEMO)/gallery
 	@echo "open file://$(CURDIR)/$(DEMO)/gallery/gallery/index.html"
+
+# Beam's job service and workers in environments of their own, until Ctrl-C; prints the command that runs a job there. See
+# docs/engines.md, also for EMULATOR=FOLDER.
+WORKERS ?= 2
+MANIFEST ?= $(DEMO)/manifest.parquet
+OUTPUT ?= $(DEMO)/cluster
+cluster: install
+	$(BIN)/python -m deploy.cluster --workers $(WORKERS) --manifest $(MANIFEST) --output $(OUTPUT) \
+		$(if $(EMULATOR),--emulator $(EMULATOR))
 
 # The paper's experiments and docs/reproduction.md; finished runs are not computed again. FULL=1: the paper's size.
 # Or any other: make reproduce IMAGE_SIZE=256 ITERATIONS=1000
@@ -57,10 +66,10 @@ FAST := stylecore/config stylecore/images stylecore/planning stylecore/objective
 test-fast: install
 	$(BIN)/python -m pytest -m "not slow and not imagenet and not index" $(addprefix tests/,$(FAST))
 
-# What takes minutes to show: kills, two jobs at once, full disks, five hundred runs. See tests/faults/README.md.
+# What takes minutes to show: kills, two jobs at once, full disks, five hundred runs, lost workers. See tests/faults/README.md.
 faults: install
 	$(BIN)/python -m pytest -q tests/transforms/stylize/test_stylize_runs.py -k kills_its_process
-	for fault in kills two_jobs full_disk long_haul; do $(BIN)/python -m tests.faults.$$fault || exit 1; done
+	for fault in kills two_jobs two_manifests full_disk cluster long_haul; do $(BIN)/python -m tests.faults.$$fault || exit 1; done
 
 # Puts the source in the form that `make lint` asks for.
 format: install

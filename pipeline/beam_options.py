@@ -9,6 +9,7 @@ from pipeline.cli.command import unknown_option
 from pipeline.options import OptionError, add_run_options
 
 _LOCAL_RUNNERS = ("", "direct", "switchingdirect", "bundlebaseddirect", "fnapi", "prism", "interactive")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
 class StyleBeamOptions(PipelineOptions):
@@ -47,8 +48,16 @@ def runs_here(options: PipelineOptions) -> bool:
 
 
 def workers_are_here(options: PipelineOptions) -> bool:
-    """Returns whether the workers have this machine's files: they run here, or in this process for a job elsewhere."""
-    return runs_here(options) or options.view_as(PortableOptions).environment_type == "LOOPBACK"
+    """Returns whether the workers have this machine's files.
+
+    They do if the job runs here, if it has its workers in this process (LOOPBACK), and if it finds external workers at
+    an address of this machine alone.
+    """
+    portable = options.view_as(PortableOptions)
+    if runs_here(options) or portable.environment_type == "LOOPBACK":
+        return True
+    host = str(portable.environment_config).rpartition(":")[0]
+    return portable.environment_type == "EXTERNAL" and host in _THIS_MACHINE
 
 
 def flags() -> set[str]:

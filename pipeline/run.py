@@ -5,10 +5,12 @@ import dataclasses
 import datetime
 import logging
 import platform
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
+import grpc
 import tensorflow as tf
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
@@ -19,6 +21,7 @@ from pipeline.build import Job, define_pipeline
 from pipeline.cli.progress import job_progress
 from pipeline.computing import arithmetic, batch_limits, stylize_options
 from pipeline.dataflow.options import GpuWorkers, gpu_workers, only_submits
+from pipeline.lost import lost_part
 from pipeline.options import OptionError, check_paths
 from pipeline.status.process import is_alive, this_process
 from stylecore.errors import UsageError
@@ -66,7 +69,7 @@ def run(arguments: Sequence[str]) -> Summary | None:
 
     Raises:
       OptionError, ManifestError, WeightsError, StorageError: the job cannot begin; no work was done.
-      JobError: the manifest, the weights or the storage failed in the middle of the work.
+      JobError: the manifest, the weights or the storage failed in the middle of the work, or a worker was lost.
     """
     options = parse_options(arguments)
     # Files are accessed under the pipeline's identity even before the pipeline exists.
@@ -89,7 +92,7 @@ def run(arguments: Sequence[str]) -> Summary | None:
         runner = options.view_as(StandardOptions).runner or FnApiRunner()
         pipeline = beam.Pipeline(runner=runner, options=options)
         define_pipeline(pipeline, job)
-        with _job_errors():
+        with _job_errors(arguments, options):
             result = pipeline.run()
             if only_submits(options):
                 return None
@@ -171,12 +174,17 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
 
 
 @contextlib.contextmanager
-def _job_errors() -> Iterator[None]:
-    """Turns errors of use into JobErrors: an error in the middle of the work ends the command with status 1, not 2."""
+def _job_errors(arguments: Sequence[str], options: PipelineOptions) -> Iterator[None]:
+    """Turns errors of use, and what Beam says of lost workers, into JobErrors: they end the command with 1, not 2."""
     try:
         yield
     except UsageError as error:
         raise JobError(f"{error}; what is finished is kept, the same command goes on from there") from error
+    except (RuntimeError, grpc.RpcError, grpc.FutureTimeoutError) as error:
+        if (lost := lost_part(error, options)) is None:
+            raise
+        command = shlex.join(["stylebeam", "run", *arguments])
+        raise JobError(f"{lost}; what is finished is kept, this goes on from there: {command}") from error
 
 
 def _check_free(output: Output, job: JobRecord | None, job_id: str) -> None:

@@ -53,9 +53,16 @@ def _set_log_levels(debug: bool) -> None:
     # Beam logs tracebacks of our steps' errors, which reach us as exceptions as well.
     for name in ("common", "worker.sdk_worker"):
         logging.getLogger(f"apache_beam.runners.{name}").setLevel(logging.INFO if debug else logging.CRITICAL)
+    for handler in logging.getLogger().handlers if not debug else ():
+        handler.addFilter(_is_not_of_a_job_service)
     logging.getLogger("stylecore.networks.weights.sources").setLevel(logging.INFO)
     logging.getLogger("transforms.output.published_weights").setLevel(logging.INFO)
     logging.getLogger("transforms.measuring").setLevel(logging.INFO)
+
+
+def _is_not_of_a_job_service(record: logging.LogRecord) -> bool:
+    """Leaves out what `PortableRunner` logs for its service: the traceback that it raises as well."""
+    return record.module != "portable_runner"
 
 
 def _command(arguments: list[str]) -> int:

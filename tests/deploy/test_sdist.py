@@ -1,20 +1,17 @@
 """What --setup_file stages: an environment made from it alone can import every module and has the data files."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
-import sysconfig
+import tarfile
 from pathlib import Path
 
 import pytest
 from apache_beam.runners.portability.stager import Stager
 
+from deploy.cluster import build_sdist, clean_environment, make_environment
 from tests.support.paths import ROOT
 
-# A checkout on PYTHONPATH would be found before what is installed.
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 PACKAGES = ("stylecore", "transforms", "pipeline")
 # In the environment itself: every module by name, where it came from, what its package has beside modules.
 SURVEY = """
@@ -41,23 +38,17 @@ def environment(tmp_path_factory):
         shutil.copytree(ROOT / package, checkout / package, ignore=shutil.ignore_patterns("__pycache__"))
     sdist = Stager._build_setup_package(str(checkout / "setup.py"), str(folder / "staged"))
     shutil.rmtree(checkout)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "environment"], check=True)
-    python = folder / "environment" / "bin" / "python"
-    here, there = (json.loads(subprocess.check_output([p, "-c", _PATHS], env=CLEAN)) for p in (sys.executable, python))
-    assert here["purelib"] == sysconfig.get_path("purelib")
-    # A path in a .pth file is searched, but its own .pth files, such as that of the editable checkout, are not read.
-    (Path(there["purelib"]) / "dependencies.pth").write_text(here["purelib"] + "\n")
-    install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*install, "--no-build-isolation", sdist], check=True, env=CLEAN, stderr=subprocess.DEVNULL)
-    return python, Path(there["purelib"])
-
-
-_PATHS = "import json, sysconfig; print(json.dumps(sysconfig.get_paths()))"
+    python = make_environment(folder / "environment", Path(sdist))
+    site = subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True)
+    assert Path(site.strip()).is_relative_to(folder / "environment")
+    return python, Path(site.strip())
 
 
 def test_every_module_can_be_imported(environment, tmp_path):
     python, site = environment
-    output = subprocess.check_output([python, "-c", SURVEY, *PACKAGES], cwd=tmp_path, env=CLEAN, text=True)
+    output = subprocess.check_output(
+        [python, "-c", SURVEY, *PACKAGES], cwd=tmp_path, env=clean_environment(), text=True
+    )
     found = json.loads(output.splitlines()[-1])
     assert all(Path(file).is_relative_to(site) for file in found.values())
     expected = {
@@ -79,5 +70,20 @@ def test_data_files_are_in_it(environment):
 
 def test_the_command_runs(environment, tmp_path):
     python, _ = environment
-    shown = subprocess.check_output([python.parent / "stylebeam", "--help"], cwd=tmp_path, env=CLEAN, text=True)
+    shown = subprocess.check_output(
+        [python.parent / "stylebeam", "--help"], cwd=tmp_path, env=clean_environment(), text=True
+    )
     assert "run" in shown and "plan" in shown
+
+
+def test_the_cluster_installs_the_same(environment, tmp_path):
+    _, site = environment
+    with tarfile.open(build_sdist(tmp_path)) as sdist:
+        names = {Path(name).relative_to(Path(name).parts[0]) for name in sdist.getnames()}
+    modules = {name for name in names if name.parts[:1] and name.parts[0] in PACKAGES and name.suffix}
+    assert modules == {
+        path.relative_to(site)
+        for package in PACKAGES
+        for path in (site / package).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }

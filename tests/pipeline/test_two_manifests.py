@@ -16,6 +16,7 @@ from pipeline.build import Job, define_pipeline
 from pipeline.dataflow.options import gpu_workers
 from pipeline.options import OptionError
 from pipeline.run import prepare_job
+from tests.faults import two_manifests
 from tests.support.contract import violations
 from tests.support.inputs import TINY, write_manifest
 from tests.support.outputs import metrics_of
@@ -107,3 +108,10 @@ def test_metrics_files_of_another_job_are_left_out(small_output: Path) -> None:
     assert job is not None
     write_job(output, dataclasses.replace(job, id="another"))
     assert len(list(read_metrics(output))) == 6
+
+
+def test_two_processes_the_second_is_refused_and_takes_over_once_the_first_was_killed(tmp_path: Path) -> None:
+    first, second = two_manifests.write_manifests(tmp_path, seeds=1, iterations=60)
+    figures, _ = two_manifests.refused_then_taken_over(first, second, tmp_path / "out")
+    assert [name for name, value in figures.items() if value is False] == [], figures
+    assert violations(tmp_path / "out") == []

@@ -37,11 +37,6 @@ from transforms.output import storage
 
 PAGE = 1000
 _BUCKET = re.compile(r"/b/([-.\w]+)(?:/|\?|$)")
-# `python -m pipeline` in a process of its own, without Beam's search for credentials, which takes half a minute.
-_COMMAND = (
-    "from apache_beam.internal.gcp import auth; auth._Credentials._credentials_init = True; "
-    "from pipeline.cli.main import main; raise SystemExit(main())"
-)
 
 
 @dataclasses.dataclass
@@ -151,7 +146,7 @@ class Emulator:
     def command(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Starts `stylebeam` with these arguments, in a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-c", _COMMAND, *arguments],
+            [sys.executable, "-m", "pipeline", *arguments],
             cwd=ROOT,
             env={**os.environ, "STORAGE_EMULATOR_HOST": self.url},
             stdout=subprocess.PIPE,

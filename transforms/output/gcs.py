@@ -22,6 +22,7 @@ from google.api_core.exceptions import (
 )
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
+from google.cloud.storage import Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import DEFAULT_POOLSIZE
@@ -42,8 +43,14 @@ os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 
 @functools.cache
 def client() -> Any:
-    """Returns Beam's client, so that one identity reads and writes: that of the pipeline's options."""
-    made = GcsIO(pipeline_options=FileSystems._pipeline_options).client
+    """Returns Beam's client, so that one identity reads and writes: that of the pipeline's options.
+
+    An emulator asks for no identity, and Beam would search for one for half a minute.
+    """
+    if os.environ.get("STORAGE_EMULATOR_HOST"):
+        made = Client.create_anonymous_client()
+    else:
+        made = GcsIO(pipeline_options=FileSystems._pipeline_options).client
     for adapter in made._http.adapters.values():
         adapter.init_poolmanager(DEFAULT_POOLSIZE, CONNECTIONS)
     return made

@@ -88,8 +88,19 @@ def test_a_path_of_this_machine_is_refused_where_workers_do_not_see_it(runner, n
     assert not (tmp_path / name).exists()
 
 
-def test_workers_in_this_process_have_its_files():
-    assert workers_are_here(parse_options(["--runner=PortableRunner", "--environment_type=LOOPBACK"]))
+@pytest.mark.parametrize(
+    ("arguments", "here"),
+    [
+        (["--environment_type=LOOPBACK"], True),
+        (["--environment_type=EXTERNAL", "--environment_config=localhost:50000"], True),
+        (["--environment_type=EXTERNAL", "--environment_config=[::1]:50000"], True),
+        (["--environment_type=EXTERNAL", "--environment_config=worker-1:50000"], False),
+        (["--environment_type=EXTERNAL"], False),
+        (["--environment_type=DOCKER", "--environment_config=localhost:50000/image"], False),
+    ],
+)
+def test_workers_at_an_address_of_this_machine_have_its_files(arguments, here):
+    assert workers_are_here(parse_options(["--runner=PortableRunner", *arguments])) == here
 
 
 @pytest.mark.parametrize(
