@@ -60,6 +60,14 @@ def workers_are_here(options: PipelineOptions) -> bool:
     return portable.environment_type == "EXTERNAL" and host in _THIS_MACHINE
 
 
+def outlives_this_process(options: PipelineOptions) -> bool:
+    """Returns whether the job goes on where it runs when this process ends."""
+    portable = options.view_as(PortableOptions)
+    if runs_here(options) or portable.environment_type == "LOOPBACK":
+        return False
+    return runner_name(options) == "dataflow" or portable.job_endpoint not in (None, "embed")
+
+
 def flags() -> set[str]:
     """Returns the options, ours and Beam's, that have no value."""
     return {name for action in _parser()._actions if action.nargs == 0 for name in action.option_strings}

@@ -23,9 +23,10 @@ def declare(commands: Commands) -> None:
 
 def _run_job(known: argparse.Namespace) -> int:
     import_tensorflow()
+    from pipeline.beam_options import outlives_this_process, parse_options
     from pipeline.run import run
 
-    with stop_well():
+    with stop_well(is_elsewhere=outlives_this_process(parse_options(known.arguments))):
         summary = run(known.arguments)
     if summary is None:
         print("submitted")

@@ -23,17 +23,26 @@ _STATUS = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TER
 
 
 @contextlib.contextmanager
-def stop_well() -> Iterator[None]:
-    """Ends the process in this way if SIGINT or SIGTERM arrives before the context ends."""
-    before = {number: signal.signal(number, _handle) for number in _STATUS}
+def stop_well(is_elsewhere: bool = False) -> Iterator[None]:
+    """Ends the process in this way if SIGINT or SIGTERM arrives before the context ends.
+
+    Args:
+      is_elsewhere: this process only waits for a job that another one runs, and that goes on.
+    """
+    handler = _end_waiting if is_elsewhere else _handle
+    before = {number: signal.signal(number, handler) for number in _STATUS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
         if stopping.is_requested():
             # The process is about to end: an error of the interrupted step must not be reported.
             threading.Event().wait()
+
+
+def _end_waiting(number: int, frame: Any) -> None:
+    _end(_STATUS[signal.Signals(number)], "no longer waiting; if the job was submitted, it goes on where it runs")
 
 
 def _handle(number: int, frame: Any) -> None:

@@ -3,11 +3,12 @@
 On a local disk the second is refused while the first is computing, and takes over once the first was killed (SIGKILL).
 On Cloud Storage (the emulator) the first one's process is on another machine, as far as the second can tell: the second
 takes over while the first is computing, and the first stops when it would write what belongs to the second. The first
-command, given again, takes the directory back.
+command, given again, takes the directory back. Started together, they race for job.json, and one of them owns it.
 """
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ _AS_ON = "import platform, sys; platform.node = lambda: '{host}'; from pipeline.
 
 def measure(folder, seeds, iterations):
     figures = {}
-    for part in (on_a_disk, on_the_emulator):
+    for part in (on_a_disk, on_the_emulator, together_on_a_disk, together_on_the_emulator):
         (folder / part.__name__).mkdir()
         for name, value in part(folder / part.__name__, seeds, iterations).items():
             figures[f"{part.__name__}_{name}"] = value
@@ -118,6 +119,41 @@ def on_the_emulator(folder, seeds, iterations):
         and rows_are(after, 4 * seeds, 48),
         "no_picture_touched": pictures(after) == pictures(before),
         "contract_then": keeps_the_contract(after),
+    }
+
+
+def together_on_a_disk(folder, seeds, iterations):
+    """Both are of this machine: the one that comes second to job.json is refused."""
+    manifests = write_manifests(folder, seeds, iterations)
+    output = folder / "out"
+    jobs = [start(manifest, output) for manifest in manifests]
+    said = [said_by(job) for job in jobs]
+    return one_owns(output, manifests, jobs, said, 2, r"process \d+ is computing ")
+
+
+def together_on_the_emulator(folder, seeds, iterations):
+    """They are of different machines, and each request takes 50 ms: the earlier one stops."""
+    manifests = write_manifests(folder, seeds, iterations)
+    with gcs_emulator.running() as emulator:
+        emulator.latency_secs = 0.05
+        jobs = [start(manifests[0], "gs://bucket/out", host="elsewhere"), start(manifests[1], "gs://bucket/out")]
+        said = [said_by(job) for job in jobs]
+        emulator.copy("out", folder / "out")
+    return one_owns(folder / "out", manifests, jobs, said, 1, "a later job, of .*, has taken over")
+
+
+def one_owns(output, manifests, jobs, said, status, reason):
+    """Returns whether one of two jobs ended well and the other with a status and a line, and all is of the one."""
+    winner = 0 if jobs[0].returncode == 0 else 1
+    return {
+        "statuses": [job.returncode for job in jobs],
+        "one_ends_with_0_and_one_does_not": sorted(job.returncode for job in jobs) == [0, status],
+        "the_other_says_why_in_one_line": said[winner] == []
+        and len(said[1 - winner]) == 1
+        and bool(re.search(reason, said[1 - winner][0])),
+        "all_is_of_the_one": owner(output) == str(manifests[winner])
+        and rows_are(output, rows_of(manifests[winner]), (48, 40)[winner]),
+        "contract": keeps_the_contract(output),
     }
 
 

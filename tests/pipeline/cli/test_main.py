@@ -18,6 +18,7 @@ from stylecore.images.codec import decode_image
 from tests.support.disks import full_disk
 from tests.support.inputs import TINY, write_manifest
 from tests.support.outputs import metrics_of
+from tests.support.paths import ROOT
 
 
 @pytest.fixture
@@ -231,6 +232,15 @@ def test_a_signal_when_nothing_is_computed_ends_the_job_and_the_next_one_complet
     assert metrics_of(job.output) == []
     assert main(["run", *job.arguments]) == 0
     assert [row["status"] for row in metrics_of(job.output)] == ["done"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_a_job_runs_elsewhere_does_not_claim_that_it_stopped(number, status):
+    program = "import signal; from pipeline.cli.signals import stop_well\nwith stop_well(is_elsewhere=True): "
+    program += f"signal.raise_signal({int(number)}); print('went on')"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert ended.stderr == "no longer waiting; if the job was submitted, it goes on where it runs\n"
 
 
 def test_a_signal_ends_the_job_though_nobody_reads_what_it_says(inputs):

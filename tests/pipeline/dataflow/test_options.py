@@ -3,7 +3,7 @@
 import pytest
 from apache_beam.options.pipeline_options import DebugOptions, SetupOptions, WorkerOptions
 
-from pipeline.beam_options import parse_options, workers_are_here
+from pipeline.beam_options import outlives_this_process, parse_options, workers_are_here
 from pipeline.computing import batch_limits
 from pipeline.dataflow.gpus import GPUS
 from pipeline.dataflow.options import OTHER_MACHINE_TYPE, GpuWorkers, gpu_workers, on_dataflow, only_submits
@@ -86,6 +86,22 @@ def test_a_path_of_this_machine_is_refused_where_workers_do_not_see_it(runner, n
     with pytest.raises(OptionError, match=f"--{name}: .* is a path of this machine, .* use gs://"):
         run([*runner, *(f"--{option}={path}" for option, path in sorted(paths.items(), reverse=True))])
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outlives"),
+    [
+        ([], False),
+        (["--runner=DirectRunner"], False),
+        (["--runner=DataflowRunner"], True),
+        (["--runner=PortableRunner", "--job_endpoint=localhost:1", "--environment_type=EXTERNAL"], True),
+        (["--runner=PortableRunner", "--job_endpoint=localhost:1", "--environment_type=LOOPBACK"], False),
+        (["--runner=PortableRunner", "--job_endpoint=embed"], False),
+        (["--runner=FlinkRunner"], False),
+    ],
+)
+def test_which_jobs_go_on_without_the_command(arguments, outlives):
+    assert outlives_this_process(parse_options(arguments)) == outlives
 
 
 @pytest.mark.parametrize(
