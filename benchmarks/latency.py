@@ -23,6 +23,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks import finished_grid
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("names", nargs="+", choices=MEASUREMENTS)
     parser.add_argument("--rows", type=int, help="default: the number that each is meant for")
     parser.add_argument("--latency_ms", type=int, default=50)
+    parser.add_argument("--results", type=Path, default=RESULTS / "latency.json", help="default: %(default)s")
     arguments = parser.parse_args()
     for name in arguments.names:
         measure, rows = MEASUREMENTS[name]
@@ -110,12 +112,11 @@ def main() -> None:
             emulator.latency_secs = arguments.latency_ms / 1000
             figures = list(measure(emulator, arguments.rows or rows))
         print_figures(figures)
-        _keep(name, figures, began.provenance())
+        _keep(arguments.results, name, figures, began.provenance())
 
 
-def _keep(name: str, figures: Sequence[Figure], provenance: dict[str, Any]) -> None:
+def _keep(path: Path, name: str, figures: Sequence[Figure], provenance: dict[str, Any]) -> None:
     """Writes the figures into the file of results, beside those of other measurements."""
-    path = RESULTS / "latency.json"
     results = json.loads(path.read_text()) if path.exists() else {"figures": {}, "parts": {}}
     results["figures"].update({figure.name: {"value": figure.value, **figure.details} for figure in figures})
     results["parts"][name] = provenance

@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 TO_COMPUTE, EVERY, ROWS, IN_METRICS = "to_compute", "every", "rows", "in_metrics"
 
-_HEX = "0123456789abcdef"
+# So many files of metrics are in memory at once while their run_ids are read.
+_FILES_AHEAD = 8
 # What the columns that are read of a file may hold, unpacked.
 _MAX_BYTES = 2**28
 
@@ -50,7 +51,7 @@ class SplitFinished(beam.PTransform):
         self._output = output
 
     def expand(self, runs: Any) -> Any:
-        digits = runs.pipeline | "Digits" >> beam.Create(list(_HEX))
+        digits = runs.pipeline | "Digits" >> beam.Create(storage.hex_prefixes(self._output.root))
         files = (
             runs.pipeline
             | "Once" >> beam.Create([self._output])
@@ -60,16 +61,16 @@ class SplitFinished(beam.PTransform):
         return (
             {
                 "runs": runs,
-                "finished": self._listed(digits, "Finished", _finished),
-                "recorded": self._listed(files, "Recorded", _recorded),
+                "finished": self._listed(digits, "Finished", _finished, AHEAD),
+                "recorded": self._listed(files, "Recorded", _recorded, _FILES_AHEAD),
             }
             | "JoinFinished" >> beam.CoGroupByKey()
             | "Split" >> beam.FlatMapTuple(_split).with_outputs(EVERY, ROWS, IN_METRICS, main=TO_COMPUTE)
         )
 
-    def _listed(self, where: Any, name: str, listed: Callable[[Output, Any], list[Any]]) -> Any:
+    def _listed(self, where: Any, name: str, listed: Callable[[Output, Any], list[Any]], ahead: int) -> Any:
         work = functools.partial(listed, self._output)
-        return where | f"List{name}" >> MapAhead(work) | name >> beam.FlatMap(lambda found: found)
+        return where | f"List{name}" >> MapAhead(work, ahead=ahead) | name >> beam.FlatMap(lambda found: found)
 
 
 def _finished(output: Output, digit: str) -> list[tuple[str, float]]:

@@ -61,7 +61,8 @@ def load_facts(output: Output) -> dict[str, KnownImage]:
     """Returns URI -> what is known of the image, for those whose thumbnail is in sources/."""
     found = storage.read_ahead(lambda shard: list(_load(output, shard)), SHARDS, len(SHARDS))
     known = {image.uri: image for images in found for image in images}
-    listed = storage.read_ahead(lambda digit: list(_thumbnails(output, digit)), SHARDS if known else "", len(SHARDS))
+    digits = storage.hex_prefixes(output.root) if known else []
+    listed = storage.read_ahead(lambda digit: list(_thumbnails(output, digit)), digits, len(SHARDS))
     present = {name for names in listed for name in names}
     return {uri: image for uri, image in known.items() if source_path(image.sha256).rpartition("/")[2] in present}
 

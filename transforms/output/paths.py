@@ -9,7 +9,7 @@ PNG, WEBP, JSON = "image/png", "image/webp", "application/json"
 PARQUET, HDF5 = "application/vnd.apache.parquet", "application/x-hdf5"
 NPZ = "application/x-npz"
 MARKDOWN = "text/markdown; charset=utf-8"
-# One worker sorts a metrics file in memory: about 30 kB a row, histories included.
+# One worker sorts a metrics file; about 30 kB a row as Python values, histories included.
 ROWS_PER_METRICS_FILE = 5_000
 _RUN_ID = re.compile(r"[0-9a-f]{16}")
 

@@ -169,6 +169,11 @@ def list_objects(directory: str, suffix: str = "", prefix: str = "") -> Iterator
         yield from (Found(*item) for item in found)
 
 
+def hex_prefixes(directory: str) -> list[str]:
+    """Returns the prefixes of names in hex by which a directory is listed in parts at once; a disk is listed whole."""
+    return [""] if is_local(directory) else list("0123456789abcdef")
+
+
 def match(pattern: str) -> list[str]:
     """Returns the objects that a glob matches, sorted; a local path that exists is itself, whatever is in its name.
 
