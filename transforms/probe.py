@@ -20,20 +20,31 @@ Made = TypeVar("Made")
 
 # The bytes of the files that are read at once; of these images so many are decoded, which takes far more memory.
 _reading = ByteBudget(2 * MAX_FILE_BYTES)
+# What is read without asking for its size first; so many at once as there are threads.
+_SMALL_BYTES = 4 * 2**20
 _decoding = threading.BoundedSemaphore(2)
 
 
-def probe_image(uri: str, make: Callable[[np.ndarray], Made]) -> tuple[ImageFacts, Made] | Reason:
+def image_facts(uri: str) -> ImageFacts | Reason:
     """Reads an image and decodes all of it; may be called in several threads.
 
     Args:
       uri: the path or gs:// URI of a file in a format that `decode_image` reads.
-      make: receives the pixels, uint8 RGB [height, width, 3], which must not be kept.
 
     Returns:
-      Its facts and what `make` returned; or the reason why it cannot be used.
+      Its facts, or the reason why it cannot be used.
     """
-    return _probe_version(uri, _version(uri), make)
+    try:
+        probed = _decoded(uri, storage.read_bytes(uri, _SMALL_BYTES), _nothing)
+    except storage.TooLargeError:
+        probed = _probe_version(uri, _version(uri), _nothing)
+    except storage.StorageError as error:
+        return Reason.of(error)
+    return probed if isinstance(probed, Reason) else probed[0]
+
+
+def _nothing(image: np.ndarray) -> None:
+    pass
 
 
 def _version(uri: str) -> storage.Version:
@@ -52,19 +63,27 @@ def _probe_version(
             data = storage.read_bytes(uri, MAX_FILE_BYTES)
         except storage.StorageError as error:
             return Reason.of(error)
-        with _decoding:
-            try:
-                image = decode_image(data)
-            except ImageError as error:
-                return Reason(type(error).__name__, f"{uri}: {error}")
-            height, width = image.shape[:2]
-            return ImageFacts(sha256_hex(data), height, width), make(image)
+        return _decoded(uri, data, make)
 
 
-def image_facts(uri: str) -> ImageFacts | Reason:
-    """Returns the facts of an image, or the reason why it cannot be used; may be called in several threads."""
-    probed = probe_image(uri, lambda image: None)
-    return probed if isinstance(probed, Reason) else probed[0]
+def _decoded(uri: str, data: bytes, make: Callable[[np.ndarray], Made]) -> tuple[ImageFacts, Made] | Reason:
+    """Decodes all of an image.
+
+    Args:
+      uri: its URI.
+      data: its file.
+      make: receives the pixels, uint8 RGB [height, width, 3], which must not be kept.
+
+    Returns:
+      Its facts and what `make` returned; or the reason why it cannot be used.
+    """
+    with _decoding:
+        try:
+            image = decode_image(data)
+        except ImageError as error:
+            return Reason(type(error).__name__, f"{uri}: {error}")
+        height, width = image.shape[:2]
+        return ImageFacts(sha256_hex(data), height, width), make(image)
 
 
 class ProbeImages(beam.PTransform):

@@ -30,6 +30,10 @@ class NotFoundError(StorageError):
     """There is no such object."""
 
 
+class TooLargeError(StorageError):
+    """The object has more bytes than the caller takes."""
+
+
 class ForbiddenError(StorageError):
     """There may be such an object, but not for us."""
 
@@ -103,12 +107,13 @@ def read_bytes(uri: str, limit_bytes: int | None = None) -> bytes:
 
     Raises:
       NotFoundError: there is none.
-      StorageError: it cannot be read, or has more than `limit_bytes`.
+      TooLargeError: it has more than `limit_bytes`.
+      StorageError: it cannot be read.
     """
     with _named_errors("read", uri):
         data = (disk.read if is_local(uri) else _gcs().download)(uri, _one_more(limit_bytes))
     if limit_bytes is not None and len(data) > limit_bytes:
-        raise StorageError(f"{uri}: more than {limit_bytes} bytes")
+        raise TooLargeError(f"{uri}: more than {limit_bytes} bytes")
     return data
 
 
@@ -251,7 +256,7 @@ def look_at(uri: str, limit_bytes: int) -> Seen:
         with _named_errors("read", uri):
             seen = Seen(*_gcs().look_at(uri, _one_more(limit_bytes)))
         if len(seen.data or b"") > limit_bytes:
-            raise StorageError(f"{uri}: more than {limit_bytes} bytes")
+            raise TooLargeError(f"{uri}: more than {limit_bytes} bytes")
         return seen
     try:
         return Seen(read_bytes(uri, limit_bytes))
