@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from typing import Any
-from unittest import mock
 
 import apache_beam as beam
 from apache_beam.internal.gcp import auth
@@ -29,10 +28,10 @@ def job(manifest: str) -> dict[str, Any]:
     from pipeline.dataflow.options import gpu_workers
     from pipeline.run import prepare_job
 
-    options = parse_options(["--manifest", manifest, "--output", OUTPUT.root, "--dataset", "none"])
+    options = parse_options(["--manifest", manifest, "--output", OUTPUT.root, "--dataset=none", "--gallery=none"])
     prepared = prepare_job(options.view_as(StyleBeamOptions), gpu_workers(options))
     began = time.monotonic()
-    with mock.patch("pipeline.build.write_job_gallery", print), beam.Pipeline(runner=FnApiRunner()) as pipeline:
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         define_pipeline(pipeline, prepared)
     pipeline_secs = time.monotonic() - began
     record = read_job(OUTPUT)

@@ -7,7 +7,6 @@ Beam's own coders, files on disk, both per run. Gallery data comes from syntheti
 numbers of rows, which leaves out what is written once.
 """
 
-import itertools
 import json
 import tempfile
 import time
@@ -20,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.figures import Figure, main_of
-from benchmarks.gallery_20000 import synthetic_rows
+from benchmarks.gallery_rows import write_metrics
 from benchmarks.grids import Grid, run_pipeline
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic
@@ -30,17 +29,18 @@ from stylecore.run.engine import Engine
 from stylecore.run.problem import prepare
 from stylecore.run.snapshot import Snapshot
 from transforms.batch import RunBatch, bucket_key
-from transforms.gallery.files import gallery_files
+from transforms.gallery.build import write_part
 from transforms.manifest.files import ManifestSlice, open_manifest, read_slice
 from transforms.manifest.parse import parse_row
 from transforms.output.commit import read_marker
 from transforms.output.paths import Output
+from transforms.output.rows import MetricsRows
 from transforms.probe import image_facts
 from transforms.records import ImageFacts, Run
 from transforms.resolve import resolve_run
 
 SIDE_PX = 64
-FEW_ROWS, MANY_ROWS = 2_000, 6_000
+FEW_ROWS, MANY_ROWS = 1_000, 5_000
 SHALLOW = {"weights": "random:1", "content_layers": {"conv1_1": 1.0}, "style_layers": {"conv1_1": 1.0}}
 
 
@@ -132,18 +132,19 @@ def _snapshot_figures(grid: Grid) -> Iterator[Figure]:
 
 
 def _gallery_figures() -> Iterator[Figure]:
+    """Yields what the chunks of a run take, as the difference between two sizes of the same metrics file."""
     sizes, secs = [], []
     for rows in (FEW_ROWS, MANY_ROWS):
-        started = time.process_time()
-        sizes.append(sum(len(content) for _, content in gallery_files(synthetic_rows(rows), "scaling")))
-        secs.append(time.process_time() - started)
+        with tempfile.TemporaryDirectory() as folder:
+            write_metrics(Path(folder), rows)
+            output = Output(folder)
+            started = time.process_time()
+            write_part(output, MetricsRows(output), range(rows))
+            secs.append(time.process_time() - started)
+            sizes.append(sum(path.stat().st_size for path in Path(folder, "gallery").rglob("*.js")))
     more = MANY_ROWS - FEW_ROWS
     yield Figure("gallery_bytes_per_run", (sizes[1] - sizes[0]) / more)
     yield Figure("gallery_secs_per_1000_runs", 1_000 * (secs[1] - secs[0]) / more)
-    generating = time.process_time()
-    for _ in itertools.islice(synthetic_rows(more), more):
-        pass
-    yield Figure("synthetic_secs_per_1000_runs", 1_000 * (time.process_time() - generating) / more)
 
 
 if __name__ == "__main__":

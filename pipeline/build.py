@@ -12,7 +12,7 @@ from transforms.batch import BatchLimits, BatchRuns
 from transforms.dataset.shards import WriteDataset
 from transforms.failures import RecordFailures
 from transforms.finished import SplitFinished
-from transforms.gallery.build import write_job_gallery
+from transforms.gallery.build import WriteGallery
 from transforms.manifest import read as manifest
 from transforms.manifest.files import Manifest
 from transforms.manifest.read import ReadManifest
@@ -42,6 +42,7 @@ class Job:
       stylize: how runs are computed.
       stylize_hints: Beam's resource hints for the step that computes runs, and for no other.
       dataset: what dataset/ holds, see DATASET_MODES; None chooses by the size of the pictures.
+      gallery: whether gallery/ is written.
     """
 
     manifest: Manifest
@@ -53,6 +54,7 @@ class Job:
     stylize: StylizeOptions = StylizeOptions()
     stylize_hints: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dataset: str | None = None
+    gallery: bool = True
 
 
 def define_pipeline(root: beam.Pipeline, job: Job) -> None:
@@ -87,7 +89,8 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
         lambda out, *_: check_owned(out, job.record.id), beam.pvalue.AsIter(written), beam.pvalue.AsIter(removed)
     )
     metrics = (beam.pvalue.AsIter(owned),)
-    _ = start | "WriteGallery" >> beam.Map(lambda out, *_: write_job_gallery(out), *metrics)
+    if job.gallery:
+        _ = start | "WriteGallery" >> WriteGallery(output, job.manifest.rows, job.record.id, after=metrics)
     if job.dataset != "none":
         _ = start | "WriteDataset" >> WriteDataset(output, job.dataset, after=metrics)
     run_count = (

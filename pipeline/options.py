@@ -101,6 +101,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="ask for GPUs in a region that had none of the type when the list was made",
     )
     add_dataset_option(parser)
+    parser.add_argument(
+        "--gallery",
+        choices=("none", "page"),
+        default="page",
+        help="none: gallery/ is left as it is; `stylebeam gallery` writes it at any time (default: page)",
+    )
     add_title_option(parser)
     parser.add_argument(
         "--no_wait",

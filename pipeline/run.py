@@ -49,7 +49,7 @@ class JobError(RuntimeError):
 class Summary:
     """How a job ended: rows done and failed (by error type), runs that it computed, and the path of its gallery.
 
-    The path is None if the gallery could not be written, which does not fail a job.
+    The path is None if the gallery was not asked for, or could not be written, which does not fail a job.
     """
 
     done: int
@@ -98,7 +98,8 @@ def run(arguments: Sequence[str]) -> Summary | None:
                 return None
             result.wait_until_finish()
             done, failed = _outcomes(job)
-    gallery = None if _counter(result, "galleries_failed") else job.output.gallery("index.html")
+    written = job.gallery and not _counter(result, "galleries_failed")
+    gallery = job.output.gallery("index.html") if written else None
     return Summary(done, failed, _counter(result, "runs_computed"), gallery)
 
 
@@ -170,6 +171,7 @@ def prepare_job(options: StyleBeamOptions, workers: GpuWorkers) -> Job:
         stylize=stylize,
         stylize_hints=workers.hints,
         dataset=options.dataset,
+        gallery=options.gallery == "page",
     )
 
 

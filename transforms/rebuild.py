@@ -13,7 +13,7 @@ from transforms.output.job import read_job
 from transforms.output.measures import merge_measures
 from transforms.output.metrics_files import metrics_are_current
 from transforms.output.paths import Output
-from transforms.output.rows import MetricsRows, RowSource, marker_rows
+from transforms.output.rows import FileSource, MetricsRows, marker_rows
 from transforms.stylize.picture_network import network_for
 
 
@@ -61,7 +61,7 @@ def rebuild(
 
 
 @contextlib.contextmanager
-def _rows(output: Output) -> Iterator[RowSource]:
+def _rows(output: Output) -> Iterator[FileSource]:
     if metrics_are_current(output):
         yield MetricsRows(output)
         return

@@ -1,13 +1,14 @@
 """The runs of a grid as arrays: which are best, and which parameter moves which loss or measure how much."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from stylecore.config.style_config import defining_fields
 from stylecore.measures.measure import MEASURES, Measure
+from transforms.gallery.part import RunColumns
 from transforms.gallery.summary import Summary
 from transforms.output.record import LOSSES
 
@@ -29,35 +30,30 @@ class Runs:
       run_ids: of each run.
       numbers: column of a loss or measure -> float64 [runs]; NaN where there is none. Measures that no run has are left
         out.
-      dimensions: what varies, as `Summary.index` describes it.
+      dimensions: what varies, as the page's index describes it.
       codes: dimension -> int64 [runs], the number of each run's value among the dimension's.
       pairs: int64 [runs], the number of each run's pair (content, style).
     """
 
     run_ids: Sequence[str]
     numbers: dict[str, np.ndarray]
-    dimensions: Sequence[dict[str, Any]]
+    dimensions: Sequence[Mapping[str, Any]]
     codes: dict[str, np.ndarray]
     pairs: np.ndarray
 
     @classmethod
-    def from_summary(cls, summary: Summary) -> "Runs":
-        """Takes the runs out of a summary of the metrics."""
-        chunks = list(summary.run_chunks())
-        index = summary.index()
-        dimensions = index["dimensions"]
-        columns = [one["key"] for one in (*index["losses"], *index["measures"])]
-        run_ids = [run_id for chunk in chunks for run_id in chunk["run_id"]]
-        numbers = {key: np.array([value for chunk in chunks for value in chunk[key]], float) for key in columns}
-        codes = {
-            dimension["key"]: np.array([code for chunk in chunks for code in chunk["codes"][dimension["key"]]], int)
-            for dimension in dimensions
-        }
-        one = np.zeros(len(run_ids), int)
+    def from_columns(cls, columns: RunColumns) -> "Runs":
+        """Takes the runs out of the columns of the metrics."""
+        part = columns.summary(0)
+        summary = Summary([part])
+        codes = summary.codes()
+        known = {loss.key for loss in LOSSES} | part.measures
+        numbers = {key: values.astype(float) for key, values in columns.numbers().items() if key in known}
+        one = np.zeros(len(columns), int)
         return cls(
-            run_ids,
+            summary.run_ids(),
             numbers,
-            dimensions,
+            [dimension.described for dimension in summary.dimensions],
             codes,
             _numbered([codes.get("content", one), codes.get("style", one)]),
         )

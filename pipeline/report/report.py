@@ -11,7 +11,7 @@ from pipeline.report.page import Best, Failures, PictureShown, report_html
 from stylecore.errors import UsageError, one_line
 from stylecore.measures.measure import MEASURES
 from transforms.gallery.labels import number_label
-from transforms.gallery.summary import Summary
+from transforms.gallery.part import RunColumns
 from transforms.output import storage
 from transforms.output.job import job_title
 from transforms.output.metrics_files import read_metrics
@@ -45,8 +45,8 @@ def write_report(directory: str, target: str | None = None, title: str | None = 
       StorageError: the metrics cannot be read, or the page cannot be written.
     """
     output = Output(directory)
-    summary, failures = _read(output)
-    runs = Runs.from_summary(summary)
+    columns, failures = _read(output)
+    runs = Runs.from_columns(columns)
     if not runs.run_ids and not failures.count:
         raise ReportError(f"{directory}: no metrics: expected the output directory of a finished job")
     total = {run: [f"total loss {number_label(float(runs.numbers['loss_total'][run]))}"] for run in best_runs(runs)}
@@ -57,17 +57,17 @@ def write_report(directory: str, target: str | None = None, title: str | None = 
     return target
 
 
-def _read(output: Output) -> tuple[Summary, Failures]:
-    summary, reasons, examples = Summary(), dict[str, int](), dict[str, str]()
+def _read(output: Output) -> tuple[RunColumns, Failures]:
+    columns, reasons, examples = RunColumns(), dict[str, int](), dict[str, str]()
     for row in read_metrics(output, [*_COLUMNS, "error_type", "error_message"]):
         if row["status"] != "done":
             reason = row["error_type"] or "unknown"
             reasons[reason] = reasons.get(reason, 0) + 1
             if len(examples) < MAX_REASONS:
                 examples.setdefault(reason, one_line(row["error_message"] or "", 300))
-        elif row["run_id"] not in summary:
-            summary.add_run({**row, "content_thumb": None, "style_thumbs": []})
-    return summary, Failures(reasons, examples)
+        elif row["run_id"] not in columns:
+            columns.add_run({**row, "content_thumb": None, "style_thumbs": []})
+    return columns, Failures(reasons, examples)
 
 
 def _best_by_measures(runs: Runs) -> dict[int, list[str]]:

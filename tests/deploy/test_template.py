@@ -61,6 +61,7 @@ EXAMPLES = {
     "xla": "true",
     "deterministic": "true",
     "dataset": "metadata",
+    "gallery": "none",
     "measures": "none",
     "title": "Two places, three painters",
     "dataflow_service_options": "pause_on_failure",

@@ -67,3 +67,16 @@ def downloaded(page, selector: str, name: str) -> str:
     text = path.read_text()
     path.unlink()
     return text
+
+
+def choice(run_id: str, rating: int | None = None, tags: tuple[str, ...] = (), rejected: bool = False) -> dict:
+    return {"run_id": run_id, "rating": rating, "tags": list(tags), "rejected": rejected}
+
+
+def import_choices(page, content: str) -> str:
+    """Imports a file; returns what the page says."""
+    page.eval_on_selector("#said", "node => node.replaceChildren()")
+    file = {"name": "choices.json", "mimeType": "application/json", "buffer": content.encode()}
+    page.set_input_files("#import-file", file)
+    wait_until(page, "document.getElementById('said').textContent !== ''")
+    return page.inner_text("#said")

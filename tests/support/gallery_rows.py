@@ -5,13 +5,17 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from transforms.gallery.files import gallery_files
+from transforms.output.paths import ROWS_PER_METRICS_FILE
+from transforms.output.record import metrics_schema
 
 CONFIG = {
     "preset": "basic",
@@ -98,8 +102,26 @@ def judged_rows() -> list[dict]:
     return rows
 
 
+def write_metrics(directory: Path, rows: Sequence[dict], files: int) -> None:
+    """Writes metrics files of as many rows each, numbered as if each but the last were full."""
+    per_file = math.ceil(len(rows) / files)
+    (directory / "metrics").mkdir(exist_ok=True)
+    for file in range(files):
+        first = file * ROWS_PER_METRICS_FILE
+        numbered = [
+            {**row, "manifest_row": first + place}
+            for place, row in enumerate(rows[file * per_file : (file + 1) * per_file])
+        ]
+        table = pa.Table.from_pylist(numbered, schema=metrics_schema())
+        pq.write_table(table, directory / "metrics" / f"metrics-{file:05d}-of-{files:05d}.parquet")
+
+
 def write_output(
-    directory: Path, rows: Iterable[dict], title: str = "Two places, three painters", one_picture: bool = False
+    directory: Path,
+    rows: Iterable[dict],
+    title: str = "Two places, three painters",
+    rows_per_part: int = 5_000,
+    one_picture: bool = False,
 ) -> Path:
     """Writes an output directory with tiny pictures, or one thumbnail for all, and its gallery; returns its page."""
     rows = list(rows)
@@ -111,7 +133,7 @@ def write_output(
                 _link_thumb(directory, row)
             else:
                 _write_pictures(directory, row)
-    for name, content in gallery_files(rows, title):
+    for name, content in gallery_files(rows, title, rows_per_part=rows_per_part):
         path = directory / "gallery" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -5,6 +5,36 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
+
+class Dictionary:
+    """Distinct values, each with its number, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._code_of: dict[str, int] = {}
+        # What `_key` makes of a value is slow; most values have come before.
+        self._known: dict[tuple[type, Any], int] = {}
+        self._last: tuple[Any, int] | None = None
+
+    def code(self, value: Any) -> int:
+        """Returns the number of a value, which is new if no equal value has come before."""
+        if isinstance(value, str | int | float | None):
+            known = (type(value), value)
+            if known not in self._known:
+                self._known[known] = self._code(value)
+            return self._known[known]
+        if self._last is None or self._last[0] != value:
+            self._last = value, self._code(value)
+        return self._last[1]
+
+    def _code(self, value: Any) -> int:
+        code = self._code_of.setdefault(_key(value), len(self.values))
+        if code == len(self.values):
+            self.values.append(value)
+        return code
+
 
 class Column:
     """The values of one parameter in all runs.
@@ -13,62 +43,63 @@ class Column:
     """
 
     def __init__(self, length: int = 0):
-        self.values: list[Any] = [None] if length else []
+        self._dictionary = Dictionary()
         self._codes: array[int] | None = None
-        self._code_of: dict[str, int] = {_key(None): 0} if length else {}
         self._length = length
+        if length:
+            self._dictionary.code(None)
 
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def values(self) -> list[Any]:
+        """The distinct values, in the order in which they came."""
+        return self._dictionary.values
+
     def append(self, value: Any) -> None:
         """Adds the value of the next run."""
-        key = _key(value)
-        code = self._code_of.setdefault(key, len(self.values))
-        if code == len(self.values):
-            self.values.append(value)
+        code = self._dictionary.code(value)
         if code and self._codes is None:
-            self._codes = array("l", [0]) * self._length
+            self._codes = array("I", [0]) * self._length
         if self._codes is not None:
             self._codes.append(code)
         self._length += 1
 
-    def codes(self, start: int, stop: int) -> list[int]:
-        """Returns, for each run from `start` to before `stop`, the number of its value in `values`."""
-        if self._codes is None:
-            return [0] * (min(stop, self._length) - start)
-        return list(self._codes[start:stop])
+    def codes(self) -> np.ndarray:
+        """Returns the number of each run's value in `values`: [runs], in the smallest unsigned type that holds it."""
+        codes = np.zeros(self._length, np.uint32) if self._codes is None else np.array(self._codes, np.uint32)
+        return codes.astype(np.min_scalar_type(max(len(self.values) - 1, 0)))
 
 
 class Columns:
     """Columns by name; a column that first appears after many runs is None for those."""
 
     def __init__(self, max_values: int | None = None):
+        self.crowded: set[str] = set()
         self._columns: dict[str, Column] = {}
-        self._crowded: set[str] = set()
         self._max_values = max_values
         self._length = 0
 
     def append(self, values: dict[str, Any]) -> None:
         """Adds the values of the next run; a column with more than `max_values` distinct values is dropped."""
-        for name in values.keys() - self._columns.keys() - self._crowded:
+        for name in values.keys() - self._columns.keys() - self.crowded:
             self._columns[name] = Column(self._length)
         self._length += 1
         for name in list(self._columns):
             self._append(name, values.get(name))
 
-    def varying(self) -> Iterator[tuple[str, Column]]:
-        """Yields the columns with at least two distinct values, in order of name."""
+    def items(self) -> Iterator[tuple[str, Column]]:
+        """Yields the columns in order of name."""
         for name in sorted(self._columns):
-            if len(self._columns[name].values) > 1:
-                yield name, self._columns[name]
+            yield name, self._columns[name]
 
     def _append(self, name: str, value: Any) -> None:
         column = self._columns[name]
         column.append(value)
         if self._max_values is not None and len(column.values) > self._max_values:
             del self._columns[name]
-            self._crowded.add(name)
+            self.crowded.add(name)
 
 
 def _key(value: Any) -> str:

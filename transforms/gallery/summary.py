@@ -1,140 +1,178 @@
-"""The part of every run that the page loads first: its name, its losses, and the parameters that vary."""
+"""The page's index: what all parts of a gallery have, with the values of what varies in their display order."""
 
 import dataclasses
-import json
-import math
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from stylecore.measures.measure import MEASURES
-from transforms.gallery.chunks import significant
-from transforms.gallery.columns import Column, Columns
+from transforms.gallery.columns import Dictionary
 from transforms.gallery.labels import distinct_labels, short_names, style_label, value_label
+from transforms.gallery.part import CONTENT, EXTRA, MAX_LABEL_VALUES, STYLE, PartSummary, Values
 from transforms.output.record import LOSSES
 
-RUNS_PER_CHUNK = 2_000
-# A further column of the manifest with more values than this identifies rows; it does not group them.
-MAX_LABEL_VALUES = 200
-_MEASURE_KEYS = frozenset(measure.key for measure in MEASURES)
+_ABSENT = Values([None], np.zeros(0, np.uint8))
+
+
+@dataclasses.dataclass(frozen=True)
+class Dimension:
+    """What can be a row, column or filter.
+
+    Attributes:
+      key: names it.
+      described: its description for the page, with its values in display order.
+      codes: for each part, the number of each of the part's values among these.
+    """
+
+    key: str
+    described: Mapping[str, Any]
+    codes: Sequence[Sequence[int]]
 
 
 class Summary:
-    """The columns of all runs from which the page makes its matrix, filters and order."""
+    """The parts of a gallery put together; the same runs give the same dimensions, however they are divided.
 
-    def __init__(self) -> None:
-        self._run_ids: dict[str, None] = {}
-        self._sizes = array("l")
-        self._numbers = {column.key: array("d") for column in (*LOSSES, *MEASURES)}
-        self._content, self._style = Column(), Column()
-        self._config = Columns()
-        self._extra = Columns(MAX_LABEL_VALUES)
-        self._content_thumbs: dict[str, str] = {}
-        self._style_thumbs: dict[str, str] = {}
-        self._failures: Counter[str] = Counter()
+    Runs that share a run_id are shown once, the first of them.
 
-    def __contains__(self, run_id: str) -> bool:
-        return run_id in self._run_ids
+    Args:
+      parts: their summaries, in any order.
+    """
 
-    def add_run(self, row: Mapping[str, Any]) -> None:
-        """Adds a finished run, whose thumbnails are safe paths and whose layer weights are mappings."""
-        self._run_ids[row["run_id"]] = None
-        self._sizes.extend((row["height"], row["width"]))
-        for key, column in self._numbers.items():
-            column.append(float("nan") if row.get(key) is None else row[key])
-        style = [{"uri": style["uri"], "weight": style["weight"]} for style in row["style"]]
-        self._content.append(row["content"])
-        self._style.append(style)
-        self._config.append(row["config"])
-        self._extra.append(_scalars(row.get("extra")))
-        self._note_thumbs(row, style)
-
-    def add_failure(self, row: Mapping[str, Any]) -> None:
-        """Counts a failed row."""
-        self._failures[row["error_type"] or "unknown"] += 1
-
-    def run_chunks(self) -> Iterator[dict[str, Any]]:
-        """Yields the runs as columns, RUNS_PER_CHUNK at a time."""
-        run_ids = list(self._run_ids)
-        dimensions = [(dimension["key"], column, _ranks(order)) for dimension, column, order in self._dimensions()]
-        for start in range(0, len(run_ids), RUNS_PER_CHUNK):
-            stop = start + RUNS_PER_CHUNK
-            yield {
-                "run_id": run_ids[start:stop],
-                "height": _compact(self._sizes[2 * start : 2 * stop : 2]),
-                "width": _compact(self._sizes[2 * start + 1 : 2 * stop : 2]),
-                **{
-                    key: [significant(value, 7) for value in values[start:stop]]
-                    for key, values in self._numbers.items()
-                    if key not in _MEASURE_KEYS or self._has(key)
-                },
-                "codes": {key: [rank[code] for code in column.codes(start, stop)] for key, column, rank in dimensions},
-            }
+    def __init__(self, parts: Sequence[PartSummary]) -> None:
+        self.parts = sorted(parts, key=lambda part: part.number)
+        self._shown = _first_of_each([part.run_ids for part in self.parts])
+        self._thumbs: dict[str, str] = {}
+        for part in reversed(self.parts):
+            self._thumbs.update(part.thumbs)
+        self.dimensions = list(self._dimensions())
 
     def index(self) -> dict[str, Any]:
-        """Returns the counts, and the dimensions with their values in display order."""
+        """Returns the counts, the dimensions with their values, and what the page must know to load the parts."""
+        failures = sum((Counter(part.failures) for part in self.parts), Counter[str]())
+        measures = frozenset[str]().union(*(part.measures for part in self.parts))
         return {
-            "runs": len(self._run_ids),
-            "failures": self._failures.total(),
-            "failure_types": sorted(self._failures.items(), key=lambda item: (-item[1], item[0])),
+            "runs": int(sum(shown.sum() for shown in self._shown)),
+            "failures": failures.total(),
+            "failure_types": sorted(failures.items(), key=lambda item: (-item[1], item[0])),
             "losses": [dataclasses.asdict(loss) for loss in LOSSES],
-            "measures": [dataclasses.asdict(measure) for measure in MEASURES if self._has(measure.key)],
-            "dimensions": [dimension for dimension, _, _ in self._dimensions()],
+            "measures": [
+                {"key": measure.key, "label": measure.label, "better": measure.better}
+                for measure in MEASURES
+                if measure.key in measures
+            ],
+            "dimensions": [dimension.described for dimension in self.dimensions],
+            "parts": [self._part(number) for number in range(len(self.parts))],
         }
 
-    def _has(self, key: str) -> bool:
-        return any(math.isfinite(number) for number in self._numbers[key])
+    def run_ids(self) -> list[str]:
+        """Returns the run_id of each run that is shown."""
+        return [run_id.decode() for part, shown in zip(self.parts, self._shown) for run_id in part.run_ids[shown]]
 
-    def _note_thumbs(self, row: Mapping[str, Any], styles: Sequence[Mapping[str, Any]]) -> None:
-        if row["content_thumb"]:
-            self._content_thumbs.setdefault(row["content"], row["content_thumb"])
-        for style, thumb in zip(styles, row["style_thumbs"]):
-            if thumb:
-                self._style_thumbs.setdefault(style["uri"], thumb)
+    def codes(self) -> dict[str, np.ndarray]:
+        """Returns, for each dimension, the number of the value of each run that is shown: key -> int64 [runs]."""
+        return {
+            dimension.key: np.concatenate(
+                [
+                    np.array(codes, int)[_column(part, dimension.key).codes[shown]]
+                    for part, shown, codes in zip(self.parts, self._shown, dimension.codes)
+                ]
+            )
+            for dimension in self.dimensions
+        }
 
-    def _dimensions(self) -> Iterator[tuple[dict[str, Any], Column, list[int]]]:
-        """Yields what can be a row, column or filter: its description, its column, the display order of its codes."""
-        if len(self._content.values) > 1:
-            names = short_names(self._content.values)
-            values = [_value(names[uri], uri, [self._content_thumbs.get(uri)]) for uri in self._content.values]
-            yield _dimension("content", "content", self._content, values)
-        if len(self._style.values) > 1:
-            yield _dimension("style", "style", self._style, self._style_values())
-        for name, column in self._config.varying():
-            yield _dimension(name, "parameter", column, _parameter_values(name, column))
-        for name, column in self._extra.varying():
-            yield _dimension(f"extra.{name}", "label", column, _parameter_values("", column))
+    def _part(self, number: int) -> dict[str, Any]:
+        part, shown = self.parts[number], self._shown[number]
+        return {
+            "rows": len(shown),
+            **{kind: list(names) for kind, names in part.chunks.items()},
+            "codes": {dimension.key: list(dimension.codes[number]) for dimension in self.dimensions},
+            **({} if shown.all() else {"hidden": np.flatnonzero(~shown).tolist()}),
+        }
 
-    def _style_values(self) -> list[dict[str, Any]]:
-        names = short_names(style["uri"] for styles in self._style.values for style in styles)
-        labels = distinct_labels(self._style.values, lambda styles: style_label(styles, names))
+    def _dimensions(self) -> Iterator[Dimension]:
+        """Yields what varies: images first, then parameters and labels by name."""
+        keys = {key for part in self.parts for key in part.columns}
+        crowded = frozenset[str]().union(*(part.crowded for part in self.parts))
+        for key in sorted(keys, key=_display_place):
+            if key in crowded:
+                continue
+            dictionary, codes = self._merged(key)
+            many = key.startswith(EXTRA) and len(dictionary.values) > MAX_LABEL_VALUES
+            if len(dictionary.values) > 1 and not many:
+                yield self._dimension(key, dictionary.values, codes)
+
+    def _merged(self, key: str) -> tuple[Dictionary, list[list[int]]]:
+        """Returns the values of all parts in the order of the runs that have them, and each part's codes as theirs."""
+        merged = Dictionary()
+        all_codes = []
+        for part, shown in zip(self.parts, self._shown):
+            column = _column(part, key)
+            used, first = np.unique(column.codes[shown], return_index=True)
+            codes = [0] * len(column.values)
+            for code in used[np.argsort(first)]:
+                codes[code] = merged.code(column.values[code])
+            all_codes.append(codes)
+        return merged, all_codes
+
+    def _dimension(self, key: str, values: Sequence[Any], codes: Sequence[Sequence[int]]) -> Dimension:
+        order = _display_order(values)
+        place = np.argsort(order)
+        shown = self._described(key, values)
+        described = {
+            "key": key,
+            "kind": key if key in (CONTENT, STYLE) else "label" if key.startswith(EXTRA) else "parameter",
+            "ordered": all(_is_number(value) or value is None for value in values),
+            "values": [shown[code] for code in order],
+        }
+        return Dimension(key, described, [place[list(part)].tolist() for part in codes])
+
+    def _described(self, key: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        if key == CONTENT:
+            names = short_names(values)
+            return [_value(names[uri], uri, [self._thumbs.get(uri)]) for uri in values]
+        if key == STYLE:
+            return self._described_styles(values)
+        name = "" if key.startswith(EXTRA) else key
+        return [{"label": label} for label in distinct_labels(values, lambda value: value_label(name, value))]
+
+    def _described_styles(self, values: Sequence[Any]) -> list[dict[str, Any]]:
+        names = short_names(style["uri"] for styles in values for style in styles)
+        labels = distinct_labels(values, lambda styles: style_label(styles, names))
         return [
             _value(
                 label,
                 " + ".join(style["uri"] for style in styles),
-                [self._style_thumbs.get(style["uri"]) for style in styles],
+                [self._thumbs.get(style["uri"]) for style in styles],
             )
-            for label, styles in zip(labels, self._style.values, strict=True)
+            for label, styles in zip(labels, values, strict=True)
         ]
 
 
-def _dimension(
-    key: str, kind: str, column: Column, values: list[dict[str, Any]]
-) -> tuple[dict[str, Any], Column, list[int]]:
-    order = _display_order(column.values)
-    ordered = all(_is_number(value) or value is None for value in column.values)
-    return {"key": key, "kind": kind, "ordered": ordered, "values": [values[code] for code in order]}, column, order
+def _first_of_each(run_ids: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Returns bool [runs] for each part: whether no run before has the same run_id."""
+    if not run_ids:
+        return []
+    together = np.concatenate(run_ids)
+    first = np.zeros(len(together), bool)
+    first[np.unique(together, return_index=True)[1]] = True
+    return np.split(first, np.cumsum([len(part) for part in run_ids])[:-1])
+
+
+def _column(part: PartSummary, key: str) -> Values:
+    """Returns a column of a part; None for all its runs if it has none of that name."""
+    return part.columns.get(key) or Values(_ABSENT.values, np.zeros(len(part.run_ids), np.uint8))
+
+
+def _display_place(key: str) -> tuple[int, str]:
+    return (0 if key == CONTENT else 1 if key == STYLE else 3 if key.startswith(EXTRA) else 2), key
 
 
 def _value(label: str, full: str, thumbs: list[str | None]) -> dict[str, Any]:
     """Returns a value of a dimension, with `full` only where it differs from the label."""
     shown = [thumb for thumb in thumbs if thumb]
     return {"label": label, **({"full": full} if full != label else {}), **({"thumbs": shown} if shown else {})}
-
-
-def _parameter_values(name: str, column: Column) -> list[dict[str, Any]]:
-    return [{"label": label} for label in distinct_labels(column.values, lambda value: value_label(name, value))]
 
 
 def _display_order(values: Sequence[Any]) -> list[int]:
@@ -145,29 +183,5 @@ def _display_order(values: Sequence[Any]) -> list[int]:
     return sorted(codes, key=lambda code: (values[code] is None, values[code] or 0))
 
 
-def _ranks(order: Sequence[int]) -> list[int]:
-    """Returns the place of each code in the display order."""
-    ranks = [0] * len(order)
-    for rank, code in enumerate(order):
-        ranks[code] = rank
-    return ranks
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _compact(values: Sequence[int]) -> int | list[int]:
-    """Returns one number for a column that does not vary, else the list."""
-    return values[0] if len(set(values)) == 1 else list(values)
-
-
-def _scalars(extra: str | None) -> dict[str, Any]:
-    """Returns a row's further columns whose values are text, numbers, truth values or None."""
-    try:
-        fields = json.loads(extra) if extra else {}
-    except ValueError:
-        return {}
-    if not isinstance(fields, dict):
-        return {}
-    return {name: value for name, value in fields.items() if value is None or isinstance(value, str | int | float)}

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -41,7 +42,17 @@ class MetricsFile(NamedTuple):
     @property
     def rows(self) -> range:
         """The manifest rows that it holds, the last file fewer."""
-        return range(self.number * ROWS_PER_METRICS_FILE, (self.number + 1) * ROWS_PER_METRICS_FILE)
+        return file_rows(self.number)
+
+
+def file_rows(number: int) -> range:
+    """Returns the manifest rows of a metrics file by its number, the last file has fewer."""
+    return range(number * ROWS_PER_METRICS_FILE, (number + 1) * ROWS_PER_METRICS_FILE)
+
+
+def file_number(row: int) -> int:
+    """Returns the number of the metrics file that holds a manifest row."""
+    return row // ROWS_PER_METRICS_FILE
 
 
 def file_count(rows: int) -> int:
@@ -84,7 +95,11 @@ def writer_of(metadata: Any) -> str | None:
 
 
 def read_metrics(
-    output: Output, columns: list[str] | None = None, within: range | None = None, job_id: str | None = None
+    output: Output,
+    columns: list[str] | None = None,
+    within: range | None = None,
+    job_id: str | None = None,
+    curves: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Yields the metrics rows in the order of the manifest, maps as dicts.
 
@@ -96,6 +111,7 @@ def read_metrics(
       columns: the columns to read; all unless given.
       within: numbers of manifest rows; files that hold none of them are not read.
       job_id: the id of the job whose rows are wanted; that of job.json unless given.
+      curves: gives each row's `history`, which must be among the columns, as arrays by name: many times faster.
     """
     job = read_job(output) or JobRecord()
     for file in list_metrics(output):
@@ -103,7 +119,7 @@ def read_metrics(
             continue
         with open_metrics(output, file) as source:
             if _is_of(job, job_id, file, writer_of(source.schema_arrow.metadata)):
-                yield from _rows(source, columns)
+                yield from _rows(source, columns, curves)
 
 
 def _is_of(job: JobRecord, job_id: str | None, file: MetricsFile, writer: str | None) -> bool:
@@ -113,11 +129,22 @@ def _is_of(job: JobRecord, job_id: str | None, file: MetricsFile, writer: str | 
     return job.rows is None or file.total == file_count(job.rows)
 
 
-def _rows(source: pq.ParquetFile, columns: list[str] | None) -> Iterator[dict[str, Any]]:
+def _rows(source: pq.ParquetFile, columns: list[str] | None, curves: bool) -> Iterator[dict[str, Any]]:
     for group in range(source.num_row_groups):
         count = rows_within(source.metadata.row_group(group), _ROWS, _ROW_BYTES)
         for batch in source.iter_batches(count, row_groups=[group], columns=columns):
-            yield from batch.to_pylist(maps_as_pydicts="strict")
+            yield from _rows_with_curves(batch) if curves else batch.to_pylist(maps_as_pydicts="strict")
+
+
+def _rows_with_curves(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    histories = batch.column("history")
+    points = histories.flatten()
+    curves = {field.name: column.to_numpy(zero_copy_only=False) for field, column in zip(points.type, points.flatten())}
+    ends = np.cumsum(histories.value_lengths().fill_null(0).to_numpy())
+    start = 0
+    for row, end in zip(batch.drop_columns(["history"]).to_pylist(maps_as_pydicts="strict"), ends, strict=True):
+        yield {**row, "history": {name: curve[start:end] for name, curve in curves.items()}}
+        start = end
 
 
 def rows_within(group: Any, most_rows: int, most_bytes: int) -> int:

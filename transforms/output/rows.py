@@ -5,13 +5,14 @@ import dataclasses
 import json
 import logging
 import tempfile
+import threading
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import IO, Any, Protocol
 
 from transforms.output.commit import failed_ids, finished_ids, read_failure, read_marker
 from transforms.output.measures import measured_ids, with_later_measures
-from transforms.output.metrics_files import read_metrics
+from transforms.output.metrics_files import file_count, file_rows, list_metrics, read_metrics
 from transforms.output.paths import Output
 from transforms.output.record import RunRecord, columns
 from transforms.output.storage import read_ahead
@@ -35,17 +36,34 @@ class RowSource(Protocol):
         """
 
 
+class FileSource(RowSource, Protocol):
+    """Rows in files, or in parts as large as those; several may be read at once."""
+
+    def files(self) -> Sequence[range]:
+        """Returns the positions of the rows of each file, in order."""
+
+
 @dataclasses.dataclass(frozen=True)
 class MetricsRows:
-    """The rows of metrics/; a row's position is its number in the manifest."""
+    """The rows of metrics/; a row's position is its number in the manifest.
+
+    Attributes:
+      output: the output directory.
+      curves: see `read_metrics`.
+    """
 
     output: Output
+    curves: bool = False
 
     def rows(self, columns: Sequence[str] | None = None, within: range | None = None) -> Iterator[NumberedRow]:
         wanted = None if columns is None else [*dict.fromkeys(["manifest_row", *columns])]
-        for row in read_metrics(self.output, wanted, within):
+        for row in read_metrics(self.output, wanted, within, curves=self.curves):
             if within is None or row["manifest_row"] in within:
                 yield row["manifest_row"], row
+
+    def files(self) -> Sequence[range]:
+        numbers = [file.number for file in list_metrics(self.output)]
+        return [file_rows(number) for number in range(1 + max(numbers, default=0))]
 
 
 @contextlib.contextmanager
@@ -64,18 +82,29 @@ def marker_rows(output: Output) -> Iterator["SpooledRows"]:
 
 
 class SpooledRows:
-    """Rows in a local file, in the order of `offsets`; a row's position is its place in that order."""
+    """Rows in a local file, in the order of `offsets`; a row's position is its place in that order.
+
+    Several threads may read at once.
+    """
 
     def __init__(self, spool: IO[bytes], offsets: list[int]) -> None:
         self._spool = spool
         self._offsets = offsets
+        self._reading = threading.Lock()
 
     def rows(self, columns: Sequence[str] | None = None, within: range | None = None) -> Iterator[NumberedRow]:
-        for position in within if within is not None else range(len(self._offsets)):
-            self._spool.seek(self._offsets[position])
-            size = int.from_bytes(self._spool.read(4))
-            row = json.loads(zlib.decompress(self._spool.read(size)))
+        every = range(len(self._offsets))
+        for position in every if within is None else every[within.start : within.stop]:
+            row = json.loads(zlib.decompress(self._read(self._offsets[position])))
             yield position, row if columns is None else {column: row[column] for column in columns}
+
+    def files(self) -> Sequence[range]:
+        return [file_rows(number) for number in range(file_count(len(self._offsets)))]
+
+    def _read(self, offset: int) -> bytes:
+        with self._reading:
+            self._spool.seek(offset)
+            return self._spool.read(int.from_bytes(self._spool.read(4)))
 
 
 def _append(spool: IO[bytes], record: Mapping[str, Any]) -> int:

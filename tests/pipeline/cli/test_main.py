@@ -124,6 +124,16 @@ def test_a_gallery_that_cannot_be_written_does_not_fail_a_finished_job(inputs, m
     assert "<title>Another</title>" in (output / "gallery" / "index.html").read_text()
 
 
+def test_a_job_may_leave_the_gallery_out(inputs, manifest, capsys):
+    output = inputs / "out"
+    assert main(["run", "--manifest", manifest, "--output", str(output), "--gallery=none"]) in (0, 3)
+    said = capsys.readouterr().out
+    assert "rows done" in said and "gallery:" not in said
+    assert not (output / "gallery").exists() and (output / "dataset").exists()
+    assert main(["gallery", str(output)]) == 0
+    assert (output / "gallery" / "index.html").exists()
+
+
 def test_grid_needs_no_tensorflow(inputs):
     (inputs / "spec.yaml").write_text("contents: [c.png]\nstyles: [s.png]")
     code = (

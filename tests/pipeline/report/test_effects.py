@@ -7,15 +7,15 @@ import pytest
 
 from pipeline.report.effects import Runs, best_of_pairs, best_runs, effect, values_to_compare
 from tests.support.gallery_rows import metrics_row
-from transforms.gallery.summary import Summary
+from transforms.gallery.part import RunColumns
 
 
 def runs_of(rows):
-    summary = Summary()
+    columns = RunColumns()
     for row in rows:
         layers = {name: dict(row["config"][name]) for name in ("content_layers", "style_layers")}
-        summary.add_run({**row, "config": {**row["config"], **layers}})
-    return Runs.from_summary(summary)
+        columns.add_run({**row, "config": {**row["config"], **layers}})
+    return Runs.from_columns(columns)
 
 
 def test_a_factor_is_found_whatever_the_pair_and_the_other_parameter():

@@ -2,7 +2,18 @@
 
 import json
 
-from tests.support.gallery_page import PHONE, done_rows, downloaded, press, run_ids, shown_ids, texts, wait_until
+from tests.support.gallery_page import (
+    PHONE,
+    choice,
+    done_rows,
+    downloaded,
+    import_choices,
+    press,
+    run_ids,
+    shown_ids,
+    texts,
+    wait_until,
+)
 
 
 def exported(page) -> dict:
@@ -11,19 +22,6 @@ def exported(page) -> dict:
     content = downloaded(page, "#export", "choices.json")
     page.keyboard.press("Escape")
     return json.loads(content)
-
-
-def choice(run_id: str, rating: int | None = None, tags: tuple[str, ...] = (), rejected: bool = False) -> dict:
-    return {"run_id": run_id, "rating": rating, "tags": list(tags), "rejected": rejected}
-
-
-def import_choices(page, content: str) -> str:
-    """Imports a file; returns what the page says."""
-    page.eval_on_selector("#said", "node => node.replaceChildren()")
-    file = {"name": "choices.json", "mimeType": "application/json", "buffer": content.encode()}
-    page.set_input_files("#import-file", file)
-    wait_until(page, "document.getElementById('said').textContent !== ''")
-    return page.inner_text("#said")
 
 
 def test_choices_by_keys_alone_and_their_export(show):

@@ -10,8 +10,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from tests.support.gallery_reader import chunk_records, details_of, index_of, part_records, runs_of
 from tests.support.gallery_rows import failed_row, grid_rows, metrics_row
-from transforms.gallery import files, summary
+from transforms.gallery import part
 from transforms.gallery.files import gallery_files
 
 HOSTILE = [
@@ -53,22 +54,6 @@ def elements(page: bytes) -> list[tuple[str, dict, str]]:
     return parser.found
 
 
-def index_of(output: dict[str, bytes]) -> dict:
-    [text] = [text for _, attributes, text in elements(output["index.html"]) if attributes.get("id") == "index"]
-    return json.loads(text)
-
-
-def records_of(output: dict[str, bytes], kind: str) -> list[dict]:
-    """All records of the chunks of one kind, read as JSON: what a script calls `receive` with is JSON, too."""
-    return [record for name in index_of(output)["chunks"][kind] for record in chunk_records(output[name])]
-
-
-def chunk_records(content: bytes) -> list[dict]:
-    match = re.fullmatch(r'styleBeamGallery\.receive\("[a-z]+-\d{5}",(.*)\);\n', content.decode("ascii"), re.DOTALL)
-    assert match
-    return json.loads(match[1])
-
-
 def dimension(output: dict[str, bytes], key: str) -> dict:
     [found] = [dimension for dimension in index_of(output)["dimensions"] if dimension["key"] == key]
     return found
@@ -91,14 +76,18 @@ def test_names_are_relative_unique_and_the_page_comes_last():
 
 def test_page_refers_to_the_chunks_that_were_yielded_and_to_no_other():
     output = dict(gallery_files(grid_rows(), "t"))
-    chunks = [name for names in index_of(output)["chunks"].values() for name in names]
+    chunks = [
+        name for part in index_of(output)["parts"] for kind in ("runs", "numbers", "failures") for name in part[kind]
+    ]
+    chunks += [name for record in part_records(output, "runs") for name in record["details"]]
     assert sorted(chunks) == sorted(name for name in output if name.startswith("data/"))
 
 
 def test_chunk_names_change_with_their_content():
     before, after = (dict(gallery_files([metrics_row(0, device=device)], "t")) for device in ("CPU", "GPU"))
-    assert set(before) ^ set(after) == {
-        next(name for name in output if name.startswith("data/details")) for output in (before, after)
+    assert {re.sub("-[0-9a-f]{8}", "", name) for name in set(before) ^ set(after)} == {
+        "data/details-00000-0000.js",
+        "data/runs-00000.js",  # which names the details
     }
 
 
@@ -111,8 +100,8 @@ def test_losses_are_named_by_the_index():
     output = dict(gallery_files(grid_rows(), "t"))
     losses = index_of(output)["losses"]
     assert [loss["key"] for loss in losses] == ["loss_total", "loss_content", "loss_style", "loss_tv"]
-    [chunk], [detail, *_] = records_of(output, "runs"), records_of(output, "details")
-    assert all(loss["key"] in chunk and loss["short"] in detail["history"] for loss in losses)
+    [numbers], [detail, *_] = part_records(output, "numbers"), details_of(output)
+    assert all(loss["key"] in numbers and loss["short"] in detail["history"] for loss in losses)
     assert losses[-1] == {"key": "loss_tv", "label": "total variation", "short": "tv"}
 
 
@@ -122,25 +111,23 @@ def test_measures_that_some_run_has_are_named_by_the_index():
     assert index_of(output)["measures"] == [
         {"key": "measure_ssim", "label": "structure of the content (SSIM)", "better": "max"}
     ]
-    [chunk] = records_of(output, "runs")
-    assert chunk["measure_ssim"] == [None, 0.5]
-    assert "measure_lpips" not in chunk
+    assert [run["measure_ssim"] for run in runs_of(output)] == [None, 0.5]
+    assert "measure_lpips" not in part_records(output, "numbers")[0]
 
 
 def test_codes_name_each_runs_values():
     rows = [metrics_row(number, config={"seed": seed}) for number, seed in enumerate((7, 3, 7, 5))]
     output = dict(gallery_files(rows, "t"))
-    [chunk] = records_of(output, "runs")
     assert labels(output, "seed") == ["3", "5", "7"]
-    assert chunk["codes"]["seed"] == [2, 0, 2, 1]
-    assert chunk["run_id"] == [row["run_id"] for row in rows]
+    assert [run["seed"] for run in runs_of(output)] == ["7", "3", "7", "5"]
+    assert [run["run_id"] for run in runs_of(output)] == [row["run_id"] for row in rows]
 
 
 def test_a_parameter_may_vary_late_and_be_absent_before():
     rows = [*(metrics_row(number) for number in range(3)), metrics_row(3, config={"new_field": 2})]
     output = dict(gallery_files(rows, "t"))
     assert labels(output, "new_field") == ["2", "none"]
-    assert records_of(output, "runs")[0]["codes"]["new_field"] == [1, 1, 1, 0]
+    assert [run["new_field"] for run in runs_of(output)] == ["none", "none", "none", "2"]
 
 
 def test_equal_numbers_are_one_value():
@@ -185,7 +172,7 @@ def test_style_mixtures_are_named_by_their_parts():
 def test_extra_columns_become_labels_unless_they_name_single_rows():
     rows = [
         metrics_row(n, extra=json.dumps({"split": "train" if n % 2 else "test", "caption": f"number {n}", "tags": [n]}))
-        for n in range(summary.MAX_LABEL_VALUES + 1)
+        for n in range(part.MAX_LABEL_VALUES + 1)
     ]
     assert [found["key"] for found in index_of(dict(gallery_files(rows, "t")))["dimensions"]] == ["extra.split"]
 
@@ -194,13 +181,13 @@ def test_duplicate_rows_are_one_run():
     row = metrics_row(0)
     output = dict(gallery_files([row, {**row, "manifest_row": 1}], "t"))
     assert index_of(output)["runs"] == 1
-    assert len(records_of(output, "details")) == 1
+    assert len(details_of(output)) == 1
 
 
 def test_failures_are_counted_and_listed():
     output = dict(gallery_files(grid_rows(), "t"))
     assert index_of(output)["failure_types"] == [["ImageError", 2], ["Diverged", 1]]
-    assert [failure["error_message"] for failure in records_of(output, "failures")] == [
+    assert [failure["error_message"] for failure in part_records(output, "failures")] == [
         "gone.jpg does not exist",
         "not a picture",
         "the total loss is not finite",
@@ -215,18 +202,18 @@ def test_a_gallery_without_runs_is_a_page(rows):
 
 
 def test_details_are_found_by_the_first_record_of_each_chunk(monkeypatch):
-    monkeypatch.setattr(files, "DETAIL_CHUNK_BYTES", 3_000)
+    monkeypatch.setattr(part, "DETAIL_CHUNK_BYTES", 3_000)
     rows = grid_rows()
     output = dict(gallery_files(rows, "t"))
-    index = index_of(output)
-    chunks = [chunk_records(output[name]) for name in index["chunks"]["details"]]
+    [record] = part_records(output, "runs")
+    chunks = [chunk_records(output[name]) for name in record["details"]]
     assert len(chunks) > 5
-    assert index["detail_starts"] == [sum(map(len, chunks[:number])) for number in range(len(chunks))]
+    assert record["starts"] == [sum(map(len, chunks[:number])) for number in range(len(chunks))]
     assert [record["run_id"] for chunk in chunks for record in chunk] == [r["run_id"] for r in rows if r["run_id"]]
 
 
 def test_details_leave_memory_while_rows_are_read(monkeypatch):
-    monkeypatch.setattr(files, "DETAIL_CHUNK_BYTES", 3_000)
+    monkeypatch.setattr(part, "DETAIL_CHUNK_BYTES", 3_000)
     read: list[int] = []
 
     def rows() -> Iterator[dict]:
@@ -235,24 +222,16 @@ def test_details_leave_memory_while_rows_are_read(monkeypatch):
             yield metrics_row(number)
 
     name, _ = next(gallery_files(rows(), "t"))
-    assert name.startswith("data/details-00000")
+    assert name.startswith("data/details-00000-0000")
     assert len(read) < 10
-
-
-def test_runs_come_in_chunks(monkeypatch):
-    monkeypatch.setattr(summary, "RUNS_PER_CHUNK", 10)
-    rows = [row for row in grid_rows() if row["run_id"]]
-    chunks = records_of(dict(gallery_files(rows, "t")), "runs")
-    assert [len(chunk["run_id"]) for chunk in chunks] == [10, 10, 10, 6]
-    assert [loss for chunk in chunks for loss in chunk["loss_style"]] == [row["loss_style"] for row in rows]
 
 
 def test_numbers_that_javascript_cannot_hold():
     row = metrics_row(0, loss_total=math.nan, loss_style=math.inf, config={"seed": 2**63 - 1})
     row["history"][0]["total"] = math.inf
     output = dict(gallery_files([row], "t"))
-    [chunk], [detail] = records_of(output, "runs"), records_of(output, "details")
-    assert chunk["loss_total"] == chunk["loss_style"] == [None]
+    [run], [detail] = runs_of(output), details_of(output)
+    assert run["loss_total"] is run["loss_style"] is None
     assert detail["history"]["total"][0] is None
     assert detail["config"]["seed"] == "9223372036854775807"
 
@@ -268,9 +247,9 @@ def test_foreign_text_stays_text(text):
     assert {tag for tag, _, _ in elements(output["index.html"])} == {
         tag for tag, _, _ in elements(dict(gallery_files(grid_rows(), "t"))["index.html"])
     }
-    assert records_of(output, "details")[0]["content"] == text
-    assert records_of(output, "details")[1]["style"][0]["uri"] == text
-    assert records_of(output, "failures")[0]["error_message"] == text
+    assert details_of(output)[0]["content"] == text
+    assert details_of(output)[1]["style"][0]["uri"] == text
+    assert part_records(output, "failures")[0]["error_message"] == text
     assert index_of(output)["title"] == text
     for name, content in output.items():
         if name.startswith("data/"):
@@ -281,14 +260,14 @@ def test_only_plain_relative_paths_become_pictures():
     bad = ["https://elsewhere/x.png", "../../x.png", "/x.png", "javascript:x", "sources//x.png", "a\\b.png", "x/../y"]
     for path in bad:
         row = metrics_row(0, image=path, content_thumb=path, style_thumbs=[path])
-        [detail] = records_of(dict(gallery_files([row], "t")), "details")
+        [detail] = details_of(dict(gallery_files([row], "t")))
         assert (detail["image"], detail["content_thumb"], detail["style_thumbs"]) == (None, None, [None]), path
 
 
 def test_rows_without_thumbnails_are_fine():
     row = metrics_row(0)
     del row["content_thumb"], row["style_thumbs"]
-    assert records_of(dict(gallery_files([row], "t")), "details")[0]["content_thumb"] is None
+    assert details_of(dict(gallery_files([row], "t")))[0]["content_thumb"] is None
 
 
 def test_policy_allows_this_script_and_nothing_from_elsewhere():

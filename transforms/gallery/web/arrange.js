@@ -1,7 +1,21 @@
 /* Which runs a view shows, in which order, and which of them share a cell. Of 200,000 runs this takes milliseconds. */
 
 import { choicesByRun, isChosen } from "./choices.js";
-import { codes, dimensions, index, loadCount, loadedRanges, numbers, valuesOf } from "./data.js";
+import {
+  codes,
+  dimensions,
+  haveNumbers,
+  haveRun,
+  haveRuns,
+  hiddenRuns,
+  isLoading,
+  loadCount,
+  loadTrouble,
+  loadedRanges,
+  numbers,
+  runCount,
+  valuesOf,
+} from "./data.js";
 import { reader } from "./quantities.js";
 import { state } from "./state.js";
 
@@ -12,14 +26,35 @@ const SORTS_KEPT = 4;
 /** @type {Map<string, Runs>} */
 const sorts = new Map();
 
+/** Whether the view must know all runs; a flat grid without filters needs those in sight alone, and asks for them. */
+const needsRuns = () => state.view !== "grid" || state.filters.size > 0 || state.chosen !== "all" || comparesAllRuns();
+/** Whether the view must know the numbers of all runs. */
+const needsNumbers = () => state.sort !== "order" || state.view === "scatter" || comparesAllRuns();
+/** Whether a rectangle, a colour or a mark depends on all runs. */
+const comparesAllRuns = () => [state.brush, state.color, state.best].some((choice) => choice !== null);
+
+/** Asks for what the view needs: all runs, or the first of them; and their numbers, if these order it. */
+export function askForRuns() {
+  if (state.view === "failed" || runCount === 0) return;
+  if (needsRuns()) haveRuns();
+  else if (!needsNumbers()) haveRun(state.descending ? runCount - 1 : 0);
+  if (needsNumbers()) haveNumbers();
+}
+
+/** Whether the view is not yet what it will be. */
+export function isWaiting() {
+  if (state.view === "failed" || loadTrouble() !== null) return false;
+  return isLoading() && (loadCount() === 0 || needsRuns() || needsNumbers());
+}
+
 /**
- * The runs that pass all filters, by number, in the order of the view.
+ * The runs that pass all filters, by number, in the order of the view, as far as they are there.
  *
  * @param {{ brushed: boolean }} options whether the rectangle drawn in the scatter is one of the filters
  */
 export function shownRuns({ brushed } = { brushed: true }) {
-  const tests = [...filterTests(), ...choiceTests(), ...(brushed ? brushTests() : [])];
-  const shown = new Uint32Array(index.runs);
+  const tests = [...filterTests(), ...choiceTests(), ...hiddenTests(), ...(brushed ? brushTests() : [])];
+  const shown = new Uint32Array(runCount);
   let count = 0;
   for (const run of ordered()) if (tests.every((passes) => passes(run))) shown[count++] = run;
   return shown.subarray(0, count);
@@ -57,6 +92,10 @@ function choiceTests() {
   return [(/** @type {number} */ run) => passesChoice(chosen, choices.get(run))];
 }
 
+function hiddenTests() {
+  return hiddenRuns.size ? [(/** @type {number} */ run) => !hiddenRuns.has(run)] : [];
+}
+
 /** Whether a run with this choice, or none, passes the filter by choice. */
 function passesChoice(/** @type {string} */ chosen, /** @type {Choice | undefined} */ choice) {
   if (chosen === "kept") return !choice?.rejected;
@@ -65,9 +104,9 @@ function passesChoice(/** @type {string} */ chosen, /** @type {Choice | undefine
   return chosen === "chosen" ? is : !is && !choice?.rejected;
 }
 
-/** All runs that are there, in the order of the view. */
+/** All runs of the view, as far as they are there, in its order. */
 function ordered() {
-  const key = `${state.sort} ${state.descending} ${loadCount()}`;
+  const key = `${state.sort} ${state.descending} ${needsRuns()} ${loadCount()}`;
   const found = sorts.get(key) ?? sortedRuns();
   sorts.delete(key);
   sorts.set(key, found);
@@ -76,9 +115,10 @@ function ordered() {
 }
 
 function sortedRuns() {
-  const all = new Uint32Array(loadedRanges().reduce((sum, [from, to]) => sum + to - from, 0));
+  const ranges = needsRuns() ? loadedRanges() : [[0, runCount]];
+  const all = new Uint32Array(ranges.reduce((sum, [from, to]) => sum + to - from, 0));
   let place = 0;
-  for (const [from, to] of loadedRanges()) for (let run = from; run < to; run++) all[place++] = run;
+  for (const [from, to] of ranges) for (let run = from; run < to; run++) all[place++] = run;
   if (state.sort !== "order") return sortedBy(all, numbers(state.sort), state.descending);
   return state.descending ? all.reverse() : all;
 }
@@ -96,7 +136,8 @@ function sortedBy(runs, column, descending) {
   /* The bits of positive numbers rise with them, those of negative ones fall. */
   const key = (/** @type {number} */ run) => {
     if (Number.isNaN(column[run])) return 0xffffffff;
-    const rising = bits[run] & 0x80000000 ? ~bits[run] : bits[run] | 0x80000000;
+    const own = column[run] === 0 ? 0 : bits[run]; // there are two zeros
+    const rising = own & 0x80000000 ? ~own : own | 0x80000000;
     return descending ? ~rising >>> 0 : rising >>> 0;
   };
   const byLowBits = grouped(runs, (run) => key(run) & 0xffff, 0x10000).runs;
@@ -149,6 +190,7 @@ function axisCodes(key, shown) {
   const column = codes(key);
   const occurs = new Uint8Array(valuesOf(key).length);
   for (const run of shown) occurs[column[run]] = 1;
+  if (!haveRuns() && !state.filters.size) occurs.fill(1); // so that rows and columns stay where they are
   const present = [...occurs.keys()].filter((code) => occurs[code]);
   if (state.sort === "order" || dimensions.get(key)?.ordered) {
     return state.sort === "order" && state.descending ? present.reverse() : present;

@@ -1,6 +1,7 @@
 /* Loss curves, drawn by Plotly, which is loaded when the first chart is shown. */
 
-import { index, loadScript } from "./data.js";
+import { loadScript } from "./chunks.js";
+import { index } from "./data.js";
 import { NARROW_PX, element, messageOf } from "./dom.js";
 import { MAX_PICKS } from "./state.js";
 

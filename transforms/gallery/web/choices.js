@@ -1,6 +1,6 @@
 /* Choices: a rating, tags and a rejection for each run; kept by the browser, written and read as choices.json. */
 
-import { idOf, index, runOf } from "./data.js";
+import { haveRuns, idOf, index, runOf, untilHaveRuns } from "./data.js";
 import { counted, messageOf } from "./dom.js";
 
 /** @import { Choice } from "./types" */
@@ -39,8 +39,9 @@ export function choiceOf(id) {
 export const isChosen = (/** @type {Choice} */ { rating, tags, rejected }) =>
   !rejected && (rating !== null || tags.length > 0);
 
-/** The choices of this gallery's runs, by run, in the manifest's order. */
+/** The choices of this gallery's runs, by run, in the manifest's order; runs are asked for where there are choices. */
 export function choicesByRun() {
+  if (choices.size) haveRuns();
   const known = [...choices].flatMap(([id, choice]) => {
     const run = runOf(id);
     return run === undefined ? [] : [/** @type {[number, Choice]} */ ([run, choice])];
@@ -112,11 +113,12 @@ function asFile(ids) {
  * Takes the choices of a file, as one step; runs that it does not name keep theirs.
  *
  * @param {string} text
- * @returns {string} what happened, in one line; an unusable file changes nothing
+ * @returns {Promise<string>} what happened, in one line; an unusable file changes nothing
  */
-export function importText(text) {
+export async function importText(text) {
   try {
     const read = parsed(text);
+    await untilHaveRuns();
     const unknown = [...read.keys()].filter((id) => runOf(id) === undefined);
     if (unknown.length) {
       throw new Error(

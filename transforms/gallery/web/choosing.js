@@ -227,7 +227,7 @@ function exportFile() {
 async function importFile(input) {
   const [file] = input.files ?? [];
   if (!file) return;
-  say(importText(await file.text()));
+  say(await importText(await file.text()));
   input.value = ""; // the same file may be chosen again
 }
 

@@ -1,10 +1,14 @@
-/* The data: an index in the page, runs in chunks of some thousand, details in chunks that are loaded when needed. */
+/* The data: an index in the page; the runs in parts, of which only those are loaded that a view needs. */
 
-import { byId, element, words } from "./dom.js";
+import { loadChunk, unpacked } from "./chunks.js";
+import { byId, messageOf, words } from "./dom.js";
 
-/** @import { Detail, Dimension, Index, RunChunk } from "./types" */
+/** @import { Detail, Dimension, History, Index, RunsRecord } from "./types" */
 
 const DETAIL_CHUNKS_KEPT = 12;
+/* While much is loaded, the view is drawn anew this often. */
+const TELL_INTERVAL_MS = 500;
+const ID_LENGTH = 16;
 
 /** @type {Index} */
 export const index = JSON.parse(byId("index").textContent ?? "");
@@ -15,39 +19,228 @@ const labels = new Map([
   ...index.measures.map(({ key, label }) => /** @type {[string, string]} */ ([key, label])),
 ]);
 
+/** The name of a column of numbers: "style loss". */
+export const numberWords = (/** @type {string} */ key) => labels.get(key) ?? words(key);
+
+/**
+ * @typedef {{
+ *   from: number, to: number, ids: string | null, details: string[], starts: number[], hasNumbers: boolean,
+ *   loading: Map<string, Promise<void>>,
+ * }} Part what is loaded of the runs in [from, to)
+ */
+
+/** @type {Part[]} */
+const parts = [];
+for (const { rows } of index.parts) {
+  const from = parts.at(-1)?.to ?? 0;
+  const there = rows === 0;
+  parts.push({
+    from,
+    to: from + rows,
+    ids: there ? "" : null,
+    details: [],
+    starts: [],
+    hasNumbers: there,
+    loading: new Map(),
+  });
+}
+/** The number of runs: a run is its number in every column. */
+export const runCount = parts.at(-1)?.to ?? 0;
+/** Runs that are not shown, since a run before is the same. */
+export const hiddenRuns = new Set(
+  index.parts.flatMap(({ hidden = [] }, number) => hidden.map((place) => parts[number].from + place)),
+);
+
+const heights = new Uint32Array(runCount);
+const widths = new Uint32Array(runCount);
+/* Columns are made when they are first asked for. */
+const numberColumns = /** @type {Map<string, Float32Array>} */ (new Map());
+const codeColumns = /** @type {Map<string, Codes>} */ (
+  new Map(index.dimensions.map(({ key, values }) => [key, codeArray(values.length)]))
+);
+
 /** @typedef {Uint8Array | Uint16Array | Uint32Array} Codes */
 
-/* What is known of the runs; a run is its number in every column. */
-const ids = /** @type {string[]} */ ([]);
-const numberOf = /** @type {Map<string, number>} */ (new Map());
-const heights = new Uint32Array(index.runs);
-const widths = new Uint32Array(index.runs);
-const columns = new Map(
-  [...index.losses, ...index.measures].map(({ key }) => [key, new Float32Array(index.runs).fill(Number.NaN)]),
-);
-const coded = new Map(index.dimensions.map(({ key, values }) => [key, codeArray(values.length, index.runs)]));
-
-/** The smallest array that holds so many different codes. */
-function codeArray(/** @type {number} */ values, /** @type {number} */ length) {
-  const Kind = values <= 0x100 ? Uint8Array : values <= 0x10000 ? Uint16Array : Uint32Array;
-  return /** @type {Codes} */ (new Kind(length));
+/** The smallest array that holds so many different codes for all runs. */
+function codeArray(/** @type {number} */ values) {
+  return new (values <= 0x100 ? Uint8Array : values <= 0x10000 ? Uint16Array : Uint32Array)(runCount);
 }
 
-/** Whether all runs are there; what is not is asked for, and `onLoaded` tells of it. */
-export const haveRuns = () => ids.length === index.runs;
-/** Whether the numbers of all runs are there; likewise. */
-export const haveNumbers = () => ids.length === index.runs;
+let loads = 0;
+let underWay = 0;
+let toldAt = -Infinity;
+/** @type {string | null} */
+let trouble = null;
+/** @type {(() => void)[]} */
+const listeners = [];
+
+/**
+ * Has a function called whenever more is there.
+ *
+ * @param {() => void} listener
+ */
+export function onLoaded(listener) {
+  listeners.push(listener);
+}
+
 /** A number that changes whenever more is there. */
-export const loadCount = () => ids.length;
-/** Whether a run is there. */
-export const haveRun = (/** @type {number} */ run) => run < ids.length;
+export const loadCount = () => loads;
+/** Whether something that was asked for is not there yet. */
+export const isLoading = () => underWay > 0;
+/** What could not be read, if anything. */
+export const loadTrouble = () => trouble;
+
+/** Whether a run is there; if it is not, its part is asked for, and `onLoaded` tells of it. */
+export function haveRun(/** @type {number} */ run) {
+  const part = partOf(run);
+  ask(part, "runs");
+  return part.ids !== null;
+}
+
+/** A promise that a run is there, for what follows a reader's step. */
+export async function untilHaveRun(/** @type {number} */ run) {
+  await ask(partOf(run), "runs");
+}
+
+/** Whether all runs are there; those that are not are asked for. */
+export function haveRuns() {
+  for (const part of parts) ask(part, "runs");
+  return parts.every(({ ids }) => ids !== null);
+}
+
+/** A promise that all runs are there. */
+export async function untilHaveRuns() {
+  await Promise.all(parts.map((part) => ask(part, "runs")));
+}
+
+/** Whether the numbers of all runs are there; those that are not are asked for. */
+export function haveNumbers() {
+  for (const part of parts) ask(part, "numbers");
+  return parts.every(({ hasNumbers }) => hasNumbers);
+}
+
 /** The runs that are there, as ranges [from, to). */
-export const loadedRanges = () => /** @type {[number, number][]} */ (ids.length ? [[0, ids.length]] : []);
+export function loadedRanges() {
+  return parts
+    .filter(({ ids, from, to }) => ids !== null && to > from)
+    .map(({ from, to }) => /** @type {[number, number]} */ ([from, to]));
+}
+
+/**
+ * Loads a part's runs or numbers, once.
+ *
+ * @param {Part} part
+ * @param {"runs" | "numbers"} kind
+ */
+function ask(part, kind) {
+  let promise = part.loading.get(kind);
+  if (!promise) {
+    promise = load(part, kind);
+    promise.catch(() => {}); // `loadTrouble` has it, also where nobody waits
+    part.loading.set(kind, promise);
+  }
+  return promise;
+}
+
+/**
+ * @param {Part} part
+ * @param {"runs" | "numbers"} kind
+ */
+async function load(part, kind) {
+  const number = parts.indexOf(part);
+  const [path] = index.parts[number][kind];
+  if (path === undefined) return;
+  underWay += 1;
+  try {
+    const [record] = await loadChunk(path);
+    if (kind === "runs") addRuns(part, number, record);
+    else addNumbers(part, record);
+  } catch (error) {
+    trouble ??= messageOf(error);
+    throw error;
+  } finally {
+    underWay -= 1;
+    loads += 1;
+    tell();
+  }
+}
+
+/** Tells the listeners of the first that is there, of the last, and now and then between them. */
+function tell() {
+  if (underWay > 0 && performance.now() - toldAt < TELL_INTERVAL_MS) return;
+  toldAt = performance.now();
+  for (const listener of listeners) listener();
+}
+
+/**
+ * @param {Part} part
+ * @param {number} number
+ * @param {RunsRecord} record
+ */
+function addRuns(part, number, record) {
+  const { from, to } = part;
+  part.ids = record.ids;
+  part.details = record.details;
+  part.starts = record.starts;
+  fill(heights, record.height, from, to);
+  fill(widths, record.width, from, to);
+  for (const [key, column] of codeColumns) {
+    const known = index.parts[number].codes[key];
+    const places = record.codes[key] === undefined ? 0 : unpacked(record.codes[key]);
+    if (typeof places === "number") column.fill(known[places], from, to);
+    else for (let place = 0; place < places.length; place++) column[from + place] = known[places[place]];
+  }
+}
+
+/**
+ * @param {Part} part
+ * @param {Record<string, string>} record
+ */
+function addNumbers(part, record) {
+  for (const [key, column] of Object.entries(record)) fill(numbers(key), column, part.from, part.to);
+  part.hasNumbers = true;
+}
+
+/**
+ * @param {Uint32Array | Float32Array} column
+ * @param {string | number} packed
+ * @param {number} from
+ * @param {number} to
+ */
+function fill(column, packed, from, to) {
+  const values = unpacked(packed);
+  if (typeof values === "number") column.fill(values, from, to);
+  else column.set(values, from);
+}
+
+const partStarts = parts.map(({ from }) => from);
+
+/** @param {number} run */
+function partOf(run) {
+  return parts[lastIndexAtMost(partStarts, run)];
+}
 
 /** The run_id of a run that is there. */
-export const idOf = (/** @type {number} */ run) => ids[run];
+export function idOf(/** @type {number} */ run) {
+  const { ids, from } = partOf(run);
+  return ids?.slice((run - from) * ID_LENGTH, (run - from + 1) * ID_LENGTH) ?? "";
+}
+
+/** @type {Map<string, number>} */
+const runsById = new Map();
+/** @type {Set<Part>} */
+const partsById = new Set();
+
 /** The run with a run_id, if it is there. */
-export const runOf = (/** @type {string} */ id) => numberOf.get(id);
+export function runOf(/** @type {string} */ id) {
+  for (const part of parts) {
+    if (part.ids === null || partsById.has(part)) continue;
+    partsById.add(part);
+    for (let run = part.from; run < part.to; run++) if (!hiddenRuns.has(run)) runsById.set(idOf(run), run);
+  }
+  return runsById.get(id);
+}
+
 /** The size in pixels of the picture of a run that is there. */
 export const sizeOf = (/** @type {number} */ run) => ({ height: heights[run], width: widths[run] });
 
@@ -57,8 +250,8 @@ export const sizeOf = (/** @type {number} */ run) => ({ height: heights[run], wi
  * @param {string} column
  */
 export function numbers(column) {
-  const found = columns.get(column);
-  if (!found) throw new Error(`there are no numbers ${column}`);
+  const found = numberColumns.get(column) ?? new Float32Array(runCount).fill(Number.NaN);
+  numberColumns.set(column, found);
   return found;
 }
 
@@ -79,130 +272,40 @@ export function value(run, column) {
  * @param {string} key
  */
 export function codes(key) {
-  const found = coded.get(key);
+  const found = codeColumns.get(key);
   if (!found) throw new Error(`there is no dimension ${key}`);
   return found;
 }
 
-/** @type {Map<string, any[]>} */
-const received = new Map();
-/** @type {Map<number, Promise<Detail[]>>} */
+/** @type {Map<string, Promise<any[]>>} */
 const detailChunks = new Map();
-/** @type {Map<string, Promise<void>>} */
-const scripts = new Map();
-
-/** The name of a column of numbers: "style loss". */
-export const numberWords = (/** @type {string} */ key) => labels.get(key) ?? words(key);
-
-/* The chunk files call this. */
-window.styleBeamGallery = Object.freeze({
-  receive: (/** @type {string} */ key, /** @type {any[]} */ records) => void received.set(key, records),
-});
 
 /**
- * Runs a script beside the page, once; the promise fails when it cannot be read.
+ * Loads a run's details and numbers. The last few chunks are kept, since neighbours share one.
  *
- * @param {string} path
- * @returns {Promise<void>}
- */
-export function loadScript(path) {
-  const loading = scripts.get(path) ?? new Promise((resolve, reject) => startScript(path, resolve, reject));
-  scripts.set(path, loading);
-  return loading;
-}
-
-/**
- * @param {string} path
- * @param {() => void} resolve
- * @param {(error: Error) => void} reject
- */
-function startScript(path, resolve, reject) {
-  const script = element("script", { src: path, async: true });
-  script.addEventListener("load", () => {
-    script.remove();
-    resolve();
-  });
-  script.addEventListener("error", () => {
-    script.remove();
-    scripts.delete(path);
-    reject(new Error(`${path} could not be read: has the gallery been moved without it?`));
-  });
-  document.head.append(script);
-}
-
-/**
- * The records of a chunk; the loader forgets them, and the caller keeps what it needs.
- *
- * @param {string} path
- * @returns {Promise<any[]>}
- */
-export async function loadChunk(path) {
-  await loadScript(path);
-  const key = path.replace(/^data\/(.*)-[0-9a-f]{8}\.js$/, "$1");
-  const records = received.get(key) ?? [];
-  received.delete(key);
-  scripts.delete(path);
-  return records;
-}
-
-/** @type {(() => void)[]} */
-const listeners = [];
-
-/**
- * Has a function called whenever more is there.
- *
- * @param {() => void} listener
- */
-export function onLoaded(listener) {
-  listeners.push(listener);
-}
-
-/** Loads all runs, the first of them alone. */
-export async function loadRuns() {
-  const [first, ...rest] = index.chunks.runs;
-  if (first === undefined) return;
-  addRuns([await loadChunk(first)]);
-  if (rest.length) addRuns(await Promise.all(rest.map(loadChunk)));
-}
-
-/** @param {RunChunk[][]} chunks */
-function addRuns(chunks) {
-  for (const [chunk] of chunks) addChunk(chunk);
-  for (const listener of listeners) listener();
-}
-
-/** @param {RunChunk} chunk */
-function addChunk(chunk) {
-  const start = ids.length;
-  for (const [place, id] of chunk.run_id.entries()) numberOf.set(id, start + place);
-  ids.push(...chunk.run_id);
-  /** @type {(column: Uint32Array, values: number | number[]) => void} */
-  const fill = (column, values) =>
-    void (Array.isArray(values) ? column.set(values, start) : column.fill(values, start, ids.length));
-  fill(heights, chunk.height);
-  fill(widths, chunk.width);
-  for (const [key, column] of columns) {
-    column.set(
-      (chunk[key] ?? []).map((/** @type {number | null} */ number) => number ?? Number.NaN),
-      start,
-    );
-  }
-  for (const [key, column] of coded) column.set(chunk.codes[key], start);
-}
-
-/**
- * Loads a run's details. The last few chunks are kept, since neighbours share one.
- *
- * @param {number} run
+ * @param {number} run which is there
  * @returns {Promise<Detail>}
  */
 export async function loadDetail(run) {
-  const chunk = lastIndexAtMost(index.detail_starts, run);
-  const promise = detailChunks.get(chunk) ?? loadChunk(index.chunks.details[chunk]);
-  detailChunks.delete(chunk);
-  detailChunks.set(chunk, promise);
+  const part = partOf(run);
+  const chunk = lastIndexAtMost(part.starts, run - part.from);
+  const path = part.details[chunk];
+  const promise = detailChunks.get(path) ?? loadChunk(path);
+  detailChunks.delete(path);
+  detailChunks.set(path, promise);
   if (detailChunks.size > DETAIL_CHUNKS_KEPT) detailChunks.delete([...detailChunks.keys()][0]);
-  return (await promise)[run - index.detail_starts[chunk]];
+  const [records] = await Promise.all([promise, ask(part, "numbers")]);
+  const record = records[run - part.from - part.starts[chunk]];
+  return { ...record, history: unpackedHistory(record.history) };
+}
+
+/** @param {Record<string, string>} packed */
+function unpackedHistory(packed) {
+  const curves = Object.entries(packed).map(([name, column]) => {
+    const values = [.../** @type {Uint32Array | Float32Array} */ (unpacked(column))];
+    return [name, values.map((number) => (Number.isNaN(number) ? null : number))];
+  });
+  return /** @type {History} */ (Object.fromEntries(curves));
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { clearPlot, drawCurves } from "./charts.js";
 import { choiceStrip, drawStrip } from "./choosing.js";
-import { dimensions, idOf, index, loadDetail, runOf, runTitle, sizeOf, value } from "./data.js";
+import { dimensions, haveRun, idOf, index, loadDetail, runOf, runTitle, sizeOf, untilHaveRun, value } from "./data.js";
 import {
   ICONS,
   button,
@@ -156,10 +156,12 @@ function stage(run) {
  *
  * @param {number} by
  */
-function stepDetail(by) {
+async function stepDetail(by) {
   if (detail.run === null) return;
   const next = detail.sequence[detail.sequence.indexOf(detail.run) + by];
-  if (next !== undefined) change({ run: idOf(next) });
+  if (next === undefined) return;
+  if (!haveRun(next)) await untilHaveRun(next);
+  change({ run: idOf(next) });
 }
 
 /**
@@ -184,7 +186,7 @@ function preloadNeighbours() {
   if (detail.run === null) return;
   const place = detail.sequence.indexOf(detail.run);
   for (const neighbour of [detail.sequence[place + 1], detail.sequence[place - 1]]) {
-    if (neighbour !== undefined) new Image().src = outputPath(`images/${idOf(neighbour)}.png`);
+    if (neighbour !== undefined && haveRun(neighbour)) new Image().src = outputPath(`images/${idOf(neighbour)}.png`);
   }
 }
 

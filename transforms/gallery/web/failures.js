@@ -1,14 +1,20 @@
 /* The rows that failed, with their reasons, a hundred at a time. */
 
-import { index, loadChunk } from "./data.js";
+import { loadChunk } from "./chunks.js";
+import { index } from "./data.js";
 import { button, byId, counted, element, find, foreign, messageOf } from "./dom.js";
 import { state } from "./state.js";
 
 /** @import { Failure } from "./types" */
 
 const FAILURES_PER_STEP = 100;
-/** @type {{ records: Failure[] | null, type: string | null, shown: number }} */
-const failureList = { records: null, type: null, shown: FAILURES_PER_STEP };
+/** @type {{ records: Failure[], waiting: string[], type: string | null, shown: number }} */
+const failureList = {
+  records: [],
+  waiting: index.parts.flatMap(({ failures }) => failures),
+  type: null,
+  shown: FAILURES_PER_STEP,
+};
 
 /** Shows the list, or hides it. */
 export async function drawFailures() {
@@ -20,12 +26,7 @@ export async function drawFailures() {
     reasons(),
     element("ol", { class: "failure-list" }),
   );
-  try {
-    failureList.records ??= (await Promise.all(index.chunks.failures.map(loadChunk))).flat();
-    fillFailures();
-  } catch (error) {
-    panel.append(element("p", { class: "remark" }, messageOf(error)));
-  }
+  await fillFailures();
 }
 
 /** The kinds of error with their counts; pressing one leaves only that kind. */
@@ -55,14 +56,33 @@ function chooseReason(group, chosen, type) {
   fillFailures();
 }
 
-function fillFailures() {
+/** Shows as many as are wanted, and loads them if need be. */
+async function fillFailures() {
   const panel = byId("failures");
-  const matching = (failureList.records ?? []).filter(
-    ({ error_type: type }) => failureList.type === null || (type || "unknown") === failureList.type,
-  );
-  find(panel, ".failure-list").replaceChildren(...matching.slice(0, failureList.shown).map(failureItem));
+  const { type } = failureList;
+  try {
+    while (matching().length < failureList.shown && failureList.waiting.length) {
+      failureList.records.push(...(await loadChunk(/** @type {string} */ (failureList.waiting.shift()))));
+    }
+  } catch (error) {
+    panel.append(element("p", { class: "remark" }, messageOf(error)));
+  }
+  if (failureList.type !== type) return; // another kind was chosen meanwhile
+  const shown = matching().slice(0, failureList.shown);
+  find(panel, ".failure-list").replaceChildren(...shown.map(failureItem));
   panel.querySelector(".more")?.remove();
-  if (matching.length > failureList.shown) panel.append(moreButton(matching.length - failureList.shown));
+  const left = count(type) - shown.length;
+  if (left > 0 && shown.length === failureList.shown) panel.append(moreButton(left));
+}
+
+function matching() {
+  const { records, type } = failureList;
+  return type === null ? records : records.filter(({ error_type }) => (error_type || "unknown") === type);
+}
+
+/** How many rows failed by a kind of error, or at all. */
+function count(/** @type {string | null} */ type) {
+  return type === null ? index.failures : (new Map(index.failure_types).get(type) ?? 0);
 }
 
 /** @param {number} left */

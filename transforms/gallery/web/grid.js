@@ -7,6 +7,8 @@ import { clamp, element } from "./dom.js";
 /** @typedef {{ node: HTMLElement, cells: Map<number, HTMLElement> }} Line a row that exists, with its cells by column */
 
 const OVERSCAN_PX = 400;
+/* Firefox lays out nothing beyond 17.9 million pixels: what is taller scrolls faster than it is. */
+const MAX_HEIGHT_PX = 16e6;
 
 export class Sheet {
   /**
@@ -23,6 +25,8 @@ export class Sheet {
     this.frame = null;
     /** @type {Map<number, Line>} */
     this.rows = new Map();
+    /** How much more the rows have moved than was scrolled, see `pace`. */
+    this.skipped = 0;
     this.grid = element("div", {
       role: "grid",
       class: "cells",
@@ -59,7 +63,7 @@ export class Sheet {
     this.grid.setAttribute("aria-rowcount", String(model.rowCount + (model.headHeight ? 1 : 0)));
     this.grid.setAttribute("aria-colcount", String(model.columnCount + (model.headWidth ? 1 : 0)));
     this.grid.style.width = `${model.headWidth + model.columnCount * model.cellWidth}px`;
-    this.grid.style.height = `${model.headHeight + model.rowCount * model.cellHeight}px`;
+    this.grid.style.height = `${Math.min(this.fullHeight, MAX_HEIGHT_PX)}px`;
     this.draw();
     if (focused) this.cellAt(this.active.row, this.active.column)?.focus({ preventScroll: true });
   }
@@ -68,6 +72,26 @@ export class Sheet {
   get model() {
     if (!this.shown) throw new Error("the sheet shows nothing yet");
     return this.shown;
+  }
+
+  get fullHeight() {
+    return this.model.headHeight + this.model.rowCount * this.model.cellHeight;
+  }
+
+  /** By how much the rows move for a pixel of scrolling: by one, unless they are too tall for the browser. */
+  get pace() {
+    const { clientHeight } = this.scroller;
+    return this.fullHeight > MAX_HEIGHT_PX ? (this.fullHeight - clientHeight) / (MAX_HEIGHT_PX - clientHeight) : 1;
+  }
+
+  /**
+   * Where a row lies; one that is far from sight may not lie beyond the end.
+   *
+   * @param {number} row
+   */
+  topOf(row) {
+    const { headHeight, cellHeight } = this.model;
+    return Math.min(headHeight + row * cellHeight - this.skipped, MAX_HEIGHT_PX - cellHeight);
   }
 
   schedule() {
@@ -81,6 +105,8 @@ export class Sheet {
   /** Makes the cells in sight exist and drops the others, except the one that holds the focus. */
   draw() {
     if (!this.shown || this.scroller.hidden) return;
+    const { pace } = this;
+    this.skipped = pace === 1 ? 0 : this.scroller.scrollTop * (pace - 1);
     const columns = this.visible("Left", "Width", this.model.columnCount, this.active.column);
     const rows = this.visible("Top", "Height", this.model.rowCount, this.active.row);
     this.drawHead(columns);
@@ -88,7 +114,7 @@ export class Sheet {
       if (row >= 0 && !rows.has(row)) {
         line.node.remove();
         this.rows.delete(row);
-      }
+      } else if (row >= 0 && pace !== 1) line.node.style.top = `${this.topOf(row)}px`;
     }
     for (const row of rows) this.drawCells(this.line(row), row, columns);
   }
@@ -101,7 +127,7 @@ export class Sheet {
    */
   visible(side, extent, count, active) {
     const size = this.model[/** @type {const} */ (`cell${extent}`)];
-    const offset = this.scroller[/** @type {const} */ (`scroll${side}`)];
+    const offset = this.scroller[/** @type {const} */ (`scroll${side}`)] * (side === "Top" ? this.pace : 1);
     const first = Math.max(Math.floor((offset - OVERSCAN_PX) / size), 0);
     const last = Math.min(
       Math.ceil((offset + this.scroller[/** @type {const} */ (`client${extent}`)] + OVERSCAN_PX) / size),
@@ -144,7 +170,7 @@ export class Sheet {
     if (line) return line;
     const { headHeight, headWidth, cellHeight } = this.model;
     const node = element("div", { role: "row", class: "row", "aria-rowindex": row + (headHeight ? 2 : 1) });
-    node.style.top = `${headHeight + row * cellHeight}px`;
+    node.style.top = `${this.topOf(row)}px`;
     node.style.height = `${cellHeight}px`;
     if (headWidth) node.append(this.head("rowheader", "row-head", this.model.rowHead?.(row) ?? [], 1));
     return this.addLine(row, node);
@@ -275,7 +301,8 @@ export class Sheet {
     const left = column * cellWidth;
     const top = row * cellHeight;
     scroller.scrollLeft = clamp(scroller.scrollLeft, left + cellWidth - (scroller.clientWidth - headWidth), left);
-    scroller.scrollTop = clamp(scroller.scrollTop, top + cellHeight - (scroller.clientHeight - headHeight), top);
+    const shown = clamp(scroller.scrollTop * this.pace, top + cellHeight - (scroller.clientHeight - headHeight), top);
+    if (shown !== scroller.scrollTop * this.pace) scroller.scrollTop = shown / this.pace;
   }
 
   /** @param {FocusEvent} event */

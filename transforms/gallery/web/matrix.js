@@ -2,13 +2,14 @@
 
 import { axis, cells } from "./arrange.js";
 import { markChoice } from "./choosing.js";
-import { describeRun, idOf, isImage, keysOf, loadedRanges, numberWords, sizeOf, value, valuesOf } from "./data.js";
+import { describeRun, haveRun, idOf, isImage, keysOf, loadedRanges, numberWords, sizeOf, valuesOf } from "./data.js";
 import { ICONS, NARROW_PX, clamp, element, find, foreign, formatLoss, icon, picture, thumbPath, words } from "./dom.js";
 import { bestFirst, bestMark, bestWords, isBest } from "./marks.js";
 import { quantityWords, reader } from "./quantities.js";
 import { state } from "./state.js";
 import { TONES, toner } from "./tones.js";
 
+/** @import { Sheet } from "./grid.js" */
 /** @import { Child, Model, Runs } from "./types" */
 
 const HEAD_WIDTH_PX = { wide: 148, narrow: 76 };
@@ -42,7 +43,8 @@ export function gridModel(shown, width) {
     headWidth: 0,
     headHeight: 0,
     exists: (row, column) => row >= 0 && column >= 0 && row * columnCount + column < shown.length,
-    cell: (row, column) => runCell(runsAt(row, column), []),
+    cell: (row, column) =>
+      haveRun(shown[row * columnCount + column]) ? runCell(runsAt(row, column), []) : waitingCell(),
     runsAt,
     sequence: () => shown,
     placeOf: (run) => placeInList(shown.indexOf(run), columnCount),
@@ -115,13 +117,18 @@ function pictureHeight(cellWidth) {
   return Math.round((cellWidth - GAP_PX) / aspect());
 }
 
-/** Width over height of a typical picture: cells are made for it, others are fitted in. */
+/** @type {number | undefined} */
+let typicalAspect;
+
+/** Width over height of a typical picture, of those that came first: cells are made for it, others are fitted in. */
 function aspect() {
-  const [[first, end]] = loadedRanges();
-  const count = Math.min(end - first, 500);
-  const sizes = Array.from({ length: count }, (_, place) => sizeOf(first + place));
+  const [range] = loadedRanges();
+  if (typicalAspect !== undefined || !range) return typicalAspect ?? 1;
+  const [first, end] = range;
+  const sizes = Array.from({ length: Math.min(end - first, 500) }, (_, place) => sizeOf(first + place));
   const ratios = sizes.map(({ width, height }) => width / height).sort((a, b) => a - b);
-  return clamp(ratios[count >> 1] ?? 1, 0.6, 1.8);
+  typicalAspect = clamp(ratios[ratios.length >> 1], 0.6, 1.8);
+  return typicalAspect;
 }
 
 /**
@@ -148,6 +155,27 @@ function axisHead(key, code) {
 
 const axisWords = (/** @type {string | null} */ key) => (key === null ? "nothing" : words(key));
 
+/** @type {Map<string, Element>} */
+const shownPictures = new Map();
+
+/**
+ * Draws a sheet anew with the pictures that it shows already: they are not loaded and decoded again.
+ *
+ * @param {Sheet} sheet
+ * @param {() => void} draw
+ */
+export function withPicturesOf(sheet, draw) {
+  sheet.eachCell((node) => {
+    const shown = node.querySelector(".thumb");
+    if (shown && node.dataset.run) shownPictures.set(node.dataset.run, shown);
+  });
+  draw();
+  shownPictures.clear();
+}
+
+/** A cell whose run is under way. */
+const waitingCell = () => element("div", { class: "cell empty", "aria-label": "loading" });
+
 /**
  * A cell: its first run's picture, the number of its runs, the button that picks it, and its loss.
  *
@@ -161,7 +189,7 @@ function runCell(cellRuns, except) {
   const node = element(
     "div",
     { class: "cell", "data-run": id },
-    picture(thumbPath(id), "", { loading: "lazy", class: "thumb" }),
+    shownPictures.get(id) ?? picture(thumbPath(id), "", { class: "thumb" }),
   );
   if (cellRuns.length > 1)
     node.append(element("span", { class: "count", title: `${cellRuns.length} runs` }, String(cellRuns.length)));
@@ -247,10 +275,9 @@ function figures(run) {
 function cellWords(cellRuns, except) {
   const [run] = cellRuns;
   const several = cellRuns.length > 1 ? [`first of ${cellRuns.length} runs`] : [];
-  const numbers = figures(run);
-  if (!numbers.length) numbers.push([numberWords("loss_total"), formatLoss(value(run, "loss_total"))]);
   const best = isBest(run) ? [bestWords()] : [];
-  return [...describeRun(run, except), ...several, ...best, ...numbers.map((pair) => pair.join(" "))].join(", ");
+  const numbers = figures(run).map((pair) => pair.join(" "));
+  return [...describeRun(run, except), ...several, ...best, ...numbers].join(", ");
 }
 
 /**

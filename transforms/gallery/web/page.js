@@ -1,18 +1,18 @@
 /* The page loads the runs and draws the view. */
 
-import { shownRuns } from "./arrange.js";
+import { askForRuns, isWaiting, shownRuns } from "./arrange.js";
 import { drawCompare, drawTray, forgetCompare, prepareCompare } from "./compare.js";
 import { onChoice } from "./choices.js";
 import { markChoice, prepareChoosing } from "./choosing.js";
 import { buildControls, drawControls, viewExists } from "./controls.js";
-import { haveRuns, idOf, index, loadCount, loadRuns, onLoaded } from "./data.js";
+import { haveRun, haveRuns, idOf, index, loadCount, loadTrouble, onLoaded } from "./data.js";
 import { drawDetail, forgetDetail, prepareDetail } from "./detail.js";
-import { announce, byId, counted, messageOf } from "./dom.js";
+import { announce, byId, counted } from "./dom.js";
 import { drawFailures } from "./failures.js";
 import { Sheet } from "./grid.js";
 import { prepareHelp } from "./help.js";
 import { drawLegend, findBest } from "./marks.js";
-import { gridModel, markPicked, matrixModel } from "./matrix.js";
+import { gridModel, markPicked, matrixModel, withPicturesOf } from "./matrix.js";
 import { buildScatter, drawScatter, focusPoint, forgetPaint, scatterSequence } from "./scatter.js";
 import { change, forgetPendingAddress, initialState, onChange, readHash, state, togglePick } from "./state.js";
 
@@ -25,11 +25,10 @@ let model = null;
 let choiceChanges = 0;
 let drawnKey = "";
 let drawnArrangement = "";
-/** @type {string | null} */
-let loadTrouble = null;
 
 /** Brings everything up to date with the view. */
 function render() {
+  askForRuns();
   drawControls();
   drawSheet();
   drawScatter();
@@ -37,10 +36,16 @@ function render() {
   drawFailures();
   drawTray();
   drawStatus();
-  if (haveRuns()) {
+  if (namedRunsAreThere()) {
     drawDetail(state.run === null ? NONE : sequence());
     drawCompare();
   }
+}
+
+/** Whether the runs that the address names can be shown: an open picture's sweeps may lead to any run. */
+function namedRunsAreThere() {
+  const named = state.run !== null || state.picks.length > 0;
+  return !named || haveRuns();
 }
 
 /** The runs that the arrow keys of an open picture go through. */
@@ -103,7 +108,8 @@ function redrawSheet(scroller, key) {
   const makeModel = state.view === "grid" ? gridModel : matrixModel;
   model = { ...makeModel(shown, width), shown: shown.length };
   scroller.classList.toggle("flat", state.view === "grid");
-  sheet.show(model, arrangementKey() !== drawnArrangement);
+  const drawn = model;
+  withPicturesOf(sheet, () => sheet.show(drawn, arrangementKey() !== drawnArrangement));
   byId("size", HTMLInputElement).value = String(state.size ?? model.cellWidth);
   drawnKey = key;
   drawnArrangement = arrangementKey();
@@ -118,8 +124,9 @@ function drawNotice(shown) {
 }
 
 function drawStatus() {
-  if (loadTrouble !== null) return announce(loadTrouble);
-  const loaded = haveRuns() ? "" : "loading ";
+  const trouble = loadTrouble();
+  if (trouble !== null) return announce(trouble);
+  const loaded = isWaiting() ? "loading " : "";
   const all = counted(index.runs, "run");
   const shown = state.view === "scatter" ? shownRuns().length : (model?.shown ?? index.runs);
   announce(loaded + (shown < index.runs && !loaded ? `${shown.toLocaleString("en")} of ${all}` : all));
@@ -131,7 +138,7 @@ function drawStatus() {
  */
 function openCell(row, column) {
   const [run] = model?.runsAt(row, column) ?? NONE;
-  if (run !== undefined) change({ run: idOf(run) }, { push: true });
+  if (run !== undefined && haveRun(run)) change({ run: idOf(run) }, { push: true });
 }
 
 /**
@@ -140,7 +147,7 @@ function openCell(row, column) {
  */
 function pickCell(row, column) {
   const [run] = model?.runsAt(row, column) ?? NONE;
-  if (run !== undefined) togglePick(idOf(run));
+  if (run !== undefined && haveRun(run)) togglePick(idOf(run));
 }
 
 /**
@@ -161,7 +168,7 @@ function readAddress() {
   render();
 }
 
-async function start() {
+function start() {
   onChange(render);
   onLoaded(render);
   onChoice(() => {
@@ -178,12 +185,6 @@ async function start() {
   new ResizeObserver(render).observe(byId("main"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawCharts);
   readAddress();
-  try {
-    await loadRuns();
-  } catch (error) {
-    loadTrouble = messageOf(error);
-    render();
-  }
 }
 
 /** New colours: the open dialog is built anew. */

@@ -39,7 +39,7 @@ export interface Quantity {
 /** A rectangle in the scatter, in its quantities; a side that is null is open. */
 export type Brush = [xFrom: number | null, xTo: number | null, yFrom: number | null, yTo: number | null];
 
-/** What page.py embeds; made by summary.py and files.py. */
+/** What page.py embeds; made by files.py and summary.py. */
 export interface Index {
   title: string;
   /** What the browser keeps this gallery's choices under. */
@@ -51,17 +51,30 @@ export interface Index {
   /** Those that some run has. */
   measures: Measure[];
   dimensions: Dimension[];
-  chunks: { runs: string[]; details: string[]; failures: string[] };
-  detail_starts: number[];
+  parts: PartIndex[];
 }
 
-/** Some thousand runs as columns; a size that does not vary is one number. */
-export interface RunChunk {
-  run_id: string[];
-  height: number | number[];
-  width: number | number[];
+/** The runs of one metrics file. */
+export interface PartIndex {
+  rows: number;
+  /** Paths of chunks: at most one of runs, and one of numbers. */
+  runs: string[];
+  numbers: string[];
+  failures: string[];
+  /** By dimension: which of its values each code of the part stands for. */
   codes: Record<string, number[]>;
-  [number: string]: any;
+  /** Runs that another part has shown before. */
+  hidden?: number[];
+}
+
+/** A part's runs as packed columns; a dimension in which they agree has no codes. */
+export interface RunsRecord {
+  ids: string;
+  height: string | number;
+  width: string | number;
+  codes: Record<string, string>;
+  details: string[];
+  starts: number[];
 }
 
 /** Losses by iteration: `iteration`, and a curve for each loss by its short name; null where it is not finite. */
