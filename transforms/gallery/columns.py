@@ -49,9 +49,6 @@ class Column:
         if length:
             self._dictionary.code(None)
 
-    def __len__(self) -> int:
-        return self._length
-
     @property
     def values(self) -> list[Any]:
         """The distinct values, in the order in which they came."""

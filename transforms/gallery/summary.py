@@ -13,8 +13,6 @@ from transforms.gallery.labels import distinct_labels, short_names, style_label,
 from transforms.gallery.part import CONTENT, EXTRA, MAX_LABEL_VALUES, STYLE, PartSummary, Values
 from transforms.output.record import LOSSES
 
-_ABSENT = Values([None], np.zeros(0, np.uint8))
-
 
 @dataclasses.dataclass(frozen=True)
 class Dimension:
@@ -162,7 +160,7 @@ def _first_of_each(run_ids: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def _column(part: PartSummary, key: str) -> Values:
     """Returns a column of a part; None for all its runs if it has none of that name."""
-    return part.columns.get(key) or Values(_ABSENT.values, np.zeros(len(part.run_ids), np.uint8))
+    return part.columns.get(key) or Values([None], np.zeros(len(part.run_ids), np.uint8))
 
 
 def _display_place(key: str) -> tuple[int, str]:

@@ -167,6 +167,7 @@ def slow(function, seconds, is_meant=lambda *arguments: True):
 
 Engine.advance = slow(Engine.advance, 0.02, lambda *_: where == "computing")
 storage.write = slow(storage.write, 600, lambda uri, *_: f"/{where}/" in uri)
+storage.write_file = slow(storage.write_file, 600, lambda uri, *_: f"/{where}/" in uri)
 loading.load_problem = slow(loading.load_problem, 600, lambda *_: where == "loading")
 sys.exit(main(sys.argv[3:]))
 """
