@@ -141,6 +141,16 @@ def test_a_failure_of_a_run_that_is_done_is_none(small_output):
     assert counts(small_output) == (4, 1, 4)
 
 
+def test_metrics_of_an_older_version_are_shown(small_output):
+    (path,) = (small_output / "metrics").iterdir()
+    later = [name for name in pq.read_schema(path).names if name.startswith("measure_")]
+    pq.write_table(pq.read_table(path).drop([*later, "frames", "uris"]), path)
+    drop(small_output, "gallery", "dataset")
+    rebuild(Output(str(small_output)))
+    assert counts(small_output) == (4, 1, 5)
+    assert {row["measure_ssim"] for row in dataset_rows(small_output)} == {None}
+
+
 def test_rows_come_in_the_order_of_the_manifest_and_can_be_read_in_parts(small_output):
     with marker_rows(Output(str(small_output))) as source:
         rows = list(source.rows())

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from transforms.output import storage
 from transforms.output.job import JOB_KEY, JobRecord, read_job
 from transforms.output.paths import ROWS_PER_METRICS_FILE, Output
+from transforms.output.record import metrics_schema
 from transforms.output.storage import read_ahead
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def read_metrics(
 
     Args:
       output: the output directory.
-      columns: the columns to read; all unless given.
+      columns: the columns to read; all unless given. Those that a file of an older version lacks are None.
       within: numbers of manifest rows; files that hold none of them are not read.
       job_id: the id of the job whose rows are wanted; that of job.json unless given.
       curves: gives each row's `history`, which must be among the columns, as arrays by name: many times faster.
@@ -130,10 +131,12 @@ def _is_of(job: JobRecord, job_id: str | None, file: MetricsFile, writer: str | 
 
 
 def _rows(source: pq.ParquetFile, columns: list[str] | None, curves: bool) -> Iterator[dict[str, Any]]:
+    absent = dict.fromkeys(set(columns or metrics_schema().names) - set(source.schema_arrow.names))
     for group in range(source.num_row_groups):
         count = rows_within(source.metadata.row_group(group), _ROWS, _ROW_BYTES)
         for batch in source.iter_batches(count, row_groups=[group], columns=columns):
-            yield from _rows_with_curves(batch) if curves else batch.to_pylist(maps_as_pydicts="strict")
+            rows = _rows_with_curves(batch) if curves else batch.to_pylist(maps_as_pydicts="strict")
+            yield from ({**absent, **row} for row in rows)
 
 
 def _rows_with_curves(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
