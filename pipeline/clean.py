@@ -17,6 +17,7 @@ from pipeline.status.process import is_alive
 from pipeline.status.reader import FINISHED, RUNNING, Status, StatusReader
 from stylecore.errors import UsageError
 from transforms.output import storage
+from transforms.output.job import JobRecord
 from transforms.output.paths import Output
 
 CHECKPOINT, PARTIAL, ATTEMPT = "checkpoint", "partial picture", "attempt"
@@ -68,7 +69,7 @@ def clean(directory: str, force: bool = False, dry_run: bool = False) -> list[Le
     output = Output(directory)
     status = StatusReader(directory).read()
     _check(output, status, force)
-    found = list(_leftovers(output, finished=status.state == FINISHED))
+    found = list(_leftovers(output, status))
     if not dry_run:
         with ThreadPoolExecutor(DELETING_THREADS) as pool:
             list(pool.map(storage.delete, [leftover.uri for leftover in found]))
@@ -105,13 +106,13 @@ def _check(output: Output, status: Status, force: bool) -> None:
     )
 
 
-def _leftovers(output: Output, finished: bool) -> Iterator[Leftover]:
+def _leftovers(output: Output, status: Status) -> Iterator[Leftover]:
     for folder, (kind, name) in _LEFTOVERS.items():
         for leftover, match in _named(output, folder, kind, name):
             if not _is_wanted(output, match):
                 yield leftover
-    if finished:  # Otherwise the missing runs still need them.
-        yield from _unused_weights(output)
+    if status.state == FINISHED:  # Otherwise the missing runs still need them.
+        yield from _unused_weights(output, status.job)
     if storage.is_local(output.root):
         yield from _temporary(Path(output.root))
 
@@ -129,9 +130,11 @@ def _named(output: Output, folder: str, kind: str, name: re.Pattern[str]) -> Ite
             yield Leftover(kind, storage.join(directory, found.name), found.size_bytes), match
 
 
-def _unused_weights(output: Output) -> Sequence[Leftover]:
-    """Returns the weights that no marker names; reading stops when none is left, mostly after one marker."""
+def _unused_weights(output: Output, job: JobRecord | None) -> Sequence[Leftover]:
+    """Returns the weights that neither a marker nor the job names; mostly one marker is read."""
     unused = {match.group(1): leftover for leftover, match in _named(output, "weights", WEIGHTS, _WEIGHTS_NAME)}
+    if job is not None:
+        unused.pop(job.measures_sha256 or "", None)
     for name in storage.list_names(storage.join(output.root, "runs"), ".json"):
         if not unused:
             break

@@ -5,7 +5,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from stylecore.config.style_config import StyleConfig
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 AHEAD = 16
 _computing = threading.BoundedSemaphore(4)
 _LINE_SECS = 60.0
+FindNetwork = Callable[[], Network | None]
 _COLUMNS = (
     *("manifest_row", "run_id", "status", "content", "style", "config", "height", "width"),
     *("weights_sha256", "content_sha256", "style_sha256", "uris"),
@@ -46,7 +47,7 @@ class Measured:
         return Measured(self.runs + other.runs, self.left_out + other.left_out, self.reason or other.reason)
 
 
-def measure_finished(output: Output, source: RowSource, network: Network | None = None) -> Measured:
+def measure_finished(output: Output, source: RowSource, find_network: FindNetwork = lambda: None) -> Measured:
     """Measures every finished run that lacks a measure, and writes what was found to measures/.
 
     A run whose picture or input images are gone or have changed stays as it is; one warning says how many did.
@@ -54,12 +55,13 @@ def measure_finished(output: Output, source: RowSource, network: Network | None 
     Args:
       output: the output directory.
       source: its metrics rows, which say where the input images lie and which hashes they have.
-      network: computes the measures that need one; without it these stay as they are.
+      find_network: returns what computes the measures that need a network, or None: these then stay as they are. It is
+        called once, if any run lacks such a measure.
 
     Raises:
       StorageError: measures/ cannot be listed or written.
     """
-    work = functools.partial(_measure_run, output, measured_ids(output), network)
+    work = functools.partial(_measure_run, output, measured_ids(output), _once(find_network))
     total = Measured()
     line_due = time.monotonic() + _LINE_SECS
     for one in storage.read_ahead(work, _finished(source), AHEAD):
@@ -81,20 +83,33 @@ def _finished(source: RowSource) -> Iterator[Mapping[str, Any]]:
             yield row
 
 
-def _measure_run(output: Output, known: Collection[str], network: Network | None, row: Mapping[str, Any]) -> Measured:
+def _once(find_network: FindNetwork) -> FindNetwork:
+    """Returns a function that several threads may call, and that finds the network at the first call."""
+    found = functools.cache(find_network)
+    lock = threading.Lock()
+
+    def find() -> Network | None:
+        with lock:
+            return found()
+
+    return find
+
+
+def _measure_run(output: Output, known: Collection[str], find_network: FindNetwork, row: Mapping[str, Any]) -> Measured:
     run_id = row["run_id"]
     if not is_run_id(run_id):  # The metrics may come from anywhere, and this becomes a path.
         return Measured(left_out=1, reason=f"run_id {run_id!r:.40} is none")
     later = later_measures(output, run_id) if run_id in known else {}
-    can_be_had = [one.key for one in MEASURES if network is not None or not one.needs_network]
-    missing = [key for key in can_be_had if row.get(key) is None and key not in later]
-    if not missing:
+    missing = [one for one in MEASURES if row.get(one.key) is None and one.key not in later]
+    network = find_network() if any(one.needs_network for one in missing) else None
+    wanted = [one.key for one in missing if network is not None or not one.needs_network]
+    if not wanted:
         return Measured()
     try:
         values = _measures(output, row, network)
     except LoadingError as error:
         return Measured(left_out=1, reason=f"run {run_id}: {one_line(error, 300)}")
-    save_measures(output, run_id, {**later, **{key: values[key] for key in missing}})
+    save_measures(output, run_id, {**later, **{key: values[key] for key in wanted}})
     return Measured(runs=1)
 
 

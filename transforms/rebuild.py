@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 from transforms.dataset import DATASET_MODES
@@ -30,6 +31,7 @@ def rebuild(
     dataset: str | None = None,
     title: str | None = None,
     measure: bool = False,
+    weights_dir: str | None = None,
 ) -> Rebuilt:
     """Brings gallery/ and dataset/ up to date.
 
@@ -42,6 +44,7 @@ def rebuild(
       dataset: what dataset/ holds, see DATASET_MODES; None repeats what the job was told.
       title: the page's heading; None repeats what the job was told.
       measure: measures the runs that lack a measure before.
+      weights_dir: where to look for the network that measures first, see `publish_weights`.
 
     Raises:
       StorageError: the output directory does not exist, or cannot be read or written.
@@ -51,7 +54,9 @@ def rebuild(
         job = read_job(output)
         mode = dataset or (job.dataset if job and job.dataset in DATASET_MODES else None)
         choices = None if mode == "none" else grid_choices(output, source)
-        measured = measure_finished(output, source, network_for(output)) if measure else None
+        measured = None
+        if measure:
+            measured = measure_finished(output, source, functools.partial(network_for, output, weights_dir))
         if isinstance(source, MetricsRows):
             merge_measures(output)
         page = write_gallery(output, source, title)

@@ -5,6 +5,7 @@ import argparse
 from pipeline.cli.command import Commands, ExitStatus, plural
 from pipeline.cli.quiet import import_tensorflow
 from pipeline.options import add_dataset_option, add_title_option
+from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
 
 
 def declare(commands: Commands) -> None:
@@ -19,6 +20,12 @@ def declare(commands: Commands) -> None:
         default="none",
         help="all: measure the pictures that have no measures, or not all, from the input images (default: none)",
     )
+    parser.add_argument(
+        "--weights_dir",
+        metavar="DIR",
+        help="with --measures all: directory or gs:// prefix to look for the network that measures in first "
+        f"(default: ${WEIGHTS_DIR_VARIABLE})",
+    )
     parser.set_defaults(parser=parser, handler=_rebuild)
 
 
@@ -27,7 +34,8 @@ def _rebuild(known: argparse.Namespace) -> int:
     from transforms.output.paths import Output
     from transforms.rebuild import rebuild
 
-    rebuilt = rebuild(Output(known.directory), known.dataset, known.title, known.measures == "all")
+    measure = known.measures == "all"
+    rebuilt = rebuild(Output(known.directory), known.dataset, known.title, measure, known.weights_dir)
     if rebuilt.measured is not None:
         print(f"{plural(rebuilt.measured.runs, 'run')} measured")
     print(f"gallery: {rebuilt.page}")

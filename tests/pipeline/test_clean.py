@@ -55,6 +55,13 @@ def unfinish(folder, **fields):
     (folder / "job.json").write_text(json.dumps({**job, "started": now, **fields}))
 
 
+def test_the_network_that_measured_stays(small_output):
+    describe(small_output, measures_sha256="cd" * 32)
+    put(small_output, *(f"weights/{name * 32}.weights.h5" for name in ("ab", "cd")))
+    removed = clean(str(small_output))
+    assert [leftover.uri.rpartition("/")[2] for leftover in removed] == [f"{'ab' * 32}.weights.h5"]
+
+
 def test_leftovers_go_and_everything_else_stays(small_output):
     put(small_output, *FOREIGN)
     before = names(small_output)

@@ -79,7 +79,7 @@ def test_the_measures_are_part_of_no_run_id(job):
     assert len(list((job / "unmeasured" / "weights").iterdir())) == 1
 
 
-def test_without_the_network_the_job_goes_on_and_it_can_measure_later(job, caplog, monkeypatch):
+def test_without_the_network_the_job_goes_on_and_it_can_measure_later(job, caplog):
     with caplog.at_level(logging.WARNING):
         run(arguments(job, "later"))
     output = job / "later"
@@ -88,8 +88,10 @@ def test_without_the_network_the_job_goes_on_and_it_can_measure_later(job, caplo
     assert values(output) == [(None, None)] * 2
     assert all(row["measure_ssim"] is not None for row in metrics_of(output))
     assert "measures_sha256" not in job_record(output)
-    monkeypatch.setenv("STYLEBEAM_WEIGHTS_DIR", str(job / "weights"))
-    assert main(["gallery", "--measures=all", str(output)]) == 0
+    assert main(["gallery", "--measures=all", f"--weights_dir={job / 'weights'}", str(output)]) == 0
+    fingerprint = job_record(output)["measures_sha256"]
+    assert fingerprint == job_record(job / "output")["measures_sha256"]
+    assert (output / "weights" / f"{fingerprint}.weights.h5").exists()
     # The pictures are the same, since the runs are: so are the measures.
     found = {row["run_id"]: row for row in metrics_of(output)}
     for row in metrics_of(job / "output"):
@@ -97,6 +99,24 @@ def test_without_the_network_the_job_goes_on_and_it_can_measure_later(job, caplo
             [row[name] for name in COLUMNS], rel=0.2
         )
     assert violations(output) == []
+
+
+def test_a_directory_that_lacks_nothing_needs_no_network(job, caplog):
+    before = (job / "output" / "job.json").read_bytes()
+    with caplog.at_level(logging.WARNING):
+        assert main(["gallery", "--measures=all", "--weights_dir=/nowhere", str(job / "output")]) == 0
+    assert "stay empty" not in caplog.text
+    assert (job / "output" / "job.json").read_bytes() == before
+
+
+def test_without_the_network_later_measures_are_those_that_need_none(job, caplog):
+    run(arguments(job, "poor", "--measures=none"))
+    output = job / "poor"
+    with caplog.at_level(logging.WARNING):
+        assert main(["gallery", "--measures=all", str(output)]) == 0
+    assert caplog.text.count("measure_lpips and measure_style stay empty") == 1
+    assert values(output) == [(None, None)] * 2
+    assert all(row["measure_palette"] is not None for row in metrics_of(output))
 
 
 def test_a_published_network_that_is_damaged_is_not_used(job, caplog):
