@@ -74,7 +74,7 @@ def _by_losses(runs: Runs, dimension: Mapping[str, Any], left_out: list[str]) ->
     if dimension["key"] in DEFINITION:
         left_out.append(f"loss terms by {name} (they are defined by it)")
         return Moved(name, [], {}, "factors")
-    numbers = {term.label: runs.numbers[term.key] for term in TERMS}
+    numbers = {f"{term.label} loss": runs.numbers[term.key] for term in TERMS}
     moved, others = _moved(runs, dimension, runs.comparable(), numbers, "factors")
     if not moved.effects:
         left_out.append(f"loss terms by {name} (it varies only together with what defines the losses)")
@@ -151,7 +151,8 @@ def _value(one: Effect, place: int) -> str:
 
 
 def _range(percentiles: np.ndarray) -> str:
-    low, middle, high = percentiles
+    # What rounding leaves of nothing is nothing.
+    low, middle, high = np.where(np.abs(percentiles) < 1e-9, 0.0, percentiles)
     return f"{middle:.3g} ({low:.3g} to {high:.3g})"
 
 
@@ -179,7 +180,7 @@ def _plot(title: str, moved: Moved, one: Effect, low: float, high: float) -> str
     ]
     return (
         f'<svg viewBox="0 0 300 166" role="img" aria-label="{text_html(title)}: {moved.by} by {moved.name}">'
-        f'<text class="title" x="{left}" y="14">{text_html(title)}</text>'
+        f'<text class="title" x="0" y="14">{text_html(title)}</text>'
         f'<line class="zero" x1="{left}" x2="{right}" y1="{y(nothing):.1f}" y2="{y(nothing):.1f}"/>'
         f"{''.join(marks)}{''.join(ends)}{''.join(below)}</svg>"
     )

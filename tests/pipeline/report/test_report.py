@@ -61,6 +61,7 @@ def test_the_page_shows_what_moves_which_measure_and_the_best_by_each(tmp_path):
     assert page.text.count("0 (0 to 0), best at 1") == 2, "the seed moves nothing"
     assert page.text.count("structure of the content (SSIM) 0.7") == 6, "the best of each pair"
     assert page.text.count("distance to the palette 0.5") == 6
+    assert "0 (0 to 0)" in page.text and "e-1" not in page.text, "nothing is 0"
     assert page.tags.count("figure") == 6 + 18
     assert page.tags.count("svg") == 2 * (2 + 3), "content weight and seed: two measures, three terms"
 
