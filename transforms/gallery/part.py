@@ -29,7 +29,7 @@ FAILURE_CHUNK_BYTES = 192_000
 MAX_LABEL_VALUES = 200
 CONTENT, STYLE, EXTRA = "content", "style", "extra."
 _TERMS = tuple(loss.short for loss in LOSSES)
-NUMBERS = tuple(column.key for column in (*LOSSES, *MEASURES))
+NUMBERS = (*(column.key for column in (*LOSSES, *MEASURES)), "seconds")
 
 # A run's losses on the way, as a list of points or by columns.
 History = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any] | np.ndarray]
@@ -154,11 +154,11 @@ class RunColumns:
         self._failures[row["error_type"] or "unknown"] += 1
 
     def numbers(self) -> dict[str, np.ndarray]:
-        """Returns the losses and measures of the runs: column -> float32 [runs], NaN where there is none."""
+        """Returns the losses, measures and seconds of the runs: column -> float32 [runs], NaN where there is none."""
         return {key: np.array(values, np.float32) for key, values in self._numbers.items()}
 
     def numbers_record(self) -> dict[str, Any]:
-        """Returns the losses and measures as the page loads them; columns without a number are left out."""
+        """Returns these numbers as the page loads them; columns without a number are left out."""
         record = {key: packed(values) for key, values in self.numbers().items()}
         return {key: column for key, column in record.items() if column is not None}
 

@@ -93,6 +93,13 @@ def test_a_parameter_has_no_better_side_and_no_front(show, judged_page):
     assert page.inner_text("#front-words").startswith("A front needs two different numbers")
 
 
+def test_seconds_are_a_number_too(show, tmp_path):
+    rows = [metrics_row(number, seconds=10.0**number) for number in range(4)]
+    page = show("#view=scatter&x=seconds", write_output(tmp_path, rows))
+    assert texts(page, "#x-title") == ["seconds of computing, logarithmic, better ←"]
+    assert page.get_attribute("#plot", "aria-label").startswith("4 runs by seconds of computing and ")
+
+
 def test_keys_go_through_the_points_and_open_them(show, judged_page):
     page = show("#view=scatter", judged_page)
     rows = judged_rows()

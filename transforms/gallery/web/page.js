@@ -87,7 +87,7 @@ function drawSheet() {
   if (scroller.hidden) {
     drawnKey = "";
     model = null;
-    return drawNotice(state.view === "scatter" ? shownRuns({ brushed: false }).length : null);
+    return drawNotice(state.view === "scatter" && haveRuns() ? shownRuns({ brushed: false }).length : null);
   }
   const key = sheetKey(innerWidthOf(scroller));
   if (key !== drawnKey) redrawSheet(scroller, key);

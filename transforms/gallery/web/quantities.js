@@ -1,4 +1,4 @@
-/* The numbers of a run that axes, colours and marks may use: measures, losses, and parameters that are numbers. */
+/* The numbers of a run that axes, colours and marks may use: measures, losses, seconds, parameters that are numbers. */
 
 import { codes, index, numberWords, numbers } from "./data.js";
 import { words } from "./dom.js";
@@ -10,6 +10,7 @@ export const quantities = new Map(
   [
     ...index.measures.map(({ key, better }) => ({ key, label: numberWords(key), better })),
     ...index.losses.map(({ key }) => ({ key, label: numberWords(key), better: /** @type {const} */ ("min") })),
+    { key: "seconds", label: "seconds of computing", better: /** @type {const} */ ("min") },
     ...index.dimensions
       .filter(({ ordered }) => ordered)
       .map(({ key }) => ({ key, label: words(key), better: /** @type {null} */ (null) })),

@@ -1,6 +1,6 @@
 /* Sliders under open pictures: through a sweep, from run to run, and through time, from frame to frame. */
 
-import { codes, dimensions, idOf, index, loadedRanges, valuesOf } from "./data.js";
+import { codes, dimensions, haveRuns, hiddenRuns, idOf, index, loadedRanges, untilHaveRuns, valuesOf } from "./data.js";
 import { byId, element, foreign, outputPath, words } from "./dom.js";
 
 /** @import { Detail } from "./types" */
@@ -46,7 +46,7 @@ function neighbours(run) {
       const place = onlyDifference(columns, run, other);
       const of = place < 0 ? undefined : found.get(keys[place]);
       const code = place < 0 ? 0 : columns[place][other];
-      if (of && !of.has(code)) of.set(code, other);
+      if (of && !of.has(code) && !hiddenRuns.has(other)) of.set(code, other);
     }
   }
   return found;
@@ -70,13 +70,25 @@ function onlyDifference(columns, run, other) {
 }
 
 /**
- * A slider for each sweep that some runs are part of.
+ * A slider for each sweep that some runs are part of; they come once all runs are there.
  *
  * @param {number[]} compared
  * @param {(runs: number[]) => void} go shows other runs in their place
  */
 export function sweepSliders(compared, go) {
-  const sliders = sweepsOf(compared).map(({ key, stops, at }) => {
+  const group = element("div", { class: "sliders", role: "group", "aria-label": "Sliders" });
+  const fill = () => group.prepend(...slidersOf(compared, go));
+  if (haveRuns()) fill();
+  else untilHaveRuns().then(fill, () => {}); // the page's status says what could not be read
+  return group;
+}
+
+/**
+ * @param {number[]} compared
+ * @param {(runs: number[]) => void} go
+ */
+function slidersOf(compared, go) {
+  return sweepsOf(compared).map(({ key, stops, at }) => {
     for (const stop of [stops[at + 1], stops[at - 1]])
       preload(stop?.runs.map((run) => `images/${idOf(run)}.png`) ?? []);
     return slider(
@@ -87,7 +99,6 @@ export function sweepSliders(compared, go) {
       (place) => go(stops[place].runs),
     );
   });
-  return element("div", { class: "sliders", role: "group", "aria-label": "Sliders" }, sliders);
 }
 
 /**
