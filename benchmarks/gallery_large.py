@@ -94,6 +94,34 @@ ORDER = """async (key) => {
   return performance.now() - start;
 }"""
 
+# Until all points are painted; what a move of the pointer takes; until a rectangle of half of them is painted.
+SCATTER = """async () => {
+  const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  const points = () => Number.parseInt(document.getElementById("plot").ariaLabel.replaceAll(",", ""));
+  let start = performance.now();
+  document.querySelector("[data-view=scatter]").click();
+  while (document.getElementById("status").textContent.startsWith("loading")) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await painted();
+  const opened = performance.now() - start;
+  const plot = document.getElementById("plot");
+  const { left, top, width, height } = plot.getBoundingClientRect();
+  const moves = [];
+  for (let part = 0.1; part < 0.9; part += 0.01) {
+    start = performance.now();
+    const place = { clientX: left + part * width, clientY: top + (1 - part) * height, bubbles: true };
+    plot.dispatchEvent(new PointerEvent("pointermove", place));
+    moves.push(performance.now() - start);
+  }
+  start = performance.now();
+  const field = document.getElementById("x-from");
+  field.value = document.querySelector("#front .figure")?.textContent.match(/ (\\d[^, ]*),/)[1] ?? "0";
+  field.dispatchEvent(new Event("change"));
+  await painted();
+  return [points(), opened, Math.max(...moves), performance.now() - start];
+}"""
+
 
 def write_output(directory: Path, count: int) -> dict[str, Any]:
     """Writes metrics, thumbnails and the gallery; returns the seconds, files, bytes and memory of the gallery."""
@@ -157,7 +185,14 @@ def measure(open_browser: Callable[[], Any], page_path: Path) -> dict[str, Any]:
     """Opens the gallery in a new browser, uses it and returns the figures."""
     with contextlib.closing(open_browser()) as browser:
         tab = Tab(browser)
-        figures = {**_open(tab, page_path), **_change_axes(tab), **_order(tab), **_scroll(tab), **_open_run(tab)}
+        figures = {
+            **_open(tab, page_path),
+            **_change_axes(tab),
+            **_order(tab),
+            **_scroll(tab),
+            **_scatter(tab),
+            **_open_run(tab),
+        }
         return {**figures, "js_heap_peak_mb": tab.peak_heap_mb, "tab_peak_mb": tab.peak_tab_mb}
 
 
@@ -214,6 +249,19 @@ def _scroll(tab: Tab) -> dict[str, Any]:
     frames = sorted(tab.page.evaluate(SCROLL))
     tab.note_memory()
     return {"scroll_median_frame_ms": frames[len(frames) // 2], "scroll_p95_frame_ms": frames[len(frames) * 95 // 100]}
+
+
+def _scatter(tab: Tab) -> dict[str, Any]:
+    points, opened, move, brushed = tab.page.evaluate(SCATTER)
+    tab.note_memory()
+    tab.page.click("#clear-filters")
+    tab.page.click("[data-view=grid]")
+    return {
+        "scatter_points": points,
+        "scatter_opened_ms": opened,
+        "scatter_slowest_move_ms": move,
+        "scatter_rectangle_ms": brushed,
+    }
 
 
 def _open_run(tab: Tab) -> dict[str, Any]:
