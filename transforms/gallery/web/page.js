@@ -5,7 +5,7 @@ import { drawCompare, drawTray, forgetCompare, prepareCompare } from "./compare.
 import { onChoice } from "./choices.js";
 import { markChoice, prepareChoosing } from "./choosing.js";
 import { buildControls, drawControls, viewExists } from "./controls.js";
-import { haveRun, haveRuns, idOf, index, loadCount, loadTrouble, onLoaded } from "./data.js";
+import { haveRun, haveRuns, idOf, index, loadCount, loadTrouble, onLoaded, runOf } from "./data.js";
 import { drawDetail, forgetDetail, prepareDetail } from "./detail.js";
 import { announce, byId, counted } from "./dom.js";
 import { drawFailures } from "./failures.js";
@@ -42,10 +42,10 @@ function render() {
   }
 }
 
-/** Whether the runs that the address names can be shown: an open picture's sweeps may lead to any run. */
+/** Whether the runs that the address names are there, or exist nowhere. */
 function namedRunsAreThere() {
-  const named = state.run !== null || state.picks.length > 0;
-  return !named || haveRuns();
+  const named = state.run === null ? state.picks : [state.run, ...state.picks];
+  return named.every((id) => runOf(id) !== undefined) || haveRuns();
 }
 
 /** The runs that the arrow keys of an open picture go through. */
