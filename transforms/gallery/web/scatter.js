@@ -3,31 +3,21 @@
 import { brushTests, shownRuns } from "./arrange.js";
 import { brushForm, drawBrushForm } from "./brush.js";
 import { idOf, loadCount, runTitle } from "./data.js";
-import { button, byId, clamp, counted, element, find, foreign, formatLoss, picture, thumbPath } from "./dom.js";
+import { button, byId, clamp, counted, element, foreign, formatLoss, picture, thumbPath } from "./dom.js";
 import { orderBy, paretoFront } from "./front.js";
-import { Points, drawAxes, drawPoints, scaleOf, share, valueAt } from "./plot.js";
+import { inBrush, paintOver, paintPoints } from "./paint.js";
+import { Points, scaleOf, valueAt } from "./plot.js";
 import { quantities, quantityWords, reader } from "./quantities.js";
 import { change, state, togglePick } from "./state.js";
-import { TONES, toner } from "./tones.js";
 
 /** @import { Brush, Runs } from "./types" */
+/** @import { Plot, Rectangle } from "./paint.js" */
 /** @import { Scale } from "./plot.js" */
 
 const MARGIN_PX = { left: 62, right: 14, top: 12, bottom: 30 };
 const FRONT_LISTED = 200;
 const DRAG_FROM_PX = 5;
 const NO_RUNS = new Uint32Array();
-
-/**
- * What is drawn: points by their place among `runs`.
- *
- * @typedef {{
- *   runs: Runs, missing: number, xs: Float64Array, ys: Float64Array, xScale: Scale, yScale: Scale, points: Points,
- *   byX: Uint32Array, byY: Uint32Array | null, front: number[] | null,
- * }} Plot
- */
-
-/** @typedef {{ left: number, top: number, toLeft: number, toTop: number }} Rectangle */
 
 /** @type {Plot | null} */
 let plot = null;
@@ -219,47 +209,6 @@ function pairWords(x, y) {
   return `${of(state.x)} ${formatLoss(x)}, ${of(state.y)} ${formatLoss(y)}`;
 }
 
-/**
- * The places of the points inside the rectangle; all without one.
- *
- * @param {Plot} plot
- */
-function inBrush({ runs }) {
-  const tests = brushTests();
-  return Uint32Array.from(runs.keys()).filter((place) => tests.every((passes) => passes(runs[place])));
-}
-
-/**
- * A canvas of the plot, cleared, at the screen's resolution.
- *
- * @param {string} selector
- */
-function cleared(selector) {
-  const area = byId("plot");
-  const canvas = find(area, selector);
-  const context = canvas instanceof HTMLCanvasElement ? canvas.getContext("2d") : null;
-  if (!(canvas instanceof HTMLCanvasElement) || !context) throw new Error("this browser has no canvas");
-  const ratio = devicePixelRatio || 1;
-  canvas.width = Math.round(area.clientWidth * ratio);
-  canvas.height = Math.round(area.clientHeight * ratio);
-  context.scale(ratio, ratio);
-  return context;
-}
-
-function look() {
-  const style = getComputedStyle(document.documentElement);
-  const color = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
-  return {
-    ink: color("--ink-soft"),
-    rule: color("--rule"),
-    point: color("--point"),
-    faint: color("--point-faint"),
-    accent: color("--accent"),
-    focus: color("--focus"),
-    font: `11px ${getComputedStyle(document.body).fontFamily}`,
-  };
-}
-
 /** Draws what has changed; the points only if they have. */
 function paint(overOnly = true) {
   if (!plot) return;
@@ -268,100 +217,7 @@ function paint(overOnly = true) {
     paintPoints(plot);
     paintKey = key;
   }
-  paintOver(plot);
-}
-
-/** @param {Plot} plot */
-function paintPoints(plot) {
-  const context = cleared(".points");
-  const { point, faint, ...rest } = look();
-  drawAxes(context, plot.xScale, plot.yScale, plot.points.area, rest);
-  const inside = inBrush(plot);
-  const tone = toner();
-  const tones = Int8Array.from(plot.runs, (run) => tone(run));
-  const toned = TONES.map((color, number) => ({
-    color,
-    places: inside.filter((place) => tones[place] === number),
-  }));
-  if (state.brush || state.color) drawPoints(context, plot.points, [{ places: plot.runs.keys(), color: faint }]);
-  if (state.color === null) drawPoints(context, plot.points, [{ places: inside, color: point }]);
-  else drawPoints(context, plot.points, toned, rest.ink);
-}
-
-/** @param {Plot} plot */
-function paintOver(plot) {
-  const context = cleared(".over");
-  const { accent, focus } = look();
-  drawFront(context, plot, accent);
-  drawRectangle(context, plot, accent);
-  if (current !== null) {
-    ring(context, plot, current, 7, focus);
-    ring(context, plot, current, 9, focus);
-  }
-}
-
-/**
- * The front as steps: no run lies on their better side.
- *
- * @param {CanvasRenderingContext2D} context
- * @param {Plot} plot
- * @param {string} color
- */
-function drawFront(context, { points: { left, top }, front }, color) {
-  if (!front?.length) return;
-  Object.assign(context, { strokeStyle: color, lineWidth: 1.5 });
-  context.beginPath();
-  context.moveTo(left[front[0]], top[front[0]]);
-  for (let place = 1; place < front.length; place++) {
-    context.lineTo(left[front[place]], top[front[place - 1]]);
-    context.lineTo(left[front[place]], top[front[place]]);
-  }
-  context.stroke();
-  for (const place of front) {
-    context.beginPath();
-    context.arc(left[place], top[place], 5.5, 0, 2 * Math.PI);
-    context.stroke();
-  }
-}
-
-/**
- * @param {CanvasRenderingContext2D} context
- * @param {Plot} plot
- * @param {number} place
- * @param {number} radius
- * @param {string} color
- */
-function ring(context, { points: { left, top } }, place, radius, color) {
-  Object.assign(context, { strokeStyle: color, lineWidth: 2 });
-  context.beginPath();
-  context.arc(left[place], top[place], radius, 0, 2 * Math.PI);
-  context.stroke();
-}
-
-/**
- * The rectangle that is being drawn, or else the one that filters.
- *
- * @param {CanvasRenderingContext2D} context
- * @param {Plot} plot
- * @param {string} color
- */
-function drawRectangle(context, { points: { area }, xScale, yScale }, color) {
-  if (!drag && !state.brush) return;
-  const [xFrom, xTo, yFrom, yTo] = state.brush ?? [];
-  const across = (/** @type {number | null | undefined} */ x, /** @type {number} */ open) =>
-    area.left + area.width * clamp(x === null || x === undefined ? open : sharesOf(xScale, x), 0, 1);
-  const down = (/** @type {number | null | undefined} */ y, /** @type {number} */ open) =>
-    area.top + area.height * (1 - clamp(y === null || y === undefined ? open : sharesOf(yScale, y), 0, 1));
-  const box = drag ?? { left: across(xFrom, 0), toLeft: across(xTo, 1), top: down(yTo, 1), toTop: down(yFrom, 0) };
-  Object.assign(context, { strokeStyle: color, lineWidth: 1 });
-  context.setLineDash([4, 3]);
-  context.strokeRect(box.left, box.top, box.toLeft - box.left, box.toTop - box.top);
-  context.setLineDash([]);
-}
-
-/** A place on a scale; on a logarithmic one, zero and less lie at its low end. */
-function sharesOf(/** @type {Scale} */ scale, /** @type {number} */ value) {
-  return scale.log && value <= 0 ? 0 : share(scale, value);
+  paintOver(plot, current, drag);
 }
 
 /**
