@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.gallery_page import run_ids, shown_ids, texts
+from tests.support.gallery_page import run_ids, shown_ids, texts, wait_until
 from tests.support.gallery_rows import judged_rows
 
 FIRST_OF_CELLS = "#f.content_weight=10000&f.seed=2"
@@ -29,6 +29,7 @@ def test_a_measure_colours_cells_and_its_number_and_range_are_written(show, judg
     assert colors(page) == {}
     assert page.is_hidden("#legend")
     page.select_option("#color", "measure_ssim")
+    wait_until(page, "document.querySelectorAll('.cell .tone').length > 0")
     rows = {row["run_id"]: row for row in judged_rows()}
     shown = colors(page)
     assert shown.keys() == set(shown_ids(page))
@@ -86,6 +87,7 @@ GROUPS = {
 def test_the_best_of_each_row_column_or_pair_is_shown_and_marked(show, judged_page, measure, sign):
     page = show("", judged_page)
     page.select_option("#best", measure)
+    wait_until(page, "document.querySelectorAll('.best-mark').length > 0")
     for of, group in GROUPS.items():
         page.select_option("#best-of", of)
         marked = page.eval_on_selector_all(".cell:has(.best-mark)", "cells => cells.map(cell => cell.dataset.run)")
