@@ -8,7 +8,6 @@ import {
   haveRun,
   haveRuns,
   hiddenRuns,
-  isLoading,
   loadCount,
   loadTrouble,
   loadedRanges,
@@ -43,8 +42,8 @@ export function askForRuns() {
 
 /** Whether the view is not yet what it will be. */
 export function isWaiting() {
-  if (state.view === "failed" || loadTrouble() !== null) return false;
-  return isLoading() && (loadCount() === 0 || needsRuns() || needsNumbers());
+  if (state.view === "failed" || runCount === 0 || loadTrouble() !== null) return false;
+  return loadCount() === 0 || (needsRuns() && !haveRuns()) || (needsNumbers() && !haveNumbers());
 }
 
 /**

@@ -85,8 +85,6 @@ export function onLoaded(listener) {
 
 /** A number that changes whenever more is there. */
 export const loadCount = () => loads;
-/** Whether something that was asked for is not there yet. */
-export const isLoading = () => underWay > 0;
 /** What could not be read, if anything. */
 export const loadTrouble = () => trouble;
 
@@ -102,9 +100,15 @@ export async function untilHaveRun(/** @type {number} */ run) {
   await ask(partOf(run), "runs");
 }
 
-/** Whether all runs are there; those that are not are asked for. */
+let askedForRuns = false;
+
+/** Whether all runs are there; those that are not are asked for, after the first part, whose pictures come first. */
 export function haveRuns() {
-  for (const part of parts) ask(part, "runs");
+  if (!askedForRuns && parts.length) {
+    askedForRuns = true;
+    const askForRest = () => parts.forEach((part) => ask(part, "runs"));
+    ask(parts[0], "runs").then(() => setTimeout(askForRest), ignore);
+  }
   return parts.every(({ ids }) => ids !== null);
 }
 
@@ -126,6 +130,8 @@ export function loadedRanges() {
     .map(({ from, to }) => /** @type {[number, number]} */ ([from, to]));
 }
 
+const ignore = () => {};
+
 /**
  * Loads a part's runs or numbers, once.
  *
@@ -136,7 +142,7 @@ function ask(part, kind) {
   let promise = part.loading.get(kind);
   if (!promise) {
     promise = load(part, kind);
-    promise.catch(() => {}); // `loadTrouble` has it, also where nobody waits
+    promise.catch(ignore); // `loadTrouble` has it, also where nobody waits
     part.loading.set(kind, promise);
   }
   return promise;
