@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import cachetools
 from PIL import Image
 
+from benchmarks import scaling_doc
 from benchmarks.figures import RESULTS
 from benchmarks.provenance import Start
 from pipeline.computing import limits_on
@@ -229,6 +230,7 @@ def main() -> None:
     name = "x".join(str(arguments[part]) for part in ("contents", "styles", "configs"))
     results[f"{name}, {arguments['workers']} workers"] = {**arguments, **found, "provenance": start.provenance()}
     path.write_text(json.dumps(results, indent=1) + "\n")
+    scaling_doc.write()
 
 
 if __name__ == "__main__":

@@ -29,9 +29,10 @@ _TABLE = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Lines = Iterator[str]
 
 
-def filled(text: str) -> str:
-    """Returns the document with its tables filled in again."""
-    return _TABLE.sub(lambda match: f"{match[1]}{_joined(TABLES[match[2]])}{match[3]}", text)
+def filled(text: str, tables: Mapping[str, Callable[[], Lines]] | None = None) -> str:
+    """Returns a document with its tables filled in again, by their names: those of this module, or others."""
+    known = TABLES if tables is None else tables
+    return _TABLE.sub(lambda match: f"{match[1]}{_joined(known[match[2]])}{match[3]}", text)
 
 
 def write() -> None:
@@ -40,7 +41,7 @@ def write() -> None:
     Raises:
       MixedCommitsError: parts of bench.json were measured at different commits; the document stays as it is.
     """
-    bench = _results("bench")
+    bench = results_of("bench")
     one_commit("bench.json", bench.get("parts", {}), bench.get("secs", {}))
     DOC.write_text(filled(DOC.read_text()))
 
@@ -57,15 +58,15 @@ def figures_table() -> Lines:
 
 def measured() -> Mapping[str, float]:
     """Returns the figures of all results that have been written."""
-    values = {name: figure["value"] for name, figure in _results("bench").get("figures", {}).items()}
-    return {**values, **_results("peers").get("figures", {})}
+    values = {name: figure["value"] for name, figure in results_of("bench").get("figures", {}).items()}
+    return {**values, **results_of("peers").get("figures", {})}
 
 
 def pictures_table() -> Lines:
     """Yields pastiche's score for each picture of both tools."""
     yield "| content | style | style weight | pastiche | `fast` | float32, one size |"
     yield "|---|---|---|---|---|---|"
-    for row in _results("peers").get("pictures", []):
+    for row in results_of("peers").get("pictures", []):
         scores = " | ".join(f"{row['scores'][name]:,.0f}" for name in ("pastiche", "fast", "float32"))
         yield f"| {row['content']} | {row['style']} | {row['style_weight']:g} | {scores} |"
 
@@ -86,7 +87,7 @@ def costs_table() -> Lines:
 
 def ceilings_table() -> Lines:
     """Yields this machine's ceilings and the step's share of them."""
-    figures = _results("bench").get("figures", {})
+    figures = results_of("bench").get("figures", {})
     yield "| | measured |"
     yield "|---|---|"
     for name, text in (
@@ -143,7 +144,8 @@ def _arithmetic(gpu: Gpu, precision: str) -> str:
     return "TF32" if precision == "float32" and gpu.tf32_flops else precision
 
 
-def _results(name: str) -> dict[str, Any]:
+def results_of(name: str) -> dict[str, Any]:
+    """Returns a result file; empty if it does not exist."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else {}
 

@@ -1,15 +1,16 @@
 """The sizes of what a job shuffles and writes: the measured figures of docs/scaling.md.
 
-    python -m benchmarks.scaling [--runs 160] [--iterations 300]
+    python -m benchmarks.scaling [--runs 40] [--iterations 300]
 
 The job is small: pictures of 64 px on shallow layers, because sizes do not depend on depth. Elements are measured with
 Beam's own coders, files on disk, both per run. Gallery data comes from synthetic rows, as the difference between two
-numbers of rows, which leaves out what is written once.
+numbers of rows, which leaves out what is written once. The figures go to benchmarks/results/scaling.json and from there
+into the document.
 """
 
+import argparse
 import json
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ import apache_beam as beam
 import numpy as np
 from PIL import Image
 
-from benchmarks.figures import Figure, main_of
+from benchmarks import scaling_doc
+from benchmarks.figures import RESULTS, Figure, print_figures
 from benchmarks.gallery_rows import write_metrics
 from benchmarks.grids import Grid, run_pipeline
+from benchmarks.provenance import Start
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic
 from stylecore.networks.weights.sources import random_network
@@ -28,11 +31,12 @@ from stylecore.planning.buckets import default_batch_size, step_kind
 from stylecore.run.engine import Engine
 from stylecore.run.problem import prepare
 from stylecore.run.snapshot import Snapshot
-from transforms.batch import RunBatch, bucket_key
+from transforms.batch import RunBatch, bucket_key, place_of
 from transforms.gallery.build import write_part
 from transforms.manifest.files import ManifestSlice, open_manifest, read_slice
 from transforms.manifest.parse import parse_row
 from transforms.output.commit import read_marker
+from transforms.output.metrics_chunks import chunks_of
 from transforms.output.paths import Output
 from transforms.output.rows import MetricsRows
 from transforms.probe import image_facts
@@ -45,7 +49,7 @@ SHALLOW = {"weights": "random:1", "content_layers": {"conv1_1": 1.0}, "style_lay
 
 
 def measure(runs: int, iterations: int) -> Iterator[Figure]:
-    """Yields the bytes of each element and file per run or per image, and the seconds of the gallery."""
+    """Yields the bytes of each element and file per run or per image."""
     with tempfile.TemporaryDirectory() as folder:
         grid = small_grid(runs, iterations)
         manifest = grid.write(Path(folder) / "grid")
@@ -85,7 +89,11 @@ def _element_figures(manifest: str, output: Output) -> Iterator[Figure]:
     yield _encoded("run", (runs[0].run_id, runs[0]))
     yield _encoded("sharded_run", ((bucket_key(runs[0]), 0), runs[0]))
     yield _encoded("run_in_batch", batch, each=len(batch.runs))
+    yield _encoded("cell", (bucket_key(runs[0]), place_of(runs[0])))
+    yield _encoded("named_row", (runs[0].run_id, row))
     yield _encoded("outcome", (finished, read_marker(output, finished)))
+    records = [record for run_id in sorted(output.ids("runs")) if (record := read_marker(output, run_id))]
+    yield Figure("metrics_chunk_bytes", sum(len(chunk) for _, chunk in chunks_of(records)) / len(records))
 
 
 def _runs(manifest: str) -> Iterator[Run]:
@@ -133,19 +141,30 @@ def _snapshot_figures(grid: Grid) -> Iterator[Figure]:
 
 def _gallery_figures() -> Iterator[Figure]:
     """Yields what the chunks of a run take, as the difference between two sizes of the same metrics file."""
-    sizes, secs = [], []
+    sizes = []
     for rows in (FEW_ROWS, MANY_ROWS):
         with tempfile.TemporaryDirectory() as folder:
             write_metrics(Path(folder), rows)
             output = Output(folder)
-            started = time.process_time()
             write_part(output, MetricsRows(output), range(rows))
-            secs.append(time.process_time() - started)
             sizes.append(sum(path.stat().st_size for path in Path(folder, "gallery").rglob("*.js")))
-    more = MANY_ROWS - FEW_ROWS
-    yield Figure("gallery_bytes_per_run", (sizes[1] - sizes[0]) / more)
-    yield Figure("gallery_secs_per_1000_runs", 1_000 * (secs[1] - secs[0]) / more)
+    yield Figure("gallery_bytes_per_run", (sizes[1] - sizes[0]) / (MANY_ROWS - FEW_ROWS))
+
+
+def main() -> None:
+    """Measures, prints, and writes the figures and the document."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=40, help="default: 40")
+    parser.add_argument("--iterations", type=int, default=300, help="default: 300")
+    arguments = vars(parser.parse_args())
+    start = Start()
+    figures = list(measure(**arguments))
+    print_figures(figures)
+    values = {figure.name: figure.value for figure in figures}
+    results = {**arguments, "figures": values, "provenance": start.provenance()}
+    (RESULTS / "scaling.json").write_text(json.dumps(results, indent=1) + "\n")
+    scaling_doc.write()
 
 
 if __name__ == "__main__":
-    main_of(__doc__, measure, runs=160, iterations=300)
+    main()

@@ -34,6 +34,7 @@ import pyarrow.parquet as pq
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from PIL import Image
 
+from benchmarks import scaling_doc
 from benchmarks.figures import RESULTS, run_measured
 from benchmarks.provenance import Start
 
@@ -238,6 +239,7 @@ def main() -> None:
         print_size(sizes[-1])
         found = exponents(sizes) if len(sizes) > 1 else []
         (RESULTS / "simulated_job.json").write_text(json.dumps({"sizes": sizes, "exponents": found}, indent=1) + "\n")
+    scaling_doc.write()
     for entry in found:
         print(
             f"rows^{entry['exponent']:.2f}, of the processor rows^{entry['cpu_exponent']:.2f}  {entry['label'][:110]}"
