@@ -137,6 +137,8 @@ def simulate(manifest: Path, output: Path, *options: str) -> dict[str, Stage]:
     define_pipeline(pipeline, job)
     with stage_clock() as clock:
         pipeline.run().wait_until_finish()
+    if not clock.stages:
+        raise RuntimeError(f"{_BUNDLES} logged no bundle: another version of Beam?")
     return clock.stages
 
 
