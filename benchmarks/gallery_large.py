@@ -67,7 +67,7 @@ CHANGE_COLUMNS = """async (key) => {
 }"""
 IN_SIGHT = """(() => {
   const box = document.querySelector(%s)?.getBoundingClientRect();
-  return box && box.top >= 0 && box.bottom <= innerHeight;
+  return box && box.top >= 0 && Math.floor(box.bottom) <= innerHeight;
 })()"""
 SCROLL = """async () => {
   const sheet = document.getElementById("sheet");
