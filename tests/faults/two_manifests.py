@@ -212,4 +212,4 @@ def rows_are(output, count, size):
 
 
 if __name__ == "__main__":
-    main_of(__doc__, measure, seeds=4, iterations=150)
+    main_of(__doc__, measure, seeds=2, iterations=60)
