@@ -14,7 +14,7 @@ from tests.faults.jobs import Job, finished, keeps_the_contract, main_of, pictur
 from tests.support.outputs import metrics_of
 
 DISK_KB = 256 * 1024  # VGG19's weights take a third of it.
-OPTIONS = ("--batch_size=2", "--checkpoint_secs=0.1", "--dataset=none")
+OPTIONS = ("--batch_size=2", "--checkpoint_secs=0.1", "--dataset=none", "--measures=none")
 
 
 def measure(folder, seeds, iterations, tmpfs_kb):
