@@ -55,8 +55,9 @@ bench: install
 bench-peers: install
 	$(BIN)/python -m benchmarks.peers
 
+# A file at a time in each of as many processes as there are cores, at most four: each holds TensorFlow.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # The quick part of the tests, without network: while you work. `make test` before you propose a change.
 FAST := stylecore/config stylecore/images stylecore/planning stylecore/objective stylecore/optimizers \
