@@ -118,7 +118,7 @@ def load_imagenet(backbone: str, directory: str | None, source: str = "auto") ->
         for path in (Path(directory) / name for name in file_names(backbone)):
             if path.is_file():
                 return load_file(backbone, path)
-    wanted = list(DOWNLOADS) if source == "auto" else [source]
+    wanted = _sources(backbone) if source == "auto" else [source]
     for name in wanted:
         if (path := cache_path(backbone, name)).is_file():
             return load_file(backbone, path, f"{path} (from {name})")
@@ -133,6 +133,11 @@ def load_imagenet(backbone: str, directory: str | None, source: str = "auto") ->
             _cache(loaded, cache_path(backbone, name))
             return loaded
     raise WeightsError(_no_source(backbone, directory, failures))
+
+
+def _sources(backbone: str) -> list[str]:
+    """Returns the downloads to try, in order; Keras knows nothing of the network of LPIPS."""
+    return [name for name in DOWNLOADS if backbone != LPIPS_NETWORK or name != "keras"]
 
 
 def _cache(loaded: Weights, path: Path) -> None:
