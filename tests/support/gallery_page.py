@@ -43,6 +43,20 @@ def browser_of(page) -> str:
     return page.context.browser.browser_type.name
 
 
+# Firefox tells of no request for a file: the page itself notes the scripts that it loads.
+NOTE_SCRIPTS = """
+window.scripts = [];
+new MutationObserver((records) => {
+  for (const node of records.flatMap((record) => [...record.addedNodes])) if (node.src) scripts.push(node.src);
+}).observe(document, { childList: true, subtree: true });
+"""
+
+
+def asked_for(page) -> list[str]:
+    """The addresses that were asked for since the page was opened; of Firefox those of scripts."""
+    return page.requested if browser_of(page) == "chromium" else page.evaluate("scripts")
+
+
 def press(place) -> None:
     """Presses with a finger; Firefox, which has none under WebDriver BiDi, with the pointer."""
     if browser_of(place.page) == "chromium":

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import browsers
-from tests.support.gallery_page import DESKTOP, PHONE, TIMEOUT_SECS, wait_until
+from tests.support.gallery_page import DESKTOP, NOTE_SCRIPTS, PHONE, TIMEOUT_SECS, wait_until
 from tests.support.gallery_rows import grid_rows, judged_rows, write_output
 
 OWN = ("data:", "blob:")  # what the page itself holds: no request
@@ -71,6 +71,8 @@ def show(browser, start, grid_page) -> Iterator[Callable]:
         # Firefox takes its colours from how it was started.
         opened = browser if browser.browser_type.name == "chromium" else start(browser.browser_type.name, scheme)
         contexts.append(opened.new_context(viewport=viewport, has_touch=viewport == PHONE, color_scheme=scheme))
+        if browser.browser_type.name == "firefox":
+            contexts[-1].add_init_script(NOTE_SCRIPTS)
         page = contexts[-1].new_page()
         page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

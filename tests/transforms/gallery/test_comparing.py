@@ -1,6 +1,6 @@
 """The gallery in browsers: one run in full, and several beside or over each other."""
 
-from tests.support.gallery_page import browser_of, done_rows, run_ids, texts, wait_until
+from tests.support.gallery_page import asked_for, done_rows, run_ids, texts, wait_until
 from tests.support.gallery_rows import CONFIG
 
 
@@ -50,11 +50,10 @@ def test_detail_goes_through_the_runs_of_a_cell(show):
 def test_charts_are_loaded_when_the_first_is_shown(show):
     page = show()
     assert page.evaluate("typeof Plotly") == "undefined"
-    assert not any("plotly" in url or "details" in url for url in page.requested)
+    assert not any("plotly" in url or "details" in url for url in asked_for(page))
     page.locator(".cell").first.click()
     page.wait_for_selector("#detail .main-svg")
-    if browser_of(page) == "chromium":  # Firefox tells of no request for a file
-        assert sum("plotly" in url for url in page.requested) == 1
+    assert sum("plotly" in url for url in asked_for(page)) == 1
 
 
 def test_compare_shows_pictures_differences_and_curves_together(show):

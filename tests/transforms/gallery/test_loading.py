@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gallery_page import choice, import_choices, run_ids, shown_ids, texts, wait_until
+from tests.support.gallery_page import asked_for, choice, import_choices, run_ids, shown_ids, texts, wait_until
 from tests.support.gallery_rows import failed_row, metrics_row, write_output
 
 
 def chunks(page, *kinds: str) -> list[str]:
     """The chunks that were asked for, without their digests."""
-    names = [url.rpartition("/")[2] for url in page.requested if "/data/" in url]
+    names = [url.rpartition("/")[2] for url in asked_for(page) if "/data/" in url]
     return sorted({name[:-12] for name in names if not kinds or name.partition("-")[0] in kinds})
 
 
@@ -58,11 +58,11 @@ def test_the_matrix_loads_all_runs_and_no_numbers(show, parts_page):
 
 def test_an_axis_change_loads_nothing(show, parts_page):
     page = show("", parts_page)
-    before = len(page.requested)
+    before = len(asked_for(page))
     page.select_option("#cols", "none")
     page.select_option("#rows", "style")
     assert texts(page, ".row-head") == ["s0", "s1", "s2", "s3"]
-    assert [url for url in page.requested[before:] if not url.endswith(".webp")] == []
+    assert [url for url in asked_for(page)[before:] if not url.endswith(".webp")] == []
 
 
 def test_a_run_of_the_address_is_found_in_any_part(show, parts_page):
