@@ -67,7 +67,7 @@ FAST := stylecore/config stylecore/images stylecore/planning stylecore/objective
 test-fast: install
 	$(BIN)/python -m pytest -m "not slow and not imagenet and not index" $(addprefix tests/,$(FAST))
 
-# What takes minutes to show: kills, two jobs at once, full disks, five hundred runs, lost workers. See tests/faults/README.md.
+# What takes minutes to show: kills, two jobs at once, full disks, two thousand runs, lost workers. See tests/faults/README.md.
 faults: install
 	$(BIN)/python -m pytest -q tests/transforms/stylize/test_stylize_runs.py -k kills_its_process
 	for fault in kills two_jobs two_manifests full_disk cluster long_haul; do $(BIN)/python -m tests.faults.$$fault || exit 1; done
