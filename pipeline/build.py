@@ -106,11 +106,14 @@ def define_pipeline(root: beam.Pipeline, job: Job) -> None:
     )
 
 
-def _sum(outcomes: Iterable[Outcomes]) -> Outcomes:
-    return sum(outcomes, Outcomes())
+def _sum(outcomes: Iterable[Mapping[str | None, int]]) -> Outcomes:
+    total = Outcomes()
+    for some in outcomes:
+        total.update(some)
+    return total
 
 
-def _done_and_failed(outcomes: Outcomes) -> dict[str, Any]:
+def _done_and_failed(outcomes: Mapping[str | None, int]) -> dict[str, Any]:
     """Returns fields of a JobRecord."""
     failed = {kind: count for kind, count in outcomes.items() if kind is not None}
-    return {"done": outcomes[None], "failed": dict(sorted(failed.items()))}
+    return {"done": outcomes.get(None, 0), "failed": dict(sorted(failed.items()))}

@@ -3,12 +3,13 @@
 Fixtures import what they need themselves: a test of a configuration loads neither Beam nor TensorFlow.
 """
 
+import importlib.util
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -96,3 +97,15 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for policy in retry_policies():
         monkeypatch.setattr(policy, "_initial", 0.01)
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Any]:
+    """Playwright, once for all browsers of a process; None where it is not installed."""
+    if importlib.util.find_spec("playwright") is None:
+        yield None
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        yield running

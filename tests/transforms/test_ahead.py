@@ -66,6 +66,8 @@ def test_images_are_read_side_by_side_within_bounds(tmp_path, monkeypatch, size_
     lock, read = threading.Lock(), storage.read_bytes
 
     def slow(uri, limit_bytes=None):
+        if limit_bytes is not None and size_bytes > limit_bytes:
+            raise storage.TooLargeError(uri)
         with lock:
             reading[0] += 1
             highest[0] = max(highest[0], reading[0])

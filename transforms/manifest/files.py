@@ -127,10 +127,6 @@ def _row_group_sizes(file: str) -> tuple[list[int], str]:
     """Returns the number of rows of each row group, and the sha256 of the footer in hex."""
     footer = io.BytesIO()
     with _open_parquet(file) as source:
-        try:
-            _check_schema(file, source.schema_arrow)
-        except UnicodeDecodeError as error:
-            raise ManifestError(f"{file}: the name of a column is not UTF-8") from error
         groups = [source.metadata.row_group(index) for index in range(source.num_row_groups)]
         with _told_apart(file, f"{file}: not a readable Parquet file"):
             source.metadata.write_metadata_file(footer)
@@ -173,6 +169,11 @@ def _open_parquet(file: str) -> pq.ParquetFile:
     with _told_apart(file, f"{file}: not a readable Parquet file"):
         source = file if storage.is_local(file) else _CloudFile(file)
         metadata = pq.read_metadata(source)
+        # A damaged schema is refused before its columns are asked for by name.
+        try:
+            _check_schema(file, metadata.schema.to_arrow_schema())
+        except UnicodeDecodeError as error:
+            raise ManifestError(f"{file}: the name of a column is not UTF-8") from error
         text = _text_with_dictionaries(metadata)
         sizes = [metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups)]
         whole = max(sizes, default=0) <= _WHOLE_GROUP_BYTES
@@ -200,7 +201,7 @@ def _told_apart(file: str, damage: str) -> Iterator[None]:
         yield
     except storage.StorageError:
         raise
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
         # pyarrow reports damage as OSError, too; but a number is there only where the operating system refused.
         if isinstance(error, OSError) and error.errno is not None:
             raise storage.StorageError(f"{file}: cannot read it: {os.strerror(error.errno)}") from error

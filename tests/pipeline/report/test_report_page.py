@@ -29,13 +29,6 @@ def report(tmp_path_factory):
     return folder / "report.html"
 
 
-@pytest.fixture(scope="module")
-def playwright():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="browser tests did not run: playwright is missing")
-    with sync_api.sync_playwright() as running:
-        yield running
-
-
 @pytest.fixture(scope="module", params=[(name, scheme) for name in browsers.PATHS for scheme in SCHEMES], ids="-".join)
 def show(request, playwright, report, tmp_path_factory):
     """Opens the page in a browser that prefers light or dark; afterwards nothing else may have been asked for."""

@@ -1,6 +1,5 @@
 """The pages of small grids, in each browser."""
 
-import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,18 +14,6 @@ from tests.support.gallery_rows import grid_rows, judged_rows, write_output
 OWN = ("data:", "blob:")  # what the page itself holds: no request
 
 browsers.warn_of_missing()
-
-
-@pytest.fixture(scope="package")
-def playwright() -> Iterator[Any]:
-    """Playwright, once for all browsers; None where it is not installed."""
-    if importlib.util.find_spec("playwright") is None:
-        yield None
-        return
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as running:
-        yield running
 
 
 @pytest.fixture(scope="package")
