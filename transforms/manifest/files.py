@@ -142,19 +142,18 @@ def _row_group_sizes(file: str) -> tuple[list[int], str]:
 
 
 def _check_pages(file: str, number: int, group: Any) -> None:
-    """Raises ManifestError if a column has values so heavy that its pages, as writers cut them, are too large."""
-    for column in (group.column(index) for index in range(group.num_columns)):
-        size = column.total_uncompressed_size
-        page = min(size, _VALUES_PER_PAGE * size / max(1, column.num_values))
-        if column.dictionary_page_offset is not None and column.total_compressed_size > 0:
-            dictionary = column.data_page_offset - column.dictionary_page_offset
-            page = max(page, dictionary * size / column.total_compressed_size)
-        if page > _MAX_PAGE_BYTES:
-            rows = max(1, int(group.num_rows * _MAX_PAGE_BYTES / size))
-            raise ManifestError(
-                f"{file}: row group {number}, column {column.path_in_schema!r:.80}: by its footer a page has "
-                f"{int(page)} bytes, at most {_MAX_PAGE_BYTES} are read; write row groups of at most {rows} rows"
-            )
+    """Raises ManifestError if rows are so heavy that pages, as writers cut them, may be too large.
+
+    It asks for no column of the group: pyarrow ends the process where a damaged file lies about one's statistics.
+    """
+    row_bytes = group.total_byte_size / max(1, group.num_rows)
+    page = min(group.total_byte_size, int(_VALUES_PER_PAGE * row_bytes))
+    if page > _MAX_PAGE_BYTES:
+        rows = max(1, int(_MAX_PAGE_BYTES / row_bytes))
+        raise ManifestError(
+            f"{file}: row group {number}: by its footer a page may have {page} bytes, at most {_MAX_PAGE_BYTES} are "
+            f"read; write row groups of at most {rows} rows"
+        )
 
 
 def _open_parquet(file: str) -> pq.ParquetFile:
@@ -174,7 +173,7 @@ def _open_parquet(file: str) -> pq.ParquetFile:
             _check_schema(file, metadata.schema.to_arrow_schema())
         except UnicodeDecodeError as error:
             raise ManifestError(f"{file}: the name of a column is not UTF-8") from error
-        text = _text_with_dictionaries(metadata)
+        text = _text(metadata)
         sizes = [metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups)]
         whole = max(sizes, default=0) <= _WHOLE_GROUP_BYTES
         return pq.ParquetFile(
@@ -186,12 +185,10 @@ def _open_parquet(file: str) -> pq.ParquetFile:
         )
 
 
-def _text_with_dictionaries(metadata: pq.FileMetaData) -> list[str]:
-    """Returns the columns of text whose values repeat in some row group, as their encodings say."""
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    columns = [group.column(index) for group in groups for index in range(group.num_columns)]
-    text = [column for column in columns if column.physical_type == "BYTE_ARRAY"]
-    return sorted({column.path_in_schema for column in text if any("DICT" in name for name in column.encodings)})
+def _text(metadata: pq.FileMetaData) -> list[str]:
+    """Returns the columns of text, by the schema alone, see `_check_pages`."""
+    columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
+    return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
 
 
 @contextlib.contextmanager
