@@ -21,7 +21,7 @@ from tests.support import gcs_emulator
 from tests.support.outputs import metrics_of
 from tests.support.paths import ROOT
 
-OPTIONS = ("--batch_size=1", "--dataset=none", "--checkpoint_secs=1")
+OPTIONS = ("--measures=none", "--batch_size=1", "--dataset=none", "--checkpoint_secs=1")
 # The name of the machine is what tells a job whether it can know of another one's process.
 _AS_ON = "import platform, sys; platform.node = lambda: '{host}'; from pipeline.cli.main import main; sys.exit(main())"
 
