@@ -1,1 +1,1 @@
-"""Measures of a picture, in plain NumPy: numbers to compare pictures by, none of them what was optimised."""
+"""Measures of a picture: numbers to compare pictures by, none of them what was optimised."""
