@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from experiments.pictures import Yardstick
+from stylecore.images.recolour import LUMINANCE
 from stylecore.images.resize import resize
 from stylecore.networks.features import FeatureExtractor
 from stylecore.networks.layers import canonical_layer_name
@@ -16,7 +17,6 @@ from stylecore.objective import losses
 # conv5_2 is the content layer of `basic`; conv4_2 is used by no experiment and so favours none.
 CONTENT_LAYERS = ("conv4_2", "conv5_2")
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
-_LUMINANCE = (0.299, 0.587, 0.114)
 _REDUCTION = 4
 
 
@@ -93,7 +93,7 @@ def colour_distance(pixels: np.ndarray, target: np.ndarray) -> float:
 
 def mean_frequency(pixels: np.ndarray) -> float:
     """Returns the power-weighted mean spatial frequency of the luminance of [height, width, 3], in cycles per pixel."""
-    luminance = pixels @ np.asarray(_LUMINANCE)
+    luminance = pixels @ LUMINANCE
     power = np.abs(np.fft.fft2(luminance - luminance.mean())) ** 2
     vertical, horizontal = (np.fft.fftfreq(side) for side in luminance.shape)
     radius = np.hypot(vertical[:, np.newaxis], horizontal)

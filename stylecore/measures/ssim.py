@@ -2,7 +2,9 @@
 
 import numpy as np
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+from stylecore.images.recolour import LUMINANCE
+
+_LUMINANCE = LUMINANCE.astype(np.float32)
 _RADIUS_PX = 5
 _SIGMA_PX = 1.5
 _STABLE_MEAN, _STABLE_VARIANCE = (0.01 * 255) ** 2, (0.03 * 255) ** 2
