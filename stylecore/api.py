@@ -7,19 +7,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.images.style import AnyStyle
 from stylecore.networks.precision import device_arithmetic
 from stylecore.networks.weights.sources import Weights, load_weights
 from stylecore.planning.buckets import Bucket, bucket_of, default_batch_size
 from stylecore.run.engine import Engine
 from stylecore.run.engine_cache import get_engine
 from stylecore.run.loop import optimize
-from stylecore.run.problem import Problem, Style, prepare
+from stylecore.run.problem import Problem, prepare
 from stylecore.run.result import Progress, Result
 
 
 def stylize(
     contents: Sequence[np.ndarray],
-    styles: Sequence[Style],
+    styles: Sequence[AnyStyle],
     configs: Sequence[StyleConfig],
     batch_size: int | None = None,
     *,
@@ -30,7 +31,8 @@ def stylize(
 
     Args:
       contents: RGB images [height, width, 3] of any sizes, uint8 or float32, in 0..255.
-      styles: for each content one such image, or a list of (image, weight) with finite weights >= 0, used as given.
+      styles: for each content one such image or Style, or a list of Style or (image, weight) with finite weights >= 0,
+        used as given.
       configs: for each content its parameters; images are resized here, as `image_size` and `style_fit` say.
       batch_size: pictures in every batch, >= 1, short batches padded, so that no picture depends on its neighbours;
         None chooses by picture size and does not pad.

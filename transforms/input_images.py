@@ -14,7 +14,7 @@ import cachetools
 import numpy as np
 
 from stylecore.images.codec import decode_image
-from stylecore.images.resize import Recolour, ScalableImage, resize, resize_8_bits
+from stylecore.images.resize import Recolour, ScalableImage, resize, resize_8_bits, resize_mask
 from transforms.output import storage
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -97,6 +97,15 @@ class ImageCache:
         scale = resize_8_bits if image.pixels.dtype == np.uint8 else resize
         return scale(image.pixels, height, width)
 
+    @cachetools.cachedmethod(
+        operator.attrgetter("resized"),
+        key=lambda self, image, height, width: ("mask", image.key, height, width),
+        condition=_condition_of,
+    )
+    def mask_at(self, image: "InputImage", height: int, width: int) -> np.ndarray:
+        """Returns an image as a mask at a size, float32 [height, width] in 0..1."""
+        return resize_mask(image.pixels, height, width)
+
 
 class InputImage(ScalableImage):
     """An image of an ImageCache, for one use: it keeps the pixels that it has made.
@@ -121,6 +130,9 @@ class InputImage(ScalableImage):
 
     def at(self, height: int, width: int) -> np.ndarray:
         return np.asarray(self._cache.at(self, height, width), np.float32)
+
+    def mask_at(self, height: int, width: int) -> np.ndarray:
+        return self._cache.mask_at(self, height, width)
 
     def recoloured(self, recolour: Recolour, other: ScalableImage) -> "InputImage":
         assert isinstance(other, InputImage)

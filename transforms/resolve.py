@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from stylecore.images.resize import target_size
 from stylecore.networks.precision import Arithmetic, PrecisionError
-from stylecore.planning.too_small import too_small_in_run
+from stylecore.planning.too_small import StyleFile, too_small_in_run
 from transforms.output.commit import forget_failure
 from transforms.output.paths import Output
 from transforms.records import Failure, ImageFacts, ManifestRow, Reason, Run, identify_run
@@ -74,7 +74,7 @@ def refusal(run: Run, facts: Facts) -> Reason | None:
     for style in run.row.styles:
         image = facts[style.uri]
         assert isinstance(image, ImageFacts)  # resolve_run gives no run for a bad image.
-        sizes.append((image.height, image.width))
+        sizes.append(StyleFile(image.height, image.width))
     reason = too_small_in_run(run.row.config, run.height, run.width, sizes)
     return None if reason is None else Reason("ValueError", f"{run.row.location}: {reason}")
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from stylecore.images.recolour import LUMINANCE
+
 
 def target_size(height: int, width: int, longest_side: int | None) -> tuple[int, int]:
     """Returns (height, width) in pixels with the longest side at most `longest_side`; None sets no limit.
@@ -50,6 +52,26 @@ def resize_8_bits(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def resize_mask(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Returns the luminance of a mask at another size.
+
+    The filter is a triangle, which does not overshoot: masks that complete each other still do.
+
+    Args:
+      image: grey [h, w] or RGB [h, w, 3], uint8 or float32 in 0..255.
+      height: rows of the result.
+      width: columns of the result.
+
+    Returns:
+      float32 [height, width] in 0..1.
+    """
+    luminance = image if image.ndim == 2 else image.astype(np.float64) @ LUMINANCE
+    share = (luminance / 255.0).astype(np.float32)
+    if share.shape != (height, width):
+        share = np.asarray(Image.fromarray(share).resize((width, height), Image.Resampling.BILINEAR))
+    return np.clip(share, 0.0, 1.0)
+
+
 Recolour = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -70,12 +92,16 @@ class ScalableImage(abc.ABC):
         """Returns it at this size, float32 [height, width, 3] in 0..255, as `resize` does."""
 
     @abc.abstractmethod
+    def mask_at(self, height: int, width: int) -> np.ndarray:
+        """Returns it as a mask at this size, float32 [height, width] in 0..1, as `resize_mask` does."""
+
+    @abc.abstractmethod
     def recoloured(self, recolour: Recolour, other: "ScalableImage") -> "ScalableImage":
         """Returns `recolour` of its pixels and those of another image, as an image of its size."""
 
 
 class ArrayImage(ScalableImage):
-    """An image in memory: [h, w, 3], uint8 or float32 in 0..255."""
+    """An image in memory: [h, w, 3], uint8 or float32 in 0..255; [h, w] where only `mask_at` is asked for."""
 
     def __init__(self, image: np.ndarray) -> None:
         self._image = image
@@ -90,6 +116,9 @@ class ArrayImage(ScalableImage):
 
     def at(self, height: int, width: int) -> np.ndarray:
         return resize(self._image, height, width)
+
+    def mask_at(self, height: int, width: int) -> np.ndarray:
+        return resize_mask(self._image, height, width)
 
     def recoloured(self, recolour: Recolour, other: ScalableImage) -> "ArrayImage":
         return ArrayImage(recolour(self._image, other.pixels))

@@ -2,12 +2,21 @@
 
 import functools
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.images.style import style_size
 from stylecore.networks.layers import layers_in_use
 from stylecore.planning.buckets import StepKind, step_kind
 from stylecore.planning.pyramid import stage_sizes
-from stylecore.run.problem import style_size
+
+
+class StyleFile(NamedTuple):
+    """A style before its image is loaded: (height, width) of the file in pixels, and the style's own scale."""
+
+    height: int
+    width: int
+    scale: float | None = None
 
 
 def too_small(kind: StepKind, height: int, width: int) -> str | None:
@@ -23,13 +32,13 @@ def too_small(kind: StepKind, height: int, width: int) -> str | None:
     return f"an image of {width}x{height} pixels is too small for the layers {', '.join(layers)}"
 
 
-def too_small_in_run(config: StyleConfig, height: int, width: int, styles: Iterable[tuple[int, int]]) -> str | None:
+def too_small_in_run(config: StyleConfig, height: int, width: int, styles: Iterable[StyleFile]) -> str | None:
     """Returns the first image of a run that is too small at one of the sizes of its pyramid, None if all fit.
 
     Args:
       config: the parameters.
       height, width: of the result, in pixels.
-      styles: (height, width) of each style image's file, in pixels.
+      styles: of each style, as its file holds it.
 
     Returns:
       The field, content or style, and what `too_small` says.
@@ -42,12 +51,12 @@ def too_small_in_run(config: StyleConfig, height: int, width: int, styles: Itera
 
 
 def _sizes(
-    config: StyleConfig, height: int, width: int, styles: list[tuple[int, int]]
+    config: StyleConfig, height: int, width: int, styles: list[StyleFile]
 ) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yields (field, (height, width)) of every image that the network sees, in the order in which Engine checks."""
     for stage in stage_sizes(config, height, width):
         yield "content", stage
-        yield from (("style", style_size(*style, *stage, config)) for style in styles)
+        yield from (("style", style_size(file.height, file.width, *stage, config, file.scale)) for file in styles)
 
 
 @functools.lru_cache(maxsize=4096)

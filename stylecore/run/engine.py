@@ -141,9 +141,11 @@ class Engine:
         return self._advance.experimental_get_tracing_count() if self._advance else 0
 
     def check(self, problem: Problem) -> None:
-        """Raises ValueError if an image of the problem is too small for the layers."""
+        """Raises ValueError if an image of the problem is too small for the layers, or a style has a mask."""
+        if any(style.content_mask is not None or style.style_mask is not None for style in problem.styles):
+            raise ValueError("content_mask and style_mask are not supported yet")
         for stage in problem.stages:
-            for image in (stage.content, *(style for style, _ in stage.styles)):
+            for image in (stage.content, *(style.image for style in stage.styles)):
                 if (reason := too_small(self.kind, *image.shape[:2])) is not None:
                     raise ValueError(reason)
 
@@ -254,7 +256,7 @@ class Engine:
 
     def _style_target(self, problem: Problem) -> tuple[Tensor, ...]:
         weighted = [
-            [gram * weight for gram in self._cached(self._style_targets, image)] for image, weight in problem.styles
+            [gram * style.weight for gram in self._cached(self._style_targets, style.image)] for style in problem.styles
         ]
         return tuple(sum(layer[1:], start=layer[0]) for layer in zip(*weighted, strict=True))
 
@@ -322,7 +324,7 @@ class Engine:
 def _memory_key(problems: Sequence[Problem]) -> MemoryKey:
     height, width = problems[0].content.shape[:2]
     pairs = max(problem.config.history_size if problem.config.optimizer == "lbfgs" else 0 for problem in problems)
-    return height, width, pairs, max(style.shape[0] * style.shape[1] for p in problems for style, _ in p.styles)
+    return height, width, pairs, max(style.image[..., 0].size for p in problems for style in p.styles)
 
 
 def first_state(problem: Problem) -> LoopState:

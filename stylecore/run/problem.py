@@ -8,7 +8,18 @@ import numpy as np
 
 from stylecore.config.style_config import StyleConfig
 from stylecore.images.recolour import colours_like, grey, grey_like, with_chroma_of
-from stylecore.images.resize import ArrayImage, ScalableImage, scaled_size, target_size
+from stylecore.images.resize import ScalableImage, target_size
+from stylecore.images.style import (
+    AnyStyle,
+    FittedStyle,
+    Image,
+    Style,
+    check_image,
+    fitted_image,
+    fitted_styles,
+    scalable_image,
+    styles_of,
+)
 from stylecore.planning.pyramid import stages
 
 
@@ -25,7 +36,7 @@ class Problem:
 
     Attributes:
       content: float32 [height, width, 3] in 0..255, at the result's size.
-      styles: (float32 [h, w, 3] in 0..255, weight) pairs.
+      styles: the styles at the sizes at which their targets are taken, with their masks.
       initial: where the optimisation starts, like `content`; None: at the picture of the stage before.
       config: the parameters.
       iterations: steps to make at this size.
@@ -34,7 +45,7 @@ class Problem:
     """
 
     content: np.ndarray
-    styles: tuple[tuple[np.ndarray, float], ...]
+    styles: tuple[FittedStyle, ...]
     initial: np.ndarray | None
     config: StyleConfig
     iterations: int
@@ -44,7 +55,7 @@ class Problem:
     @property
     def in_colour(self) -> InColour:
         """The content and the styles in their own colours, at the sizes at which they are used."""
-        return self.own_colours or InColour(self.content, self.styles)
+        return self.own_colours or _in_colour(self.content, self.styles)
 
     @property
     def stages(self) -> tuple["Problem", ...]:
@@ -66,49 +77,48 @@ class Problem:
         return dataclasses.replace(self, initial=initial)
 
 
-Image = np.ndarray | ScalableImage
-Style = Image | Sequence[tuple[Image, float]]
-
-
-def prepare(content: Image, style: Style, config: StyleConfig) -> Problem:
+def prepare(content: Image, style: AnyStyle, config: StyleConfig) -> Problem:
     """Returns the problem of one picture: resizes the images and makes the initial one.
 
     Args:
       content: RGB [h, w, 3], uint8 or float32 in 0..255, or an image that is asked for its sizes.
-      style: one such image, or a list of (image, weight).
+      style: one such image, a Style, or a list of Style or (image, weight).
       config: gives the result's size, the stages before it, how styles fit and where to start.
 
     Raises:
-      ValueError: an array is not such an image, or there is no style.
+      ValueError: an array is not such an image, there is no style, a style is not legal, a mask is all black.
     """
-    source, styles = scalable_image("content", content), weighted_styles(style)
-    recoloured = [(_recoloured(image, source, config), weight) for image, weight in styles]
+    check_image("content", content)
+    source, styles = scalable_image(content), styles_of(style, config)
+    recoloured = [_recoloured(entry, source, config) for entry in styles]
     result = target_size(*source.size(), config.image_size)
     prepared: list[Problem] = []
     for height, width, iterations in stages(config, *result):
-        own = InColour(source.at(height, width), _fitted(styles, height, width, config))
-        used = own
+        shown, fitted = source.at(height, width), fitted_styles(styles, height, width, config)
+        own = None
         if config.color != "style":
-            shown = grey(own.content) if config.color == "content" else own.content
-            used = InColour(shown, _fitted(recoloured, height, width, config))
-        initial = None if prepared else initial_image(source, recoloured[0][0], height, width, config)
-        prepared.append(
-            Problem(*used, initial, config, iterations, own_colours=None if config.color == "style" else own)
-        )
+            own = _in_colour(shown, fitted)
+            shown = grey(shown) if config.color == "content" else shown
+            fitted = tuple(
+                style._replace(image=fitted_image(entry, height, width, config))
+                for style, entry in zip(fitted, recoloured, strict=True)
+            )
+        first = scalable_image(recoloured[0].image)
+        initial = None if prepared else initial_image(source, first, height, width, config)
+        prepared.append(Problem(shown, fitted, initial, config, iterations, own_colours=own))
     return dataclasses.replace(prepared[-1], coarser=tuple(prepared[:-1]))
 
 
-def _recoloured(style: ScalableImage, content: ScalableImage, config: StyleConfig) -> ScalableImage:
+def _in_colour(content: np.ndarray, styles: Sequence[FittedStyle]) -> InColour:
+    return InColour(content, tuple((style.image, style.weight) for style in styles))
+
+
+def _recoloured(style: Style, content: ScalableImage, config: StyleConfig) -> Style:
     """Returns a style in the colours in which its targets are taken."""
-    if config.color == "match":
-        return style.recoloured(colours_like, content)
-    return style.recoloured(grey_like, content) if config.color == "content" else style
-
-
-def _fitted(
-    styles: Sequence[tuple[ScalableImage, float]], height: int, width: int, config: StyleConfig
-) -> tuple[tuple[np.ndarray, float], ...]:
-    return tuple((fit_style(image, height, width, config), float(weight)) for image, weight in styles)
+    if config.color == "style":
+        return style
+    recolour = colours_like if config.color == "match" else grey_like
+    return dataclasses.replace(style, image=scalable_image(style.image).recoloured(recolour, content))
 
 
 def initial_image(
@@ -133,51 +143,6 @@ def initial_image(
     if share > 0:
         image = image + np.float32(share) * (white_noise(config.seed, height, width) - image)
     return grey(image) if config.color == "content" else image
-
-
-def weighted_styles(style: Style) -> list[tuple[ScalableImage, float]]:
-    """Returns a style as a list of (image, weight), or raises ValueError."""
-    styles = [(style, 1.0)] if isinstance(style, np.ndarray | ScalableImage) else style
-    if not isinstance(styles, list | tuple) or not styles:
-        raise ValueError("style must be an image or a list of (image, weight)")
-    found = []
-    for entry in styles:
-        if not isinstance(entry, list | tuple) or len(entry) != 2:
-            raise ValueError("style must be an image or a list of (image, weight)")
-        found.append((scalable_image("style", entry[0]), entry[1]))
-        if not (np.isfinite(entry[1]) and entry[1] >= 0):
-            raise ValueError(f"the weight of a style must be a finite number >= 0, got {entry[1]}")
-    return found
-
-
-def scalable_image(name: str, image: Image) -> ScalableImage:
-    """Returns an image as one that is asked for its sizes, or raises ValueError, see `check_image`."""
-    if isinstance(image, ScalableImage):
-        return image
-    check_image(name, image)
-    return ArrayImage(image)
-
-
-def check_image(name: str, image: np.ndarray) -> None:
-    """Raises ValueError unless `image` is RGB [height, width, 3], uint8 or float32 in 0..255."""
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"{name} must be an array [height, width, 3], got {getattr(image, 'shape', type(image))}")
-    if image.dtype not in (np.uint8, np.float32):
-        raise ValueError(f"{name} must be uint8 or float32, got {image.dtype}")
-    if image.dtype == np.float32 and not (image.min() >= 0 and image.max() <= 255):
-        raise ValueError(f"{name} must lie in 0..255, got {image.min()}..{image.max()}")
-
-
-def fit_style(image: ScalableImage, height: int, width: int, config: StyleConfig) -> np.ndarray:
-    """Returns a style at its `style_size` beside a picture of height x width pixels, float32 [h, w, 3]."""
-    return image.at(*style_size(*image.size(), height, width, config))
-
-
-def style_size(style_height: int, style_width: int, height: int, width: int, config: StyleConfig) -> tuple[int, int]:
-    """Returns (height, width) at which a style's targets are taken beside a picture of height x width, in pixels."""
-    if config.style_fit == "stretch":
-        return height, width
-    return scaled_size(style_height, style_width, max(1.0, config.style_scale * max(height, width)))
 
 
 def white_noise(seed: int, height: int, width: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylecore import StyleConfig
+from stylecore import Style, StyleConfig
 from stylecore.images.codec import decode_image
 from stylecore.run.problem import prepare
 from tests.support.pictures import paint
@@ -62,13 +62,27 @@ def test_a_problem_has_the_same_bytes_from_arrays_from_files_and_from_the_cache(
         problem = prepare(cache.image(*content), [(cache.image(*style), 0.5)], config)
         for stage, other in zip(problem.stages, expected.stages, strict=True):
             np.testing.assert_array_equal(stage.content, other.content)
-            np.testing.assert_array_equal(stage.styles[0][0], other.styles[0][0])
+            np.testing.assert_array_equal(stage.styles[0].image, other.styles[0].image)
             np.testing.assert_array_equal(stage.in_colour.content, other.in_colour.content)
             np.testing.assert_array_equal(stage.in_colour.styles[0][0], other.in_colour.styles[0][0])
-            assert stage.content.dtype == stage.styles[0][0].dtype == np.float32
+            assert stage.content.dtype == stage.styles[0].image.dtype == np.float32
             if other.initial is not None:
                 np.testing.assert_array_equal(stage.initial, other.initial)
     assert reader.uris == [content[0], style[0]]
+
+
+def test_masks_have_the_same_values_from_arrays_and_from_the_cache_and_are_read_once(picture, reader):
+    (content, content_pixels), (mask, mask_pixels) = picture(30, 40, 1), picture(50, 35, 2)
+    config, cache = StyleConfig(pyramid=((0.5, 0.5), (1.0, 0.5)), style_fit="keep"), ImageCache(0, read=reader)
+    masks = {"content_mask": mask_pixels, "style_mask": mask_pixels}
+    expected = prepare(content_pixels, Style(content_pixels, **masks), config)
+    for _ in range(2):
+        image = cache.image(*content)
+        masks = {"content_mask": cache.image(*mask), "style_mask": cache.image(*mask)}
+        for stage, other in zip(prepare(image, Style(image, **masks), config).stages, expected.stages, strict=True):
+            np.testing.assert_array_equal(stage.styles[0].content_mask, other.styles[0].content_mask)
+            np.testing.assert_array_equal(stage.styles[0].style_mask, other.styles[0].style_mask)
+    assert sorted(reader.uris) == sorted([content[0], mask[0]])
 
 
 @pytest.mark.parametrize("decoded_bytes", [0, 10_000_000])

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.images.style import Style
 from stylecore.networks.features import build_backbone
 from stylecore.planning.buckets import step_kind
-from stylecore.planning.too_small import too_small, too_small_in_run
+from stylecore.planning.too_small import StyleFile, too_small, too_small_in_run
 from stylecore.run.problem import prepare
 
 
@@ -36,11 +37,15 @@ NETWORKS = [
 
 
 @pytest.mark.parametrize(("backbone", "layers", "sizes"), NETWORKS)
-@pytest.mark.parametrize("fit", [{}, {"style_fit": "keep", "style_scale": 0.5}], ids=["stretch", "keep"])
+@pytest.mark.parametrize(
+    ("fit", "scale"),
+    [({}, None), ({"style_fit": "keep", "style_scale": 0.5}, None), ({"style_fit": "keep"}, 0.5)],
+    ids=["stretch", "keep", "own scale"],
+)
 @pytest.mark.parametrize(
     "pyramid", [[], [{"scale": 0.5, "share": 0.5}, {"scale": 1, "share": 0.5}]], ids=["one", "two"]
 )
-def test_a_run_is_too_small_where_keras_finds_one_of_its_images_too_small(backbone, layers, sizes, fit, pyramid):
+def test_a_run_is_too_small_where_keras_finds_one_of_its_images_too_small(backbone, layers, sizes, fit, scale, pyramid):
     config = StyleConfig(
         backbone=backbone, content_layers=layers, style_layers=layers, weights="random:1", pyramid=pyramid, **fit
     )
@@ -48,11 +53,12 @@ def test_a_run_is_too_small_where_keras_finds_one_of_its_images_too_small(backbo
     model, kind = keras_model(backbone, names), step_kind(config, "")
     for height, width in sizes:
         for style in [(height, width), (40, 3), (3, 40)]:
-            problem = prepare(np.zeros((height, width, 3), np.uint8), np.zeros((*style, 3), np.uint8), config)
+            given = Style(np.zeros((*style, 3), np.uint8), scale=scale)
+            problem = prepare(np.zeros((height, width, 3), np.uint8), given, config)
             images = [
                 (field, image.shape[:2])
                 for stage in problem.stages
-                for field, image in (("content", stage.content), *(("style", image) for image, _ in stage.styles))
+                for field, image in (("content", stage.content), *(("style", style.image) for style in stage.styles))
             ]
             for _, size in images:
                 assert (too_small(kind, *size) is None) == fits(model, *size)
@@ -64,4 +70,4 @@ def test_a_run_is_too_small_where_keras_finds_one_of_its_images_too_small(backbo
                 ),
                 None,
             )
-            assert too_small_in_run(config, height, width, [style]) == expected
+            assert too_small_in_run(config, height, width, [StyleFile(*style, scale)]) == expected

@@ -38,20 +38,23 @@ def test_content_and_initial_image_have_the_results_size(settings, size):
 )
 def test_how_styles_fit(settings, size):
     style = picture(40, 80, 1)
-    ((fitted, weight),) = prepare(picture(30, 20), style, StyleConfig(**settings)).styles
-    assert weight == 1
-    np.testing.assert_array_equal(fitted, resize(style, *size))
+    (fitted,) = prepare(picture(30, 20), style, StyleConfig(**settings)).styles
+    assert fitted.weight == 1
+    np.testing.assert_array_equal(fitted.image, resize(style, *size))
 
 
 def test_a_kept_style_is_measured_by_the_longest_side():
-    ((fitted, _),) = prepare(picture(20, 30), picture(40, 80, 1), StyleConfig(style_fit="keep")).styles
-    assert fitted.shape == (15, 30, 3)
+    (fitted,) = prepare(picture(20, 30), picture(40, 80, 1), StyleConfig(style_fit="keep")).styles
+    assert fitted.image.shape == (15, 30, 3)
 
 
 def test_every_style_keeps_its_weight_as_given():
     styles = [(picture(8, 9, 1), 3), (picture(12, 7, 2), 0.25)]
     problem = prepare(picture(30, 20), styles, StyleConfig(style_fit="keep"))
-    assert [(image.shape, weight) for image, weight in problem.styles] == [((27, 30, 3), 3.0), ((30, 18, 3), 0.25)]
+    assert [(fitted.image.shape, fitted.weight) for fitted in problem.styles] == [
+        ((27, 30, 3), 3.0),
+        ((30, 18, 3), 0.25),
+    ]
 
 
 @pytest.mark.parametrize("seed", [0, 30, 2**63 - 1])
@@ -87,11 +90,11 @@ def test_a_style_is_recoloured_before_anything_else():
     content, style = picture(30, 20), picture(40, 80, 1)
     used = prepare(content, style, StyleConfig(color="match", init="style", style_fit="keep", image_size=15))
     recoloured = colours_like(style, content)
-    np.testing.assert_array_equal(used.styles[0][0], resize(recoloured, 8, 15))
+    np.testing.assert_array_equal(used.styles[0].image, resize(recoloured, 8, 15))
     np.testing.assert_array_equal(used.initial, resize(recoloured, 15, 10))
     np.testing.assert_array_equal(used.content, resize(content, 15, 10))
     as_it_comes = prepare(content, style, StyleConfig(style_fit="keep", image_size=15))
-    np.testing.assert_array_equal(used.in_colour.styles[0][0], as_it_comes.styles[0][0])
+    np.testing.assert_array_equal(used.in_colour.styles[0][0], as_it_comes.styles[0].image)
 
 
 @pytest.mark.parametrize("init", ["noise", "content", "style"])
@@ -99,7 +102,7 @@ def test_where_the_contents_colours_are_kept_every_image_is_grey(init):
     config = StyleConfig(color="content", init=init, pyramid=((0.5, 0.5), (1, 0.5)), style_fit="keep")
     used = prepare(picture(30, 20), [(picture(40, 80, 1), 1.0), (picture(9, 9, 2), 0.5)], config)
     for stage in used.stages:
-        for image in (stage.content, stage.initial, *(style for style, _ in stage.styles)):
+        for image in (stage.content, stage.initial, *(style.image for style in stage.styles)):
             assert image is None or (image.max(axis=-1) == image.min(axis=-1)).all()
         np.testing.assert_array_equal(stage.in_colour.content, resize(picture(30, 20), *stage.content.shape[:2]))
     assert used.stages[0].initial is not None
@@ -119,7 +122,7 @@ NAN = np.full((4, 4, 3), np.nan, np.float32)
         (GOOD.astype(np.float64), GOOD, "content must be uint8 or float32, got float64"),
         (GOOD, np.full((4, 4, 3), 256, np.float32), r"style must lie in 0\.\.255, got 256\.0\.\.256\.0"),
         (GOOD, NAN, r"style must lie in 0\.\.255, got nan"),
-        (GOOD, [], "style must be an image or a list"),
+        (GOOD, [], "style must be an image, a Style or a list"),
         (GOOD, [(GOOD, 1.0), (NAN, 1.0)], "style must lie"),
     ],
 )
