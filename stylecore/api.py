@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from stylecore.config.style_config import StyleConfig
-from stylecore.images.style import AnyStyle
+from stylecore.images.style import AnyStyle, Image
 from stylecore.networks.precision import device_arithmetic
 from stylecore.networks.weights.sources import Weights, load_weights
 from stylecore.planning.buckets import Bucket, bucket_of, default_batch_size
@@ -23,6 +23,7 @@ def stylize(
     styles: Sequence[AnyStyle],
     configs: Sequence[StyleConfig],
     batch_size: int | None = None,
+    initials: Sequence[Image | None] | None = None,
     *,
     weights: Weights | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -36,6 +37,8 @@ def stylize(
       configs: for each content its parameters; images are resized here, as `image_size` and `style_fit` say.
       batch_size: pictures in every batch, >= 1, short batches padded, so that no picture depends on its neighbours;
         None chooses by picture size and does not pad.
+      initials: for each content the image to start from, like `contents`, where its configuration has `init: image`,
+        else None; None: no configuration has.
       weights: the backbone's weights, from `load_weights`; None loads those that each configuration names.
       on_progress: called with the state of the current batch after each call into TensorFlow.
 
@@ -51,15 +54,18 @@ def stylize(
         raise ValueError(
             f"contents, styles and configs must be as many, got {len(contents)}, {len(styles)} and {len(configs)}"
         )
+    starts = [None] * len(contents) if initials is None else initials
+    if len(starts) != len(contents):
+        raise ValueError(f"contents and initials must be as many, got {len(contents)} and {len(starts)}")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be >= 1, got {batch_size}")
     arithmetic = device_arithmetic()
     results: dict[int, Result] = {}
     buckets: dict[Bucket, list[tuple[int, Problem]]] = defaultdict(list)
-    for index, (content, style, config) in enumerate(zip(contents, styles, configs, strict=True)):
+    for index, (content, style, config, initial) in enumerate(zip(contents, styles, configs, starts, strict=True)):
         try:
             config = arithmetic.settle(config)
-            problem = prepare(content, style, config)
+            problem = prepare(content, style, config, initial)
             bucket, engine = _bucket_and_engine(problem, weights)
             engine.check(problem)
         except ValueError as error:

@@ -91,7 +91,10 @@ class StyleConfig:
         is_data=True,
     )
     init: str = setting(
-        "noise", Choice(("noise", "content", "style")), "the image that the optimisation starts from", is_data=True
+        "noise",
+        Choice(("noise", "content", "style", "image")),
+        "the image that the optimisation starts from; image = the initial picture that the run names",
+        is_data=True,
     )
     noise_blend: float = setting(
         0.0,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.images.initial import initial_image, initial_refusal
 from stylecore.images.recolour import colours_like, grey, grey_like, with_chroma_of
 from stylecore.images.resize import ScalableImage, target_size
 from stylecore.images.style import (
@@ -77,21 +78,29 @@ class Problem:
         return dataclasses.replace(self, initial=initial)
 
 
-def prepare(content: Image, style: AnyStyle, config: StyleConfig) -> Problem:
+def prepare(content: Image, style: AnyStyle, config: StyleConfig, initial: Image | None = None) -> Problem:
     """Returns the problem of one picture: resizes the images and makes the initial one.
 
     Args:
       content: RGB [h, w, 3], uint8 or float32 in 0..255, or an image that is asked for its sizes.
       style: one such image, a Style, or a list of Style or (image, weight).
       config: gives the result's size, the stages before it, how styles fit and where to start.
+      initial: with `init: image` the image to start from, like `content`, of any size.
 
     Raises:
-      ValueError: an array is not such an image, there is no style, a style is not legal, a mask is all black.
+      ValueError: an array is not such an image, there is no style, a style is not legal, a mask is all black, or
+        `initial` is not what the configuration needs.
     """
     check_image("content", content)
+    if initial is not None:
+        check_image("initial", initial)
     source, styles = scalable_image(content), styles_of(style, config)
     recoloured = [_recoloured(entry, source, config) for entry in styles]
     result = target_size(*source.size(), config.image_size)
+    given = None if initial is None else scalable_image(initial)
+    if (reason := initial_refusal(config, *result, given.size() if given else None)) is not None:
+        raise ValueError(reason)
+    starts = {"content": source, "style": scalable_image(recoloured[0].image), "image": given}
     prepared: list[Problem] = []
     for height, width, iterations in stages(config, *result):
         shown, fitted = source.at(height, width), fitted_styles(styles, height, width, config)
@@ -103,9 +112,8 @@ def prepare(content: Image, style: AnyStyle, config: StyleConfig) -> Problem:
                 style._replace(image=fitted_image(entry, height, width, config))
                 for style, entry in zip(fitted, recoloured, strict=True)
             )
-        first = scalable_image(recoloured[0].image)
-        initial = None if prepared else initial_image(source, first, height, width, config)
-        prepared.append(Problem(shown, fitted, initial, config, iterations, own_colours=own))
+        start = None if prepared else initial_image(starts.get(config.init), height, width, config)
+        prepared.append(Problem(shown, fitted, start, config, iterations, own_colours=own))
     return dataclasses.replace(prepared[-1], coarser=tuple(prepared[:-1]))
 
 
@@ -119,33 +127,3 @@ def _recoloured(style: Style, content: ScalableImage, config: StyleConfig) -> St
         return style
     recolour = colours_like if config.color == "match" else grey_like
     return dataclasses.replace(style, image=scalable_image(style.image).recoloured(recolour, content))
-
-
-def initial_image(
-    content: ScalableImage, style: ScalableImage, height: int, width: int, config: StyleConfig
-) -> np.ndarray:
-    """Returns the picture at which the optimisation starts.
-
-    Args:
-      content: the content image.
-      style: the first style, recoloured as `color` says.
-      height, width: of the picture, in pixels.
-      config: `init` chooses among noise from `seed`, the content and the style, `noise_blend` mixes noise into the
-        others, `color: content` takes the luminance.
-
-    Returns:
-      float32 [height, width, 3] in 0..255.
-    """
-    share = 1.0 if config.init == "noise" else config.noise_blend
-    image = np.zeros((height, width, 3), np.float32)
-    if share < 1:
-        image = (content if config.init == "content" else style).at(height, width)
-    if share > 0:
-        image = image + np.float32(share) * (white_noise(config.seed, height, width) - image)
-    return grey(image) if config.color == "content" else image
-
-
-def white_noise(seed: int, height: int, width: int) -> np.ndarray:
-    """Returns uniform noise in 0..255 from NumPy's PCG64(seed), float32 [height, width, 3]."""
-    generator = np.random.Generator(np.random.PCG64(seed))
-    return generator.uniform(0.0, 255.0, (height, width, 3)).astype(np.float32)

@@ -1,14 +1,17 @@
 """One problem: the sizes of its images, its initial image, and what is refused."""
 
+import contextlib
+import dataclasses
 import functools
 
 import numpy as np
 import pytest
 
 from stylecore.config.style_config import StyleConfig
-from stylecore.images.recolour import colours_like
+from stylecore.images.initial import white_noise
+from stylecore.images.recolour import colours_like, grey
 from stylecore.images.resize import resize
-from stylecore.run.problem import prepare, white_noise
+from stylecore.run.problem import prepare
 from tests.support.pictures import noise
 
 picture = functools.partial(noise, dtype=np.uint8)
@@ -76,14 +79,45 @@ def test_where_the_optimisation_starts():
     np.testing.assert_array_equal(starts["style"], resize(first, 30, 20))
 
 
-@pytest.mark.parametrize("init", ["content", "style"])
+@pytest.mark.parametrize("init", ["content", "style", "image"])
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_noise_is_blended_into_the_start(init, share):
-    content, style = picture(30, 20), picture(40, 80, 1)
-    start = resize(content if init == "content" else style, 30, 20)
-    found = prepare(content, style, StyleConfig(init=init, noise_blend=share, seed=5)).initial
+    images = {"content": picture(30, 20), "style": picture(40, 80, 1), "image": picture(9, 70, 2)}
+    start = resize(images[init], 30, 20)
+    config = StyleConfig(init=init, noise_blend=share, seed=5)
+    initial = images["image"] if init == "image" else None
+    found = prepare(images["content"], images["style"], config, initial).initial
     assert found is not None
     np.testing.assert_allclose(found, (1 - share) * start + share * white_noise(5, 30, 20), atol=1e-4)
+
+
+def test_the_first_stage_starts_from_the_initial_picture_in_its_own_colours():
+    initial, config = picture(61, 40, 2), StyleConfig(init="image", pyramid=((0.5, 0.5), (1, 0.5)))
+    for color, expected in (("style", initial), ("match", initial), ("content", grey(initial))):
+        problem = prepare(picture(30, 20), picture(8, 9), dataclasses.replace(config, color=color), initial)
+        first, second = (stage.initial for stage in problem.stages)
+        assert first is not None and second is None
+        np.testing.assert_allclose(first, resize(expected, 15, 10), atol=0.51)  # Rounded to 8 bits, then grey.
+
+
+@pytest.mark.parametrize(
+    ("settings", "size", "message"),
+    [
+        ({"init": "image"}, None, "init must be noise, content or style without initial, got image"),
+        ({"init": "content"}, (30, 20), "init must be image with initial, got content"),
+        ({}, (30, 20), "init must be image with initial, got noise"),
+        ({"init": "image", "color": "content"}, (20, 30), "initial must have the content's shape with color content"),
+        ({"init": "image", "color": "content"}, (30, 22), "20x30 pixels or .* got 22x30"),
+        ({"init": "image", "color": "content"}, (30, 21), None),
+        ({"init": "image", "color": "content"}, (301, 199), None),
+        ({"init": "image", "color": "content", "image_size": 6}, (60, 43), None),
+        ({"init": "image", "color": "match"}, (20, 30), None),
+    ],
+)
+def test_an_initial_picture_that_does_not_suit_is_refused(settings, size, message):
+    initial = picture(size[0], size[1], 3) if size else None
+    with pytest.raises(ValueError, match=message) if message else contextlib.nullcontext():
+        prepare(picture(30, 20), picture(8, 9), StyleConfig(**settings), initial)
 
 
 def test_a_style_is_recoloured_before_anything_else():
@@ -129,3 +163,8 @@ NAN = np.full((4, 4, 3), np.nan, np.float32)
 def test_what_is_no_image_is_refused(content, style, message):
     with pytest.raises(ValueError, match=message):
         prepare(content, style, StyleConfig())
+
+
+def test_an_initial_picture_that_is_no_image_is_refused():
+    with pytest.raises(ValueError, match="initial must be uint8 or float32, got float64"):
+        prepare(GOOD, GOOD, StyleConfig(init="image"), GOOD.astype(np.float64))
