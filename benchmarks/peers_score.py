@@ -19,7 +19,7 @@ from PIL import Image
 from stylecore import StyleConfig
 from stylecore.networks.features import FeatureExtractor
 from stylecore.networks.weights.sources import load_weights
-from stylecore.objective.losses import gram_matrix
+from stylecore.objective.style_losses.gram import gram_matrix
 
 CONTENT_LAYER = "block4_conv2"
 STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))

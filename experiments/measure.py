@@ -13,6 +13,7 @@ from stylecore.images.resize import resize
 from stylecore.networks.features import FeatureExtractor
 from stylecore.networks.layers import canonical_layer_name
 from stylecore.objective import losses
+from stylecore.objective.style_losses.gram import Gram
 
 # conv5_2 is the content layer of `basic`; conv4_2 is used by no experiment and so favours none.
 CONTENT_LAYERS = ("conv4_2", "conv5_2")
@@ -73,10 +74,10 @@ def _content(features: Mapping[str, tf.Tensor], target: Mapping[str, tf.Tensor])
 
 
 def _style(features: Mapping[str, tf.Tensor], target: Mapping[str, tf.Tensor]) -> dict[str, float]:
-    distances = {}
+    gram, distances = Gram(), {}
     for name in STYLE_LAYERS:
-        gram, wanted = losses.gram_matrix(features[name]), losses.gram_matrix(target[name])
-        distances[name] = float(losses.style_loss(gram, wanted)[0]) * losses.style_mean_factor(gram)
+        found, wanted = gram.statistics(features[name]), gram.statistics(target[name])
+        distances[name] = float(gram.loss(found, wanted)[0]) * gram.mean_factor(found)
     return distances
 
 

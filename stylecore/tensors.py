@@ -15,8 +15,11 @@ Images = Tensor
 Gradients = Tensor
 # Activations of one layer, [batch, height, width, channels] float32, height and width being the layer's own.
 Features = Tensor
-# Position-normalised Gram matrices of one layer, [batch, channels, channels] float32, symmetric.
+# Position-normalised Gram matrices of one layer, [batch, channels, channels] float32, symmetric; with guides
+# [batch, regions, channels, channels].
 GramMatrices = Tensor
+# How much each position of one layer counts in each region: [batch, regions, height, width, 1] float32, >= 0, mean 1.
+Guides = Tensor
 
 # One number per picture, [batch] float32: a loss, a weight, a step length.
 PerPicture = Tensor

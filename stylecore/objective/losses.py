@@ -1,4 +1,4 @@
-"""The three loss terms, as Gatys, Ecker and Bethge print them, for a batch: pure functions of float32 tensors.
+"""The content loss and total variation, as they are printed, for a batch: pure functions of float32 tensors.
 
 Each returns one number per image, [batch]. The `*_mean_factor` functions turn a printed sum into the mean over its
 terms (the reduction `mean`), so that both reductions share one graph.
@@ -11,32 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from stylecore.tensors import Features, GramMatrices, Images, PerPicture, Tensor
-
-
-def gram_matrix(features: Features) -> GramMatrices:
-    """Position-normalised Gram matrix G_ij = 1/M sum_k F_ik F_jk over the M = height * width positions.
-
-    Args:
-      features: [batch, height, width, channels], float32.
-
-    Returns:
-      [batch, channels, channels], float32.
-    """
-    shape = tf.shape(features)
-    positions = shape[1] * shape[2]
-    flat = tf.reshape(features, [shape[0], positions, features.shape[-1]])
-    return _inner_products(flat) / tf.cast(positions, flat.dtype)
-
-
-@tf.custom_gradient
-def _inner_products(rows: Tensor) -> Any:
-    """X^T X of each matrix X of [batch, rows, columns]; its gradient takes one product where TensorFlow's takes two."""
-
-    def gradient(upstream: Tensor) -> Tensor:
-        return tf.matmul(rows, upstream + tf.linalg.matrix_transpose(upstream))
-
-    return tf.matmul(rows, rows, transpose_a=True), gradient
+from stylecore.tensors import Features, Images, PerPicture, Tensor
 
 
 def content_loss(features: Features, target: Features, kind: str) -> PerPicture:
@@ -58,24 +33,6 @@ def content_mean_factor(features: Features, kind: str) -> Tensor:
     # In int64: a picture of 34 megapixels has more than 2^31 entries at a layer of 64 channels.
     entries = tf.cast(tf.reduce_prod(tf.shape(features, out_type=tf.int64)[1:]), tf.float32)
     return (1.0 if kind == "l1" else 2.0) / entries
-
-
-def style_loss(gram: GramMatrices, target: GramMatrices) -> PerPicture:
-    """E = 1 / (4 N^2) sum_ij (G_ij - A_ij)^2 with position-normalised Gram matrices.
-
-    With equal sizes of picture and style this is the printed 1 / (4 N^2 M^2) sum (G - A)^2 of plain Gram matrices.
-
-    Args:
-      gram: [batch, channels, channels], float32, from `gram_matrix`.
-      target: of the same shape; the weighted sum of the styles' Gram matrices.
-    """
-    channels = float(gram.shape[-1])
-    return tf.reduce_sum(tf.square(gram - target), axis=[1, 2]) / (4.0 * channels**2)
-
-
-def style_mean_factor(gram: GramMatrices) -> float:
-    """Returns the factor that makes `style_loss` a mean over the N^2 entries of the Gram matrix."""
-    return 1.0 / float(gram.shape[-1]) ** 2
 
 
 def total_variation(images: Images) -> PerPicture:

@@ -9,22 +9,25 @@ import tensorflow as tf
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.features import FeatureExtractor
 from stylecore.objective import losses
+from stylecore.objective.style_losses.base import Draw, Statistics, StyleLoss, Target
+from stylecore.objective.style_losses.gram import Gram
 from stylecore.tensors import (
     Features,
     Gradients,
-    GramMatrices,
     Images,
     LayerWeightsPerPicture,
     PerPicture,
     Tensor,
 )
 
+STYLE_LOSSES: dict[str, StyleLoss] = {"gram": Gram()}
+
 
 class Targets(NamedTuple):
     """The targets that a batch of pictures is compared with, per content layer and per style layer, in sorted order."""
 
     content: tuple[Features, ...]
-    style: tuple[GramMatrices, ...]
+    style: tuple[Target, ...]
 
 
 class LossWeights(NamedTuple):
@@ -77,6 +80,7 @@ class Objective:
       features: extracts at least the content and style layers.
       content_layers, style_layers: Keras' names, sorted.
       content_loss: "l2" or "l1".
+      style_loss: a name in STYLE_LOSSES.
     """
 
     def __init__(
@@ -85,39 +89,47 @@ class Objective:
         content_layers: Sequence[str],
         style_layers: Sequence[str],
         content_loss: str,
+        style_loss: str = "gram",
     ) -> None:
         self._features = features
         self._content_layers = tuple(content_layers)
         self._style_layers = tuple(style_layers)
         self._content_loss = content_loss
+        self.style_loss = STYLE_LOSSES[style_loss]
 
     def content_targets(self, images: Images) -> tuple[Features, ...]:
         """Returns the images' content features, one tensor a layer."""
         features = self._features(images)
         return tuple(features[name] for name in self._content_layers)
 
-    def style_targets(self, images: Images) -> tuple[GramMatrices, ...]:
-        """Returns the images' Gram matrices, one tensor a layer."""
+    def style_statistics(self, images: Images) -> tuple[Statistics, ...]:
+        """Returns the images' style statistics, a nest a layer, for `blended`."""
         features = self._features(images)
-        return tuple(losses.gram_matrix(features[name]) for name in self._style_layers)
+        return tuple(self.style_loss.statistics(features[name], None) for name in self._style_layers)
 
-    def __call__(self, images: Images, targets: Targets, weights: LossWeights) -> Losses:
-        """Returns the images' losses."""
+    def blended(self, styles: Sequence[tuple[Statistics, ...]], weights: Sequence[float]) -> tuple[Target, ...]:
+        """Returns the style targets of a picture from the statistics of its styles, a nest a layer."""
+        return tuple(self.style_loss.blend(layer, weights) for layer in zip(*styles, strict=True))
+
+    def __call__(self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None) -> Losses:
+        """Returns the images' losses; `draw` is for a random style loss."""
         features = self._features(images)
         content = self._content(features, targets.content, weights)
-        style = self._style(features, targets.style, weights)
+        style = self._style(features, targets.style, weights, draw)
         tv = losses.total_variation(images)
         total = weights.content * content + weights.style * style + weights.tv * tv
         return Losses(total, content, style, tv)
 
-    def value_and_gradient(self, images: Images, targets: Targets, weights: LossWeights) -> tuple[Losses, Gradients]:
+    def value_and_gradient(
+        self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None
+    ) -> tuple[Losses, Gradients]:
         """Returns the images' losses and, for each image, the gradient of its total loss.
 
         Of a grey image it is the gradient's projection onto grey images: the same in all channels.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
-            terms = self(images, targets, weights)
+            terms = self(images, targets, weights, draw)
         gradient = tape.gradient(terms.total, images)
         is_grey = weights.grey[:, tf.newaxis, tf.newaxis, tf.newaxis] > 0
         return terms, tf.where(is_grey, tf.reduce_mean(gradient, axis=-1, keepdims=True), gradient)
@@ -130,12 +142,13 @@ class Objective:
         return tf.reduce_sum(tf.stack(layers, axis=1) * weights.content_layers, axis=1)
 
     def _style(
-        self, features: dict[str, Features], targets: Sequence[GramMatrices], weights: LossWeights
+        self, features: dict[str, Features], targets: Sequence[Target], weights: LossWeights, draw: Draw | None
     ) -> PerPicture:
         layers = []
         for name, target in zip(self._style_layers, targets, strict=True):
-            gram = losses.gram_matrix(features[name])
-            layers.append(_reduced(losses.style_loss(gram, target), losses.style_mean_factor(gram), weights.mean))
+            statistics = self.style_loss.statistics(features[name], None)
+            loss = self.style_loss.loss(statistics, target, draw)
+            layers.append(_reduced(loss, self.style_loss.mean_factor(statistics), weights.mean))
         return tf.reduce_sum(tf.stack(layers, axis=1) * weights.style_layers, axis=1)
 
 

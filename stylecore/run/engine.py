@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from stylecore.networks.features import FeatureExtractor
 from stylecore.objective.objective import Losses, LossWeights, Objective, Targets, loss_weights
+from stylecore.objective.style_losses.base import Target
 from stylecore.optimizers.adam import Adam
 from stylecore.optimizers.base import Optimizer
 from stylecore.optimizers.lbfgs import Lbfgs
@@ -29,6 +30,8 @@ from stylecore.run.problem import Problem
 from stylecore.tensors import CountPerPicture, Gradients, Images, MaskPerPicture, PerPicture, Tensor
 
 Returned = TypeVar("Returned")
+# Content targets, style statistics or style targets: a nest of tensors for each layer.
+Nests = tuple[Any, ...]
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "lbfgs": Lbfgs}
 TARGET_CACHE_BYTES = 512 * 2**20
@@ -124,7 +127,7 @@ class Engine:
         self._targets = cachetools.LRUCache(TARGET_CACHE_BYTES, getsizeof=_bytes_of)
         image = [tf.TensorSpec([None, None, None, 3], tf.float32)]
         self._content_targets = tf.function(self._objective.content_targets, input_signature=image)
-        self._style_targets = tf.function(self._objective.style_targets, input_signature=image)
+        self._style_statistics = tf.function(self._objective.style_statistics, input_signature=image)
         # The objective stays outside the loop's graph: in a graph with cycles oneDNN's rewriting of operations misses
         # the gradients of poolings, which then take 20 times as long.
         how = {"jit_compile": True} if xla else {"experimental_attributes": {"_noinline": True}}
@@ -254,13 +257,11 @@ class Engine:
         """Evaluates the objective once, at `images`, outside the compiled loop."""
         return self._objective.value_and_gradient(tf.convert_to_tensor(images), constants.targets, constants.weights)
 
-    def _style_target(self, problem: Problem) -> tuple[Tensor, ...]:
-        weighted = [
-            [gram * style.weight for gram in self._cached(self._style_targets, style.image)] for style in problem.styles
-        ]
-        return tuple(sum(layer[1:], start=layer[0]) for layer in zip(*weighted, strict=True))
+    def _style_target(self, problem: Problem) -> tuple[Target, ...]:
+        statistics = [self._cached(self._style_statistics, style.image) for style in problem.styles]
+        return self._objective.blended(statistics, [style.weight for style in problem.styles])
 
-    def _cached(self, compute: Callable[[Tensor], tuple[Tensor, ...]], image: np.ndarray) -> tuple[Tensor, ...]:
+    def _cached(self, compute: Callable[[Tensor], Nests], image: np.ndarray) -> Nests:
         key = (compute, image.shape, hashlib.blake2b(image.tobytes()).digest())
         if (found := self._targets.get(key)) is not None:
             return found
@@ -371,8 +372,8 @@ def _where(mask: MaskPerPicture, new: Tensor, old: Tensor) -> Tensor:
     return tf.where(tf.reshape(mask, tf.concat([[-1], tf.ones([tf.rank(new) - 1], tf.int32)], axis=0)), new, old)
 
 
-def _stack(targets: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    return tuple(tf.concat(layer, axis=0) for layer in zip(*targets, strict=True))
+def _stack(targets: Sequence[Nests]) -> Nests:
+    return tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=0), *targets)
 
 
 def _stack_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -393,5 +394,5 @@ def _loose_spec(value: Any) -> tf.TensorSpec:
     return tf.TensorSpec([None] * (rank - fixed) + value.shape.as_list()[rank - fixed :], value.dtype)
 
 
-def _bytes_of(tensors: Sequence[Tensor]) -> int:
-    return sum(int(np.prod(t.shape)) * t.dtype.size for t in tensors)
+def _bytes_of(targets: Nests) -> int:
+    return sum(int(np.prod(t.shape)) * t.dtype.size for t in tf.nest.flatten(targets))

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.weights.sources import random_network
-from stylecore.objective.losses import gram_matrix
+from stylecore.objective.style_losses.gram import gram_matrix
 from stylecore.optimizers.lbfgs import Lbfgs
 from stylecore.optimizers.products import exact_matmul, products_are_rounded
 from stylecore.planning.buckets import step_kind

@@ -1,0 +1,1 @@
+"""The style losses: what is compared of two sets of features, one file each."""

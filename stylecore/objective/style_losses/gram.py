@@ -1,0 +1,89 @@
+"""The style loss of Gatys, Ecker and Bethge: squared differences of Gram matrices."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from stylecore.objective.style_losses.base import Draw
+from stylecore.tensors import Features, GramMatrices, Guides, Tensor
+
+
+class Gram:
+    """E = 1 / (4 N^2) sum_ij (G_ij - A_ij)^2 with position-normalised Gram matrices; implements `SummedStyleLoss`.
+
+    With equal sizes of picture and style this is the printed 1 / (4 N^2 M^2) sum (G - A)^2 of plain Gram matrices. The
+    target A is the weighted sum of the styles' Gram matrices.
+
+    References:
+      Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks. CVPR 2016.
+    """
+
+    is_random = False
+    mask_power = 2.0
+
+    def statistics(self, features: Features, guides: Guides | None = None) -> GramMatrices:
+        """Returns the Gram matrices G_ij = 1/M sum_k F_ik F_jk over the M = height * width positions."""
+        return self.normalized(self.sums(features, guides), position_count(features))
+
+    def sums(self, features: Features, guides: Guides | None = None) -> GramMatrices:
+        """Returns sum_k F_ik F_jk; with guides sum_k t_rk F_ik F_jk of each region r."""
+        return second_moments(features, guides)
+
+    def normalized(self, sums: GramMatrices, positions: Tensor) -> GramMatrices:
+        """Divides sums by the number of positions."""
+        return sums / tf.cast(positions, sums.dtype)
+
+    def blend(self, statistics: Sequence[GramMatrices], weights: Sequence[float]) -> GramMatrices:
+        """Returns sum_s w_s G_s."""
+        first, *others = (gram * weight for gram, weight in zip(statistics, weights, strict=True))
+        return sum(others, start=first)
+
+    def loss(self, statistics: GramMatrices, target: GramMatrices, draw: Draw | None = None) -> Tensor:
+        """Returns E of each picture, or of each region."""
+        channels = float(statistics.shape[-1])
+        return tf.reduce_sum(tf.square(statistics - target), axis=[-2, -1]) / (4.0 * channels**2)
+
+    def mean_factor(self, statistics: GramMatrices) -> float:
+        """Returns the factor that makes `loss` a mean over the N^2 entries of the Gram matrix."""
+        return 1.0 / float(statistics.shape[-1]) ** 2
+
+
+def gram_matrix(features: Features) -> GramMatrices:
+    """Position-normalised Gram matrix G_ij = 1/M sum_k F_ik F_jk over the M = height * width positions."""
+    return Gram().statistics(features)
+
+
+def position_count(features: Features) -> Tensor:
+    """Returns the number of positions of a layer, a scalar int32."""
+    return tf.reduce_prod(tf.shape(features)[1:3])
+
+
+def second_moments(features: Features, guides: Guides | None) -> Tensor:
+    """Returns sum_k F_ik F_jk over positions k, [batch, channels, channels].
+
+    Args:
+      features: [batch, height, width, channels], float32.
+      guides: each position counts t_rk times in region r: [batch, regions, channels, channels].
+    """
+    rows = tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]])
+    if guides is None:
+        return _inner_products(rows)
+    shape = tf.shape(guides)
+    weights = tf.reshape(guides, [shape[0], shape[1], shape[2] * shape[3], 1])
+    return _guided_products(rows, weights)
+
+
+@tf.custom_gradient
+def _inner_products(rows: Tensor) -> Any:
+    """X^T X of each matrix X of [batch, rows, columns]; its gradient takes one product where TensorFlow's takes two."""
+
+    def gradient(upstream: Tensor) -> Tensor:
+        return tf.matmul(rows, upstream + tf.linalg.matrix_transpose(upstream))
+
+    return tf.matmul(rows, rows, transpose_a=True), gradient
+
+
+def _guided_products(rows: Tensor, weights: Tensor) -> Tensor:
+    """X^T diag(w_r) X of each matrix X of [batch, rows, columns] for weights [batch, regions, rows, 1]."""
+    return _inner_products(tf.sqrt(weights) * rows[:, tf.newaxis])
