@@ -221,6 +221,10 @@ class StyleConfig:
         """Returns `to_dict` as one line of JSON; `from_json` gives the same configuration back."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Millions of rows hold one of a few configurations: pickled as what differs from the preset, and shared.
+        return _shared, (_beside_preset(self),)
+
     def canonical(self) -> dict[str, Any]:
         """Returns the fields that decide the result: two configurations that are the same work have the same form.
 
@@ -248,6 +252,18 @@ class StyleConfig:
             yield "style_scale"
         if not self.early_stop_window:
             yield from ("early_stop_window", "early_stop_tolerance")
+
+
+@functools.lru_cache(maxsize=4096)
+def _beside_preset(config: StyleConfig) -> str:
+    """Returns the preset, and the fields that differ from it, as JSON."""
+    values, preset = config.to_dict(), StyleConfig(preset=config.preset).to_dict()
+    return json.dumps({name: value for name, value in values.items() if name == "preset" or value != preset[name]})
+
+
+@functools.lru_cache(maxsize=4096)
+def _shared(text: str) -> StyleConfig:
+    return StyleConfig.from_json(text)
 
 
 @functools.cache

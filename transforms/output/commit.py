@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from stylecore.images.codec import ImageError, decode_image, encode_png, read_png_record, thumbnail
 from stylecore.run.result import Result
 from stylecore.version import __version__
@@ -104,7 +106,7 @@ def commit_result(
         if (winner := complete_commit(output, run.run_id)) is not None:
             return winner
         storage.write(output.image(run.run_id), picture, PNG)  # What stood there was damaged.
-    return _derive(output, run.run_id, picture)
+    return _complete(output, run.run_id, dataclasses.replace(record, **beside), result.image)
 
 
 def _run_record(run: Run, result: Result) -> RunRecord:
@@ -143,22 +145,22 @@ def _run_record(run: Run, result: Result) -> RunRecord:
 def complete_commit(output: Output, run_id: str) -> RunRecord | None:
     """Returns a run's record from its picture, and completes thumbnail and marker; None if no sound picture exists."""
     try:
-        return _derive(output, run_id, storage.read_bytes(output.image(run_id), MAX_PICTURE_BYTES))
+        picture = storage.read_bytes(output.image(run_id), MAX_PICTURE_BYTES)
+        record, image = RunRecord.from_json(read_png_record(picture)), decode_image(picture)
     except (storage.NotFoundError, ImageError, RecordError):
         return None
-
-
-def _derive(output: Output, run_id: str, picture: bytes) -> RunRecord:
-    text = read_png_record(picture)
-    record = RunRecord.from_json(text)
     if record.seconds is None:
         record = dataclasses.replace(record, **_beside(output, run_id))
-        text = record.to_json()
-    storage.write_once(output.thumb(run_id), thumbnail(decode_image(picture)), WEBP)
+    return _complete(output, run_id, record, image)
+
+
+def _complete(output: Output, run_id: str, record: RunRecord, image: np.ndarray) -> RunRecord:
+    """Derives thumbnail and marker from the picture that won, and removes what was left of earlier attempts."""
+    storage.write_once(output.thumb(run_id), thumbnail(image), WEBP)
     for leftover in (output.failure(run_id), output.partial(run_id), output.checkpoint(run_id)):
         storage.delete(leftover)
     # The marker comes last: where it stands, nothing is missing.
-    storage.write_once(output.marker(run_id), text.encode(), JSON)
+    storage.write_once(output.marker(run_id), record.to_json().encode(), JSON)
     storage.delete(output.timing(run_id))
     return record
 

@@ -1,6 +1,7 @@
 """StyleConfig: what it refuses and how it says so, the paper's presets, one canonical form, strict JSON."""
 
 import json
+import pickle
 
 import pytest
 from hypothesis import given
@@ -274,3 +275,13 @@ def test_which_fields_define_what_losses_mean():
     assert {"backbone", "content_layers", "reduction", "color"} < terms < total
     assert total - terms == {"content_weight", "style_weight", "tv_weight", "image_size"}
     assert not total & {"seed", "learning_rate", "iterations", "optimizer", "precision"}
+
+
+def test_configurations_are_pickled_as_what_differs_from_the_preset_and_shared():
+    config = StyleConfig.from_dict(
+        {"preset": "fast", "iterations": 7, "style_layers": {"conv1_1": 0.25, "conv2_1": 0.75}}
+    )
+    copies = [pickle.loads(pickle.dumps(config)) for _ in range(2)]
+    assert copies[0] == config and copies[0] is copies[1]
+    assert len(pickle.dumps(config)) < 300
+    assert all(pickle.loads(pickle.dumps(StyleConfig(preset=name))) == StyleConfig(preset=name) for name in PRESETS)

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import pickle
 
 import pyarrow.parquet as pq
 import pytest
@@ -101,3 +102,9 @@ def test_columns_that_are_carried_on_exist_and_losses_are_columns():
 
 def test_every_measure_is_a_column():
     assert [measure.key for measure in MEASURES] == [name for name in columns() if name.startswith("measure_")]
+
+
+def test_between_steps_a_record_is_packed_and_comes_back_whole():
+    packed = pickle.dumps(RECORD)
+    assert pickle.loads(packed) == RECORD
+    assert len(packed) < len(RECORD.to_json())
