@@ -14,8 +14,14 @@ from transforms.output import storage
 MAX_FRAMES = 100
 
 
+# Leaves an option out for one of several styles.
+NONE = "none"
+
 # The arguments of any command that are paths or URIs; those without dashes have only a position on the command line.
-_OPTIONS_WITH_PATHS = ("manifest", "output", "to", "choices", "prices", "weights_dir")
+_OPTIONS_WITH_PATHS = (
+    *("manifest", "output", "to", "choices", "prices", "weights_dir"),
+    *("content_mask", "style_mask", "initial"),
+)
 _POSITIONS_WITH_PATHS = ("directory", "spec", "content", "style")
 
 
@@ -30,10 +36,12 @@ def check_paths(arguments: Any) -> None:
       arguments: the parsed arguments, as attributes by name.
     """
     for name in (*_OPTIONS_WITH_PATHS, *_POSITIONS_WITH_PATHS):
-        try:
-            storage.check_scheme(getattr(arguments, name, None) or "")
-        except ValueError as error:
-            raise OptionError(f"--{name}: {error}" if name in _OPTIONS_WITH_PATHS else str(error)) from error
+        given = getattr(arguments, name, None)
+        for path in given if isinstance(given, list) else [given]:
+            try:
+                storage.check_scheme(path or "")
+            except ValueError as error:
+                raise OptionError(f"--{name}: {error}" if name in _OPTIONS_WITH_PATHS else str(error)) from error
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -169,6 +177,16 @@ def parse_settings(texts: list[str]) -> dict[str, Any]:
         except ValueError:
             settings[name] = value
     return settings
+
+
+def number_or_none(text: str) -> float | None:
+    """Parses a number, or `none`, for argparse."""
+    return None if text == NONE else float(text)
+
+
+def path_or_none(text: str) -> str | None:
+    """Parses a path, or `none`, for argparse."""
+    return None if text == NONE else text
 
 
 def positive(text: str) -> int:

@@ -8,6 +8,10 @@ class UsageError(Exception):
     """A mistake that the user can correct, found before any work: the command ends with status 2."""
 
 
+class InputError(UsageError, ValueError):
+    """An image, a mask or a style that cannot be used as it is; the message names it."""
+
+
 def one_line(text: object, limit: int | None = None) -> str:
     """Returns the text of a value or an error on one line.
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.errors import InputError
 from stylecore.images.resize import ArrayImage, ScalableImage, scaled_size
 
 MAX_SCALE = 8.0
@@ -29,7 +30,7 @@ class Style:
       style_mask: where in the painting its statistics come from, likewise, resized to the painting's size.
 
     Raises:
-      ValueError: one of them is not so.
+      InputError: one of them is not so.
     """
 
     image: Image
@@ -41,9 +42,9 @@ class Style:
     def __post_init__(self) -> None:
         check_image("style", self.image)
         if not (_is_number(self.weight) and np.isfinite(self.weight) and self.weight >= 0):
-            raise ValueError(f"the weight of a style must be a finite number >= 0, got {self.weight}")
+            raise InputError(f"the weight of a style must be a finite number >= 0, got {self.weight}")
         if self.scale is not None and not (_is_number(self.scale) and 0 < self.scale <= MAX_SCALE):
-            raise ValueError(f"the scale of a style must be > 0 and <= {MAX_SCALE:g}, got {self.scale}")
+            raise InputError(f"the scale of a style must be > 0 and <= {MAX_SCALE:g}, got {self.scale}")
         for name in ("content_mask", "style_mask"):
             if (mask := getattr(self, name)) is not None:
                 check_image(name, mask, grey=True)
@@ -69,14 +70,14 @@ AnyStyle = Image | Style | Sequence[Image | Style | tuple[Image, float]]
 
 
 def styles_of(style: AnyStyle, config: StyleConfig) -> list[Style]:
-    """Returns what `stylize` takes for a style as a list of styles, or raises ValueError."""
+    """Returns what `stylize` takes for a style as a list of styles, or raises InputError."""
     given = [style] if isinstance(style, np.ndarray | ScalableImage | Style) else style
     if not isinstance(given, list | tuple) or not given:
-        raise ValueError("style must be an image, a Style or a list of Style or (image, weight)")
+        raise InputError("style must be an image, a Style or a list of Style or (image, weight)")
     styles = [_style(entry) for entry in given]
     for entry in styles:
         if entry.scale is not None and config.style_fit != "keep":
-            raise ValueError(f"style_fit must be keep with the scale of a style, got {config.style_fit}")
+            raise InputError(f"style_fit must be keep with the scale of a style, got {config.style_fit}")
     return styles
 
 
@@ -86,7 +87,7 @@ def _style(entry: Image | Style | tuple[Image, float]) -> Style:
     if isinstance(entry, np.ndarray | ScalableImage):
         return Style(entry)
     if not isinstance(entry, list | tuple) or len(entry) != 2:
-        raise ValueError("style must be an image, a Style or a list of Style or (image, weight)")
+        raise InputError("style must be an image, a Style or a list of Style or (image, weight)")
     return Style(*entry)
 
 
@@ -94,7 +95,7 @@ def fitted_styles(styles: Iterable[Style], height: int, width: int, config: Styl
     """Returns styles at their sizes beside a picture of height x width pixels.
 
     Raises:
-      ValueError: a mask is all black.
+      InputError: a mask is all black.
     """
     return tuple(_fitted(number, style, height, width, config) for number, style in enumerate(styles, start=1))
 
@@ -116,7 +117,7 @@ def _fitted_mask(name: str, mask: Image | None, height: int, width: int) -> np.n
     fitted = image.mask_at(height, width)
     # A spot of light may vanish at a small size; the mask is not empty for that.
     if not fitted.any() and not image.pixels.any():
-        raise ValueError(f"{name} is empty: one pixel at least must not be black")
+        raise InputError(f"{name} is empty: one pixel at least must not be black")
     return fitted
 
 
@@ -149,7 +150,7 @@ def scalable_image(image: Image) -> ScalableImage:
 
 
 def check_image(name: str, image: Image, grey: bool = False) -> None:
-    """Raises ValueError unless an image is RGB [height, width, 3], uint8 or float32 in 0..255.
+    """Raises InputError unless an image is RGB [height, width, 3], uint8 or float32 in 0..255.
 
     Args:
       name: of the image, for the message.
@@ -161,11 +162,11 @@ def check_image(name: str, image: Image, grey: bool = False) -> None:
     is_array = isinstance(image, np.ndarray)
     if not is_array or not image.size or not (image.shape[2:] == (3,) or (grey and image.ndim == 2)):
         legal = "[height, width] or [height, width, 3]" if grey else "[height, width, 3]"
-        raise ValueError(f"{name} must be an array {legal}, got {image.shape if is_array else type(image)}")
+        raise InputError(f"{name} must be an array {legal}, got {image.shape if is_array else type(image)}")
     if image.dtype not in (np.uint8, np.float32):
-        raise ValueError(f"{name} must be uint8 or float32, got {image.dtype}")
+        raise InputError(f"{name} must be uint8 or float32, got {image.dtype}")
     if image.dtype == np.float32 and not (image.min() >= 0 and image.max() <= 255):
-        raise ValueError(f"{name} must lie in 0..255, got {image.min()}..{image.max()}")
+        raise InputError(f"{name} must lie in 0..255, got {image.min()}..{image.max()}")
 
 
 def _is_number(value: object) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.errors import InputError
 from stylecore.images.initial import initial_image, initial_refusal
 from stylecore.images.recolour import colours_like, grey, grey_like, with_chroma_of
 from stylecore.images.resize import ScalableImage, target_size
@@ -88,7 +89,7 @@ def prepare(content: Image, style: AnyStyle, config: StyleConfig, initial: Image
       initial: with `init: image` the image to start from, like `content`, of any size.
 
     Raises:
-      ValueError: an array is not such an image, there is no style, a style is not legal, a mask is all black, or
+      InputError: an array is not such an image, there is no style, a style is not legal, a mask is all black, or
         `initial` is not what the configuration needs.
     """
     check_image("content", content)
@@ -99,7 +100,7 @@ def prepare(content: Image, style: AnyStyle, config: StyleConfig, initial: Image
     result = target_size(*source.size(), config.image_size)
     given = None if initial is None else scalable_image(initial)
     if (reason := initial_refusal(config, *result, given.size() if given else None)) is not None:
-        raise ValueError(reason)
+        raise InputError(reason)
     starts = {"content": source, "style": scalable_image(recoloured[0].image), "image": given}
     prepared: list[Problem] = []
     for height, width, iterations in stages(config, *result):

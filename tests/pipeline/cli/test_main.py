@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pipeline.cli.main import main
-from stylecore import StyleConfig, stylize
+from stylecore import Style, StyleConfig, stylize
 from stylecore.images.codec import decode_image
 from tests.support.disks import full_disk
 from tests.support.inputs import TINY, write_manifest
@@ -40,6 +40,27 @@ MISTAKES = {
         "unknown field 'itrations', did you mean 'iterations'?",
     ),
     "no value": (["stylize", "C", "C", "--output=o.png", "--set", "iterations"], "--set must be FIELD=VALUE"),
+    "too few weights": (
+        ["stylize", "C", "C", "C", "--output=o.png", "--style_weight=1"],
+        "--style_weight must be given once for each style, 2, got 1",
+    ),
+    "too many masks": (
+        ["stylize", "C", "C", "--output=o.png", "--content_mask=none", "--content_mask=none"],
+        "--content_mask must be given once for each style, 1, got 2",
+    ),
+    "no weight of a style": (
+        ["stylize", "C", "C", "--output=o.png", "--style_weight=-1"],
+        "content.png: the weight of a style must be a finite number >= 0, got -1.0",
+    ),
+    "missing mask": (["stylize", "C", "C", "--output=o.png", "--style_mask=no.png"], "no.png: not found"),
+    "no picture to start from": (
+        ["stylize", "C", "C", "--output=o.png", "--set=weights=random:1", "--set=init=image"],
+        "init must be noise, content or style without initial, got image",
+    ),
+    "another start": (
+        ["stylize", "C", "C", "--output=o.png", "--set=weights=random:1", "--set=init=style", "--initial=C"],
+        "init must be image with initial, got style",
+    ),
     "unknown backbone": (["weights", "--backbone=vgg11"], "--backbone must be one of vgg19"),
 }
 
@@ -49,7 +70,10 @@ def test_mistakes_are_one_line_before_any_work(inputs, manifest, name, capsys, m
     monkeypatch.chdir(inputs)
     arguments, message = MISTAKES[name]
     replaced = [argument.replace("=M", f"={manifest}").replace("=O", "=out") for argument in arguments]
-    assert main(["content.png" if argument == "C" else argument for argument in replaced]) == 2
+    assert (
+        main(["content.png" if argument == "C" else argument.replace("=C", "=content.png") for argument in replaced])
+        == 2
+    )
     lines = capsys.readouterr().err.strip().splitlines()
     assert message in lines[-1]
     assert not any("Traceback" in line for line in lines)
@@ -83,15 +107,35 @@ def test_weights_that_cannot_be_had_stop_the_job_before_any_work(inputs, capsys)
     assert not (inputs / "out" / "images").exists()
 
 
+TINY_SETTINGS = [
+    f"--set={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in TINY.items()
+]
+
+
+def picture_of(inputs, name):
+    return decode_image((inputs / name).read_bytes())
+
+
 def test_one_picture_is_that_of_the_direct_call(inputs, capsys):
-    settings = [f"--set={name}={json.dumps(value)}" for name, value in TINY.items() if name != "weights"]
     arguments = [str(inputs / "content.png"), str(inputs / "style_a.png"), "--output", str(inputs / "out.png")]
-    assert main(["stylize", *arguments, *settings, "--set", "weights=random:1"]) == 0
-    content, style = (decode_image((inputs / name).read_bytes()) for name in ("content.png", "style_a.png"))
+    assert main(["stylize", *arguments, *TINY_SETTINGS]) == 0
+    content, style = picture_of(inputs, "content.png"), picture_of(inputs, "style_a.png")
     (expected,) = stylize([content], [style], [StyleConfig.from_dict(TINY)])
     assert expected.image is not None
     assert np.array_equal(np.asarray(Image.open(inputs / "out.png")), expected.image)
     assert "5 iterations, total loss" in capsys.readouterr().out
+
+
+def test_several_styles_and_an_initial_picture_are_those_of_the_direct_call(inputs, monkeypatch):
+    monkeypatch.chdir(inputs)
+    styles = ["style_a.png", "tall.png", "--style_weight=0.5", "--style_weight=none", "--scale", "none", "--scale=0.7"]
+    arguments = ["--initial=tall.png", "--set=style_fit=keep", "--set=noise_blend=0.5", *TINY_SETTINGS]
+    assert main(["stylize", "content.png", *styles, "--output=out.png", *arguments]) == 0
+    content, first, tall = (picture_of(inputs, name) for name in ("content.png", "style_a.png", "tall.png"))
+    config = StyleConfig.from_dict({**TINY, "init": "image", "style_fit": "keep", "noise_blend": 0.5})
+    (expected,) = stylize([content], [[Style(first, 0.5), Style(tall, scale=0.7)]], [config], initials=[tall])
+    assert expected.image is not None
+    assert np.array_equal(picture_of(inputs, "out.png"), expected.image)
 
 
 def test_a_grid_runs_as_it_stands(inputs, capsys):

@@ -31,6 +31,10 @@ COMMANDS = [
     "weights --to=X",
     "stylize X style.png --output=p.png",
     "stylize content.png X --output=p.png",
+    "stylize content.png style.png X --output=p.png",
+    "stylize content.png style.png --output=p.png --content_mask=X",
+    "stylize content.png style.png --output=p.png --style_mask=X",
+    "stylize content.png style.png --output=p.png --initial=X",
     "stylize content.png style.png --output=X",
     "stylize content.png style.png --output=p.png --weights_dir=X",
 ]
