@@ -5,7 +5,8 @@
 The pipeline of `stylebeam run` runs in Beam's in-process runner with real manifests, images of 8 px, commits, metrics,
 dataset and gallery; only the engine is a double (benchmarks/simulated_engine.py), and no measures are taken. Each size
 has a process of its own. A stage is what the runner fuses: its seconds, and those of the processor, which other
-processes hardly disturb, are those from its first bundle to the next stage's; its peak is the process' meanwhile. A
+processes hardly disturb, are those from its first bundle to the next stage's; its peak is the process' meanwhile. What
+a stage has freed is given back to the system before the next one, so that no stage answers for another's memory. A
 million rows of an in-process job are in memory several times.
 
 The exponents are those of secs = a * rows^exponent through the sizes, by least squares of the logarithms, for stages
@@ -14,6 +15,7 @@ that take at least `MIN_SECS` of the processor at the largest. Files go to `--fo
 
 import argparse
 import contextlib
+import ctypes
 import dataclasses
 import json
 import logging
@@ -88,6 +90,7 @@ class StageClock(logging.Handler):
             entry.secs += now - self._began
             entry.cpu_secs += cpu - self._cpu_began
             entry.peak_bytes = max(entry.peak_bytes, peak_bytes())
+        give_back_freed()
         forget_peak()
         self._running, self._began, self._cpu_began = stage, now, cpu
 
@@ -96,6 +99,11 @@ def peak_bytes() -> int:
     """Returns the most memory that this process has held since `forget_peak`."""
     (peak_kb,) = re.findall(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     return int(peak_kb) * 1024
+
+
+def give_back_freed() -> None:
+    """Makes malloc give what is freed back to the system, which it keeps otherwise; glibc."""
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def forget_peak() -> None:
