@@ -28,7 +28,7 @@ from transforms.output.metrics_chunks import Chunk, chunks_of, write_sorted
 from transforms.output.metrics_files import list_metrics, metrics_name, read_metrics
 from transforms.output.paths import Output
 from transforms.output.record import RunRecord
-from transforms.records import ManifestRow, WeightedUri
+from transforms.records import ManifestRow, StyleEntry
 
 EXTRA_BYTES = 256 * 1000
 _AT_ONCE = 100
@@ -38,7 +38,7 @@ _ROWS_PER_GROUP = 125  # Larger pages are refused.
 def row(number: int) -> ManifestRow:
     """Returns a row with further columns that no compression makes smaller than half."""
     extra = json.dumps({"text": random.Random(number).randbytes(EXTRA_BYTES // 2 - 16).hex()})
-    styles = (WeightedUri("s.png", "s.png", 1.0),)
+    styles = (StyleEntry("s.png", "s.png", 1.0),)
     return ManifestRow(number, f"row {number}", f"row-{number}", "c.png", "c.png", styles, StyleConfig(), extra)
 
 

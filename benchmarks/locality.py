@@ -36,7 +36,7 @@ from stylecore.run.problem import prepare
 from transforms.batch import BatchGroup, BatchLimits, RunBatch, batch_size_of, group_batches, place_of, slice_batches
 from transforms.deal import PLACE_BITS, RUNS_PER_SHARD, Deal, cell_bits
 from transforms.input_images import DECODED_BYTES, RESIZED_BYTES, ImageCache, sha256_hex
-from transforms.records import ManifestRow, Run, WeightedUri, identify_run
+from transforms.records import HashedStyle, ManifestRow, Run, StyleEntry, identify_run
 
 SOURCE_PX = (3000, 4000)
 PICTURE_PX = (384, 512)
@@ -82,8 +82,8 @@ def _file(kind: str, index: int) -> bytes:
 
 
 def _run(number: int, content: str, style: str, hashes: Mapping[str, str], config: StyleConfig) -> Run:
-    row = ManifestRow(number, "", "", content, content, (WeightedUri(style, style, 1.0),), config, None)
-    run_id = identify_run(hashes[content], [(hashes[style], 1.0)], config, "0" * 64)
+    row = ManifestRow(number, "", "", content, content, (StyleEntry(style, style, 1.0),), config, None)
+    run_id = identify_run(hashes[content], [HashedStyle(hashes[style], 1.0)], config, "0" * 64)
     return Run(run_id, row, hashes[content], (hashes[style],), "0" * 64, *PICTURE_PX)
 
 

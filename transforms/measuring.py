@@ -17,7 +17,7 @@ from transforms.output.commit import MAX_PICTURE_BYTES
 from transforms.output.measures import later_measures, measured_ids, save_measures
 from transforms.output.paths import Output, is_run_id
 from transforms.output.rows import RowSource
-from transforms.records import ManifestRow, Run, WeightedUri
+from transforms.records import ManifestRow, Run, StyleEntry
 from transforms.stylize.loading import LoadingError, load_problem
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ def _run_of(row: Mapping[str, Any]) -> Run:
         raise ValueError("its metrics do not say where its input images lie")
     content_uri, *style_uris = row["uris"]
     styles = tuple(
-        WeightedUri(style["uri"], uri, style["weight"]) for style, uri in zip(row["style"], style_uris, strict=True)
+        StyleEntry(style["uri"], uri, style["weight"]) for style, uri in zip(row["style"], style_uris, strict=True)
     )
     config = StyleConfig.from_dict({name: value for name, value in row["config"].items() if value is not None})
     number = row["manifest_row"]

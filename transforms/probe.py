@@ -1,5 +1,6 @@
 """ProbeImages: image URIs -> the facts of each distinct image, or the reason why it cannot be used."""
 
+import dataclasses
 import functools
 import threading
 from collections.abc import Callable, Mapping
@@ -83,7 +84,7 @@ def _decoded(uri: str, data: bytes, make: Callable[[np.ndarray], Made]) -> tuple
         except ImageError as error:
             return Reason(type(error).__name__, f"{uri}: {error}")
         height, width = image.shape[:2]
-        return ImageFacts(sha256_hex(data), height, width), make(image)
+        return ImageFacts(sha256_hex(data), height, width, not image.any()), make(image)
 
 
 class ProbeImages(beam.PTransform):
@@ -136,4 +137,4 @@ def _known(found: _Probed) -> list[tuple[str, KnownImage]]:
     if found.version is None or isinstance(found.facts, Reason):
         return []
     uri, facts = storage.absolute(found.uri), found.facts
-    return [(shard_of(uri), KnownImage(uri, found.version, facts.sha256, facts.height, facts.width))]
+    return [(shard_of(uri), KnownImage(uri, found.version, *dataclasses.astuple(facts)))]

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stylecore.config.style_config import StyleConfig
@@ -13,14 +14,48 @@ from stylecore.planning.buckets import Bucket, bucket_of
 # Part of every run_id: raised whenever a change of the code makes another picture of the same input.
 RESULTS_VERSION = 3
 _ID_HEX_DIGITS = 16
+MASKS = ("content_mask", "style_mask")
 
 
-class WeightedUri(NamedTuple):
-    """A style image as the manifest names it (`written`), with its resolved URI and its weight."""
+class NamedImage(NamedTuple):
+    """An image as the manifest names it (`written`), with its resolved URI."""
+
+    written: str
+    uri: str
+
+
+class StyleEntry(NamedTuple):
+    """A style image as the manifest names it (`written`), with its resolved URI, and how it is used.
+
+    `weight` is used as given, `scale` replaces the configuration's `style_scale`; `content_mask` says where in the
+    content the style applies, `style_mask` where in the style its statistics come from. What the manifest leaves out is
+    None.
+    """
 
     written: str
     uri: str
     weight: float
+    scale: float | None = None
+    content_mask: NamedImage | None = None
+    style_mask: NamedImage | None = None
+
+    def images(self) -> list[tuple[str, str]]:
+        """Returns (field, resolved URI) of the style image and the masks."""
+        return [("style", self.uri), *((field, mask.uri) for field, mask in self.masks())]
+
+    def masks(self) -> list[tuple[str, NamedImage]]:
+        """Returns (field, mask) of the masks that the entry has."""
+        return [(name, mask) for name in MASKS if (mask := getattr(self, name)) is not None]
+
+    def hashed(self, sha256: Mapping[str, str]) -> "HashedStyle":
+        """Returns the entry as a run_id knows it; `sha256` maps URIs to the hashes of their files, hex."""
+        masks = {name: sha256[mask.uri] for name, mask in self.masks()}
+        return HashedStyle(sha256[self.uri], self.weight, self.scale, **masks)
+
+    def to_record(self) -> dict[str, Any]:
+        """Returns the entry as a record has it: every field, images as written."""
+        masks = {name: None if (mask := getattr(self, name)) is None else mask.written for name in MASKS}
+        return {"uri": self.written, "weight": self.weight, "scale": self.scale, **masks}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +71,7 @@ class ManifestRow:
       styles: the style images.
       config: the configuration, with `weights` resolved like an image's URI.
       extra: the further columns as JSON; None if there are none.
+      initial: the picture to start from; None unless the configuration says `init: image`.
     """
 
     number: int
@@ -43,30 +79,48 @@ class ManifestRow:
     failure_id: str
     content: str
     content_uri: str
-    styles: tuple[WeightedUri, ...]
+    styles: tuple[StyleEntry, ...]
     config: StyleConfig
     extra: str | None
+    initial: NamedImage | None = None
 
     def style_entries(self) -> list[dict[str, Any]]:
-        """Returns the style images in the form of a record: {uri as written, weight}."""
-        return [{"uri": style.written, "weight": style.weight} for style in self.styles]
+        """Returns the style images in the form of a record."""
+        return [style.to_record() for style in self.styles]
+
+    def masks(self) -> list[tuple[str, NamedImage]]:
+        """Returns (field, mask) of the masks, those of the first style first."""
+        return [mask for style in self.styles for mask in style.masks()]
 
     def images(self) -> list[tuple[str, str]]:
-        """Returns (column, resolved URI) of the content image and each style image."""
-        return [("content", self.content_uri), *(("style", style.uri) for style in self.styles)]
+        """Returns (field, resolved URI) of the content image, each style image, the masks and the initial picture."""
+        return [
+            ("content", self.content_uri),
+            *(("style", style.uri) for style in self.styles),
+            *((field, mask.uri) for field, mask in self.masks()),
+            *([("initial", self.initial.uri)] if self.initial else []),
+        ]
 
     def image_uris(self) -> list[str]:
-        """Returns the resolved URIs of the content image and the style images."""
+        """Returns the resolved URIs of `images`."""
         return [uri for _, uri in self.images()]
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFacts:
-    """The facts of an input image that could be decoded: sha256 of its file in hex, size in pixels."""
+    """The facts of an input image that could be decoded.
+
+    Attributes:
+      sha256: the hash of its file, hex.
+      height: in pixels.
+      width: in pixels.
+      is_black: whether no pixel has any light, so that as a mask it names nothing.
+    """
 
     sha256: str
     height: int
     width: int
+    is_black: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +166,8 @@ class Run:
       weights_sha256: fingerprint of the backbone's weights, hex.
       height: the picture's height in pixels.
       width: the picture's width in pixels.
+      mask_sha256: hash of each mask's file, hex, in the order of `ManifestRow.masks`.
+      initial_sha256: hash of the initial picture's file, hex; None if there is none.
     """
 
     run_id: str
@@ -121,6 +177,8 @@ class Run:
     weights_sha256: str
     height: int
     width: int
+    mask_sha256: tuple[str, ...] = ()
+    initial_sha256: str | None = None
 
     @property
     def bucket(self) -> Bucket:
@@ -128,32 +186,62 @@ class Run:
         return bucket_of(self.row.config, self.weights_sha256, self.height, self.width)
 
 
-def identify_run(content_sha256: str, styles: list[tuple[str, float]], config: StyleConfig, weights_sha256: str) -> str:
+class HashedStyle(NamedTuple):
+    """What a run_id says of a style: the hash of its file, its weight, its own scale, the hashes of its masks."""
+
+    sha256: str
+    weight: float
+    scale: float | None = None
+    content_mask: str | None = None
+    style_mask: str | None = None
+
+
+def identify_run(
+    content_sha256: str,
+    styles: Sequence[HashedStyle],
+    config: StyleConfig,
+    weights_sha256: str,
+    initial_sha256: str | None = None,
+) -> str:
     """Returns the run_id: the same images, configuration and weights have the same one everywhere.
 
     Args:
       content_sha256: hash of the content image's file, hex.
-      styles: (hash of the file in hex, weight) of each style image, in order.
+      styles: the style images, in order.
       config: the configuration, of which only the canonical form counts.
       weights_sha256: fingerprint of the backbone's weights, hex.
+      initial_sha256: hash of the initial picture's file, hex; None if there is none.
     """
-    return join_identity(content_sha256, style_identity(styles), config_identity(config, weights_sha256))
+    return join_identity(
+        content_sha256, style_identity(styles), config_identity(config, weights_sha256), initial_sha256
+    )
 
 
-def join_identity(content_sha256: str, styles: str, config: str) -> str:
+def join_identity(content_sha256: str, styles: str, config: str, initial_sha256: str | None = None) -> str:
     """Returns the run_id.
 
     Args:
       content_sha256: hash of the content image's file, hex.
       styles: from `style_identity`.
       config: from `config_identity`.
+      initial_sha256: hash of the initial picture's file, hex; None if there is none.
     """
-    return _sha256(f'[{RESULTS_VERSION},"{content_sha256}",{styles},{config}]')
+    initial = f',"{initial_sha256}"' if initial_sha256 else ""
+    return _sha256(f'[{RESULTS_VERSION},"{content_sha256}",{styles},{config}{initial}]')
 
 
-def style_identity(styles: list[tuple[str, float]]) -> str:
-    """Returns the part of a run_id's source that names the styles, each (hash of the file in hex, weight), in order."""
-    return _json(styles)
+def style_identity(styles: Sequence[HashedStyle]) -> str:
+    """Returns the part of a run_id's source that names the styles, in order.
+
+    What an entry does not have is absent, so that what was added to entries later has renamed no run.
+    """
+    return _json([_identity_of_entry(style) for style in styles])
+
+
+def _identity_of_entry(style: HashedStyle) -> list[Any]:
+    added = {name: value for name, value in style._asdict().items() if value is not None}
+    sha256, weight = added.pop("sha256"), added.pop("weight")
+    return [sha256, weight, added] if added else [sha256, weight]
 
 
 @functools.lru_cache(maxsize=4096)

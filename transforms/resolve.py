@@ -11,7 +11,7 @@ from stylecore.networks.precision import Arithmetic, PrecisionError
 from stylecore.planning.too_small import StyleFile, too_small_in_run
 from transforms.output.commit import forget_failure
 from transforms.output.paths import Output
-from transforms.records import Failure, ImageFacts, ManifestRow, Reason, Run, identify_run
+from transforms.records import MASKS, Failure, ImageFacts, ManifestRow, Reason, Run, identify_run
 
 RUNS, FAILURES, RUN_IDS = "runs", "failures", "run_ids"
 Facts = Mapping[str, ImageFacts | Reason]
@@ -32,28 +32,42 @@ def resolve_run(
         row = dataclasses.replace(row, config=arithmetic.settle(row.config))
     except PrecisionError as error:
         return Reason(type(error).__name__, f"{row.location}: {error}")
-    usable = []
-    for column, uri in row.images():
-        image = facts[uri]
+    sha256: dict[str, str] = {}
+    for field, uri in row.images():
+        image = usable(field, uri, facts)
         if isinstance(image, Reason):
-            return Reason(image.error_type, f"{row.location}: {column}: {image.error_message}")
-        usable.append(image)
-    content, *styles = usable
+            return Reason(image.error_type, f"{row.location}: {image.error_message}")
+        sha256[uri] = image.sha256
     try:
         weights_sha256 = fingerprints[row.config.backbone, row.config.weights]
     except KeyError:
         return _weights_unknown(row)
-    weighted = [(image.sha256, style.weight) for image, style in zip(styles, row.styles, strict=True)]
+    content = facts[row.content_uri]
+    assert isinstance(content, ImageFacts)
     height, width = target_size(content.height, content.width, row.config.image_size)
+    styles = [style.hashed(sha256) for style in row.styles]
+    initial_sha256 = sha256[row.initial.uri] if row.initial else None
     return Run(
-        run_id=identify_run(content.sha256, weighted, row.config, weights_sha256),
+        run_id=identify_run(content.sha256, styles, row.config, weights_sha256, initial_sha256),
         row=row,
         content_sha256=content.sha256,
-        style_sha256=tuple(image.sha256 for image in styles),
+        style_sha256=tuple(style.sha256 for style in styles),
         weights_sha256=weights_sha256,
         height=height,
         width=width,
+        mask_sha256=tuple(sha256[mask.uri] for _, mask in row.masks()),
+        initial_sha256=initial_sha256,
     )
+
+
+def usable(field: str, uri: str, facts: Facts) -> ImageFacts | Reason:
+    """Returns the facts of an image that a field names, or the reason why it cannot be used there."""
+    image = facts[uri]
+    if isinstance(image, Reason):
+        return Reason(image.error_type, f"{field}: {image.error_message}")
+    if field in MASKS and image.is_black:
+        return Reason("EmptyMask", f"{field}: {uri}: a mask must have a pixel that is not black")
+    return image
 
 
 def _weights_unknown(row: ManifestRow) -> Reason:

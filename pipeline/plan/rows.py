@@ -7,7 +7,7 @@ more than its run_id. A bad row is parsed and resolved as in a job, which gives 
 import dataclasses
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,15 @@ from transforms.batch import BatchLimits, batch_size_of, place_of
 from transforms.deal import along_axis, place
 from transforms.manifest.distinct import number_combinations, number_values, to_rows, to_values
 from transforms.manifest.files import ManifestSlice
-from transforms.manifest.parse import RowError, parse_config, parse_content, parse_row, parse_style, row_location
+from transforms.manifest.parse import (
+    RowError,
+    parse_config,
+    parse_content,
+    parse_initial,
+    parse_row,
+    parse_style,
+    row_location,
+)
 from transforms.output import storage
 from transforms.records import (
     ImageFacts,
@@ -29,7 +37,7 @@ from transforms.records import (
     join_identity,
     style_identity,
 )
-from transforms.resolve import refusal, resolve_run
+from transforms.resolve import refusal, resolve_run, usable
 
 Size = tuple[int, int]
 BadRow = tuple[Reason, str]
@@ -60,15 +68,36 @@ class _Column:
 
 @dataclasses.dataclass(frozen=True)
 class _Style:
+    """A style: what run_ids need of it, and of each entry its size, its own scale and whether it has a content mask."""
+
     first_sha256: str
     identity: str
-    sizes: tuple[Size, ...]
+    telling: tuple[tuple[Size, float | None, bool], ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Config:
     identity: str
     telling: tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Initial:
+    """The picture to start from; both None where a row names none."""
+
+    sha256: str | None = None
+    size: Size | None = None
+
+
+class _Columns(NamedTuple):
+    content: _Column
+    style: _Column
+    config: _Column
+    initial: _Column
+
+    def good(self) -> np.ndarray:
+        """Returns the rows of which every value is good."""
+        return np.flatnonzero(np.logical_and.reduce([column.good() for column in self]))
 
 
 class RowPlanner:
@@ -110,26 +139,36 @@ class RowPlanner:
         others = np.setdiff1d(np.arange(batch.num_rows), rows)
         return list(self._looked_at_alone(batch, others, part, offset))
 
-    def _columns(self, batch: pa.RecordBatch, directory: str) -> tuple[_Column, _Column, _Column]:
-        return (
-            _column(batch, "content", lambda value: self._content(value, directory)),
-            _column(batch, "style", lambda value: self._style(value, directory)),
-            _column(batch, "config", lambda value: self._config(value, directory)),
-        )
+    def _columns(self, batch: pa.RecordBatch, directory: str) -> _Columns:
+        parsers = {"content": self._content, "style": self._style, "config": self._config, "initial": self._initial}
+        return _Columns(*(_column(batch, name, directory, parse) for name, parse in parsers.items()))
 
     def _content(self, value: Any, directory: str) -> ImageFacts | None:
-        facts = self._facts[parse_content(value, directory)[1]]
-        return None if isinstance(facts, Reason) else facts
+        return self._usable("content", parse_content(value, directory).uri)
 
     def _style(self, value: Any, directory: str) -> _Style | None:
-        weighted, sizes = [], []
-        for style in parse_style(value, directory):
-            facts = self._facts[style.uri]
-            if isinstance(facts, Reason):
-                return None
-            weighted.append((facts.sha256, style.weight))
-            sizes.append((facts.height, facts.width))
-        return _Style(weighted[0][0], style_identity(weighted), tuple(sizes))
+        entries = parse_style(value, directory)
+        named = [image for entry in entries for image in entry.images()]
+        usable_facts = [self._usable(field, uri) for field, uri in named]
+        facts = {uri: image for (_, uri), image in zip(named, usable_facts, strict=True) if image is not None}
+        if None in usable_facts:
+            return None
+        sha256 = {uri: image.sha256 for uri, image in facts.items()}
+        return _Style(
+            sha256[entries[0].uri],
+            style_identity([entry.hashed(sha256) for entry in entries]),
+            tuple((_size(facts[entry.uri]), entry.scale, entry.content_mask is not None) for entry in entries),
+        )
+
+    def _initial(self, value: Any, directory: str) -> _Initial | None:
+        if (named := parse_initial(value, directory)) is None:
+            return _Initial()
+        facts = self._usable("initial", named.uri)
+        return None if facts is None else _Initial(facts.sha256, _size(facts))
+
+    def _usable(self, field: str, uri: str) -> ImageFacts | None:
+        facts = usable(field, uri, self._facts)
+        return None if isinstance(facts, Reason) else facts
 
     def _config(self, value: Any, directory: str) -> _Config | None:
         config = parse_config(value, directory)
@@ -138,18 +177,18 @@ class RowPlanner:
         except PrecisionError:
             return None
         identity = config_identity(config, self._fingerprints[config.backbone, config.weights])
-        return _Config(identity, _telling_fields(config))
+        return _Config(identity, (*_telling_fields(config), config.init == "image", config.color == "content"))
 
     def _groups(
-        self, batch: pa.RecordBatch, columns: tuple[_Column, _Column, _Column], part: ManifestSlice, offset: int
+        self, batch: pa.RecordBatch, columns: _Columns, part: ManifestSlice, offset: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the rows that can be run and the group of each: equal sizes and telling fields make a group."""
-        content, style, config = columns
-        rows = np.flatnonzero(content.good() & style.good() & config.good())
+        rows = columns.good()
         parts = [
-            content.numbers_by(_size),
-            style.numbers_by(lambda style: style.sizes),
-            config.numbers_by(lambda config: config.telling),
+            columns.content.numbers_by(_size),
+            columns.style.numbers_by(lambda style: style.telling),
+            columns.config.numbers_by(lambda config: config.telling),
+            columns.initial.numbers_by(lambda initial: initial.size),
         ]
         combinations, first = number_combinations([part[rows] for part in parts])
         runs = self._resolved(batch, rows[first], part, offset)
@@ -194,20 +233,23 @@ def image_uris(batch: pa.RecordBatch, directory: str) -> dict[str, None]:
       batch: rows of the manifest.
       directory: the directory of the manifest, against which paths are resolved.
     """
-    contents = _column(batch, "content", lambda value: [parse_content(value, directory)[1]])
-    styles = _column(batch, "style", lambda value: [style.uri for style in parse_style(value, directory)])
-    return dict.fromkeys(uri for value in (*contents.values, *styles.values) for uri in value or ())
+    contents = _column(batch, "content", directory, parse_content)
+    styles = _column(batch, "style", directory, parse_style)
+    initials = _column(batch, "initial", directory, parse_initial)
+    entries = [image for style in styles.values for entry in style or () for image in entry.images()]
+    others = [named.uri for named in (*contents.values, *initials.values) if named]
+    return dict.fromkeys([*others, *(uri for _, uri in entries)])
 
 
-def _column(batch: pa.RecordBatch, name: str, parse: Callable[[Any], Any]) -> _Column:
+def _column(batch: pa.RecordBatch, name: str, directory: str, parse: Callable[[Any, str], Any]) -> _Column:
     column = batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows)
     numbers, first = number_values(column)
-    return _Column(numbers, [_parsed(parse, value) for value in to_values(column.take(pa.array(first)))])
+    return _Column(numbers, [_parsed(parse, value, directory) for value in to_values(column.take(pa.array(first)))])
 
 
-def _parsed(parse: Callable[[Any], Any], value: Any) -> Any:
+def _parsed(parse: Callable[[Any, str], Any], value: Any, directory: str) -> Any:
     try:
-        return parse(value)
+        return parse(value, directory)
     except RowError:
         return None
 
@@ -216,18 +258,20 @@ def _size(facts: Any) -> Size:
     return facts.height, facts.width
 
 
-def _run_ids(columns: tuple[_Column, _Column, _Column], rows: np.ndarray) -> np.ndarray:
-    content, style, config = (column.values for column in columns)
+def _run_ids(columns: _Columns, rows: np.ndarray) -> np.ndarray:
+    content, style, config, initial = (column.values for column in columns)
     numbers = zip(*(column.numbers[rows].tolist() for column in columns), strict=True)
-    identities = (join_identity(content[i].sha256, style[j].identity, config[k].identity) for i, j, k in numbers)
+    identities = (
+        join_identity(content[i].sha256, style[j].identity, config[k].identity, initial[n].sha256)
+        for i, j, k, n in numbers
+    )
     return np.fromiter((int(run_id, 16) for run_id in identities), np.uint64, len(rows))
 
 
-def _places(columns: tuple[_Column, _Column, _Column], rows: np.ndarray) -> np.ndarray:
-    content, style, _ = columns
+def _places(columns: _Columns, rows: np.ndarray) -> np.ndarray:
     return place(
-        _by_value(content, rows, lambda content: along_axis(content.sha256)),
-        _by_value(style, rows, lambda style: along_axis(style.first_sha256)),
+        _by_value(columns.content, rows, lambda content: along_axis(content.sha256)),
+        _by_value(columns.style, rows, lambda style: along_axis(style.first_sha256)),
     )
 
 

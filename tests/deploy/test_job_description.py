@@ -30,7 +30,7 @@ from transforms.output import storage
 from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
 from transforms.probe import image_facts
-from transforms.records import ManifestRow, Run, WeightedUri
+from transforms.records import ManifestRow, Run, StyleEntry
 from transforms.resolve import resolve_run
 from transforms.stylize.stylize_runs import StylizeRuns
 
@@ -205,7 +205,7 @@ def make_run(output, bucket, seed):
     """A run of the job's images, as the steps before make it."""
     content, style = (storage.join(bucket, "l4", "in", name) for name in ("content.png", "style_a.png"))
     config = StyleConfig.from_dict({**TINY, "seed": seed})
-    styles = (WeightedUri(style, style, 1.0),)
+    styles = (StyleEntry(style, style, 1.0),)
     row = ManifestRow(seed, "m.parquet", f"row-{seed}", content, content, styles, config, None)
     facts = {uri: image_facts(uri) for uri in (content, style)}
     run = resolve_run(row, facts, publish_weights(output, [(config.backbone, config.weights)], None), Arithmetic("any"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stylecore import StyleConfig
 from transforms import deal
 from transforms.batch import BatchLimits, BatchRuns, batch_size_of, even_size, group_batches, slice_batches
-from transforms.records import ManifestRow, Run, WeightedUri
+from transforms.records import ManifestRow, Run, StyleEntry
 
 _numbers = itertools.count()
 
@@ -28,7 +28,7 @@ def make_run(height=64, width=64, iterations=10, style="0" * 64, **config):
         failure_id=f"row-{number}",
         content="c",
         content_uri="c",
-        styles=(WeightedUri(style, style, 1.0),),
+        styles=(StyleEntry(style, style, 1.0),),
         config=StyleConfig(iterations=iterations, **config),
         extra=None,
     )

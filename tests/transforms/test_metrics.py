@@ -10,12 +10,12 @@ from transforms.output.commit import record_failure
 from transforms.output.metrics_chunks import unpack
 from transforms.output.metrics_files import read_metrics
 from transforms.output.paths import Output
-from transforms.records import Failure, ManifestRow, Reason, WeightedUri
+from transforms.records import Failure, ManifestRow, Reason, StyleEntry
 
 
 def row_of(record):
     style = record["style"][0]
-    styles = (WeightedUri(style["uri"], style["uri"], style["weight"]),)
+    styles = (StyleEntry(style["uri"], style["uri"], style["weight"]),)
     config = StyleConfig.from_dict(record["config"])
     return ManifestRow(3, "m.parquet, row 3", "row-3", record["content"], record["content"], styles, config, None)
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from stylecore import StyleConfig
-from transforms.records import Failure, Reason, identify_run
+from transforms.records import Failure, HashedStyle, Reason, identify_run
 
-BASE = ("c" * 64, [("s" * 64, 1.0)], StyleConfig(), "w" * 64)
+BASE = ("c" * 64, [HashedStyle("s" * 64, 1.0)], StyleConfig(), "w" * 64)
 
 
 PINNED: dict[str, dict[str, Any]] = {
@@ -29,8 +29,31 @@ PINNED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(("index", "run_id"), list(enumerate(PINNED)))
 def test_the_name_is_the_same_on_every_machine_and_version(index, run_id):
     # Changing one renames every finished grid of every user: raise RESULTS_VERSION only with the pictures.
-    styles = [("b" * 64, 1.0)] if index % 3 else [("b" * 64, 0.75), ("a" * 64, 0.25)]
+    single, blend = [HashedStyle("b" * 64, 1.0)], [HashedStyle("b" * 64, 0.75), HashedStyle("a" * 64, 0.25)]
+    styles = single if index % 3 else blend
     assert identify_run("a" * 64, styles, StyleConfig(**PINNED[run_id]), "c" * 64) == run_id
+
+
+FIRST, SECOND = HashedStyle("b" * 64, 0.75), HashedStyle("a" * 64, 0.25)
+PINNED_ENTRIES: dict[str, tuple[list[HashedStyle], str | None]] = {
+    "83030139e21524ee": ([FIRST._replace(scale=0.5), SECOND], None),
+    "dbf472793e1c2917": ([FIRST._replace(content_mask="d" * 64), SECOND], None),
+    "7a868290ac8c90cd": ([FIRST._replace(style_mask="d" * 64), SECOND], None),
+    "42ec9cad5f89fc78": ([FIRST, SECOND._replace(scale=0.5, content_mask="d" * 64, style_mask="e" * 64)], None),
+    "d1f88ece4001d2df": ([FIRST, SECOND], "d" * 64),
+}
+
+
+@pytest.mark.parametrize("run_id", PINNED_ENTRIES)
+def test_masks_a_scale_and_the_initial_picture_are_part_of_the_name(run_id):
+    styles, initial = PINNED_ENTRIES[run_id]
+    assert identify_run("a" * 64, styles, StyleConfig(), "c" * 64, initial) == run_id
+
+
+def test_the_order_of_styles_and_to_which_a_mask_belongs_count():
+    masked = [FIRST._replace(content_mask="d" * 64), SECOND]
+    others = [masked[::-1], [FIRST, SECOND._replace(content_mask="d" * 64)]]
+    assert len({identify_run("a" * 64, styles, StyleConfig(), "c" * 64) for styles in [masked, *others]}) == 3
 
 
 @pytest.mark.parametrize(
@@ -53,8 +76,8 @@ def test_what_changes_nothing_changes_no_name(config):
     ("position", "value"),
     [
         (0, "d" * 64),
-        (1, [("s" * 64, 0.5)]),
-        (1, [("s" * 64, 1.0), ("t" * 64, 1.0)]),
+        (1, [HashedStyle("s" * 64, 0.5)]),
+        (1, [HashedStyle("s" * 64, 1.0), HashedStyle("t" * 64, 1.0)]),
         (2, StyleConfig(seed=31)),
         (2, StyleConfig(iterations=1501)),
         (2, StyleConfig.from_dict({"style_layers": {"conv1_1": 1.0}})),

@@ -32,6 +32,7 @@ _MAX_GROUP_BYTES = 2**30
 _MAX_PAGE_BYTES = 2**25
 _VALUES_PER_PAGE = 1024
 _MAX_NAME_CHARS = 1_000
+_STYLE = "string or list<struct<uri: string, weight: float[, scale: float, content_mask: string, style_mask: string]>>"
 
 
 class ManifestError(UsageError, ValueError):
@@ -240,11 +241,12 @@ def _check_schema(file: str, schema: pa.Schema) -> None:
     _check_names(file, schema)
     for name, expected, is_right in (
         ("content", "string", _is_text),
-        ("style", "string or list<struct<uri: string, weight: float>>", _is_style),
+        ("style", _STYLE, _is_style),
         ("config", "struct of StyleConfig fields or a JSON string", _is_config),
+        ("initial", "string", _is_text_or_null),
     ):
         if name not in schema.names:
-            if name == "config":
+            if name in ("config", "initial"):
                 continue
             raise ManifestError(f"{file}: column {name!r} is missing, expected {expected}")
         if not is_right(schema.field(name).type):
@@ -276,7 +278,11 @@ def _is_style(kind: pa.DataType) -> bool:
 
 
 def _is_config(kind: pa.DataType) -> bool:
-    return _is_text(kind) or pa.types.is_struct(kind) or pa.types.is_null(kind)
+    return _is_text_or_null(kind) or pa.types.is_struct(kind)
+
+
+def _is_text_or_null(kind: pa.DataType) -> bool:
+    return _is_text(kind) or pa.types.is_null(kind)
 
 
 class SliceReader:

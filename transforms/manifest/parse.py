@@ -11,11 +11,11 @@ from typing import Any
 
 import cachetools
 
-from stylecore.config.style_config import RANDOM_WEIGHTS_PREFIX, ConfigError, StyleConfig
-from stylecore.errors import one_line
+from stylecore.config.style_config import RANDOM_WEIGHTS_PREFIX, ConfigError, StyleConfig, field_kinds
+from stylecore.errors import hint, one_line
 from transforms.manifest.distinct import Unreadable
 from transforms.output import storage
-from transforms.records import ManifestRow, WeightedUri, identify_failed_row
+from transforms.records import MASKS, ManifestRow, NamedImage, StyleEntry, identify_failed_row
 
 # Enough for the values that a grid repeats, and little memory where no value repeats.
 _CACHED_VALUES = 4096
@@ -29,6 +29,8 @@ _MAX_STYLES_SHOWN = 100
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 # Google's client refuses other bucket names, but only after the job has begun.
 _GCS_OBJECT = re.compile("gs://[a-z0-9]([a-z0-9._-]*[a-z0-9])?/.+", re.DOTALL | re.IGNORECASE)
+_COLUMNS = ("content", "style", "config", "initial")
+_ENTRY = ("uri", "weight", "scale", *MASKS)
 _to_json = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
@@ -56,8 +58,7 @@ def parse_row(values: Mapping[str, Any], number: int, number_in_file: int, manif
     directory = storage.parent(manifest_uri)
     content, content_uri = parse_content(values["content"], directory)
     config = parse_config(values.get("config"), directory)
-    others = {name: value for name, value in values.items() if name not in ("content", "style", "config")}
-    return ManifestRow(
+    row = ManifestRow(
         number=number,
         location=row_location(manifest_uri, number_in_file),
         failure_id=identify_failed_row(dict(values)),
@@ -65,21 +66,46 @@ def parse_row(values: Mapping[str, Any], number: int, number_in_file: int, manif
         content_uri=content_uri,
         styles=parse_style(values["style"], directory),
         config=config,
-        extra=_extra(others),
+        extra=_extra(values),
+        initial=parse_initial(values.get("initial"), directory),
     )
+    _check_together(row)
+    return row
 
 
-def _extra(others: Mapping[str, Any]) -> str | None:
+def _check_together(row: ManifestRow) -> None:
+    """Raises RowError for columns that are good alone and contradict each other."""
+    config, initial = row.config, row.initial
+    if config.style_fit != "keep" and any(style.scale is not None for style in row.styles):
+        raise RowError(f"config: style_fit must be keep with the scale of a style, got {config.style_fit}")
+    if config.init == "image" and initial is None:
+        raise RowError("initial must be a path or URI with init image, got None")
+    if config.init != "image" and initial is not None:
+        raise RowError(f"config: init must be image with the column initial, got {config.init}")
+
+
+def _extra(values: Mapping[str, Any]) -> str | None:
+    """Returns the columns that are no part of a run as JSON; None if there are none."""
+    others = {name: value for name, value in values.items() if name not in _COLUMNS}
     text = _to_json(_without_nan(others)) if others else None
     if text is not None and len(text) > _MAX_EXTRA_BYTES:
         raise RowError(f"the other columns have {len(text)} bytes as JSON, at most {_MAX_EXTRA_BYTES} are carried")
     return text
 
 
-def parse_content(value: Any, directory: str) -> tuple[str, str]:
-    """Returns a content's URI as written and resolved against `directory`, or raises RowError."""
-    written = _uri("content", value)
-    return written, _resolved(directory, written)
+def parse_content(value: Any, directory: str) -> NamedImage:
+    """Returns a content image, its URI resolved against `directory`, or raises RowError."""
+    return _image("content", value, directory)
+
+
+def parse_initial(value: Any, directory: str) -> NamedImage | None:
+    """Returns the picture to start from, its URI resolved against `directory`, or raises RowError."""
+    return None if value is None else _image("initial", value, directory)
+
+
+def _image(field: str, value: Any, directory: str) -> NamedImage:
+    written = _uri(field, value)
+    return NamedImage(written, _resolved(directory, written))
 
 
 @functools.lru_cache(maxsize=_CACHED_VALUES)
@@ -103,24 +129,39 @@ def _uri(field: str, value: Any) -> str:
     return value
 
 
-def parse_style(value: Any, directory: str) -> tuple[WeightedUri, ...]:
+def parse_style(value: Any, directory: str) -> tuple[StyleEntry, ...]:
     """Returns the images of a style with their weights, or raises RowError."""
     entries = [{"uri": value, "weight": 1.0}] if isinstance(value, str) else value
     if not isinstance(entries, list) or not entries:
-        raise RowError(f"style must be a path or URI, or a list of {{uri, weight}}, got {value!r:.80}")
+        raise RowError(f"style must be a path or URI, or a list of {{{', '.join(_ENTRY)}}}, got {value!r:.80}")
     if len(text := _to_json(entries)) > _MAX_VALUE_BYTES:
         raise RowError(f"style has {len(text)} bytes as JSON, at most {_MAX_VALUE_BYTES} are read")
     return tuple(_style(entry, directory) for entry in entries)
 
 
-def _style(entry: Any, directory: str) -> WeightedUri:
+def _style(entry: Any, directory: str) -> StyleEntry:
     if not isinstance(entry, Mapping):
-        raise RowError(f"style must hold {{uri, weight}}, got {entry!r:.80}")
-    written = _uri("style", entry.get("uri"))
-    weight = 1.0 if entry.get("weight") is None else entry["weight"]
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight) or weight < 0:
-        raise RowError(f"style weight must be a finite number >= 0, got {weight!r}")
-    return WeightedUri(written, _resolved(directory, written), float(weight))
+        raise RowError(f"style must hold {{{', '.join(_ENTRY)}}}, got {entry!r:.80}")
+    given = {name: value for name, value in entry.items() if value is not None}
+    for name in given:
+        if name not in _ENTRY:
+            raise RowError(f"style: unknown field {name!r:.80}{hint(str(name), _ENTRY, 'fields')}")
+    written, uri = _image("style", given.get("uri"), directory)
+    masks = {name: _image(f"style {name}", given[name], directory) for name in MASKS if name in given}
+    return StyleEntry(written, uri, _weight(given.get("weight", 1.0)), _scale(given.get("scale")), **masks)
+
+
+def _weight(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise RowError(f"style weight must be a finite number >= 0, got {value!r:.80}")
+    return float(value)
+
+
+def _scale(value: Any) -> float | None:
+    try:
+        return None if value is None else float(field_kinds()["style_scale"].parse(value))
+    except ValueError as error:
+        raise RowError(f"style scale {error}, got {value!r:.80}") from error
 
 
 # Keyed by JSON: no two legal values that a Parquet column can hold have the same.
@@ -165,17 +206,19 @@ def describe_failed_row(values: dict[str, Any]) -> dict[str, Any]:
     entries = [{"uri": styles, "weight": 1.0}] if isinstance(styles, str) else styles
     if not isinstance(entries, list):
         entries = []
-    others = {name: value for name, value in values.items() if name not in ("content", "style", "config")}
+    others = {name: value for name, value in values.items() if name not in _COLUMNS}
     extra = _to_json(_without_nan(others)) if others else None
     return {
         "content": _text(values.get("content")),
-        "style": [
-            {"uri": _text(entry.get("uri")), "weight": _number(entry.get("weight"))}
-            for entry in entries[:_MAX_STYLES_SHOWN]
-            if isinstance(entry, Mapping)
-        ],
+        "style": [_described(entry) for entry in entries[:_MAX_STYLES_SHOWN] if isinstance(entry, Mapping)],
+        "initial": _text(values.get("initial")),
         "extra": extra if extra is None or len(extra) <= _MAX_EXTRA_BYTES else None,
     }
+
+
+def _described(entry: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = {name: _number(entry.get(name)) for name in ("weight", "scale")}
+    return {"uri": _text(entry.get("uri")), **numbers, **{name: _text(entry.get(name)) for name in MASKS}}
 
 
 def _number(value: Any) -> float | None:

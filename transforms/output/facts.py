@@ -33,6 +33,7 @@ _SCHEMA = pa.schema(
         pa.field("sha256", pa.string()),
         pa.field("height", pa.int64()),
         pa.field("width", pa.int64()),
+        pa.field("is_black", pa.bool_()),
     ]
 )
 
@@ -45,11 +46,12 @@ class KnownImage(NamedTuple):
     sha256: str
     height: int
     width: int
+    is_black: bool
 
     @property
     def facts(self) -> ImageFacts:
         """What was found when it was decoded."""
-        return ImageFacts(self.sha256, self.height, self.width)
+        return ImageFacts(self.sha256, self.height, self.width, self.is_black)
 
 
 def shard_of(uri: str) -> str:

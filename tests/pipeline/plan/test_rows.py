@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from pipeline.plan.counts import Group, RunCounter
 from pipeline.plan.rows import RowPlanner
@@ -19,7 +20,7 @@ from transforms.batch import BatchLimits, batch_size_of, place_of
 from transforms.manifest.files import SliceReader, open_manifest, read_slice
 from transforms.manifest.parse import RowError, parse_row
 from transforms.probe import image_facts
-from transforms.records import ManifestRow, Reason, Run, WeightedUri
+from transforms.records import ManifestRow, Reason, Run, StyleEntry
 from transforms.resolve import refusal, resolve_run
 
 
@@ -40,6 +41,10 @@ STYLES = [
     [{"uri": "style_a.png", "weight": 0.5}, {"uri": "tall.png", "weight": None}],
     [{"uri": "missing.png", "weight": 1.0}],
     [{"uri": "style_a.png", "weight": -1.0}],
+    [{"uri": "style_a.png", "scale": 0.5}, {"uri": "tall.png", "content_mask": "tall.png", "style_mask": "speck.png"}],
+    [{"uri": "style_a.png", "content_mask": "black.png"}],
+    [{"uri": "style_a.png", "style_mask": "missing.png"}],
+    [{"uri": "black.png", "content_mask": "black.png"}],
     [],
     None,
 ]
@@ -62,7 +67,17 @@ def random_rows(seed, count=300):
     random = np.random.default_rng(seed)
     picks = [random.integers(len(values), size=count) for values in (CONTENTS, STYLES, CONFIGS)]
     for content, style, config in zip(*picks, strict=True):
-        yield {"content": CONTENTS[content], "style": STYLES[style], "config": CONFIGS[config], "label": "x"}
+        yield {
+            "content": CONTENTS[content],
+            "style": with_every_field(STYLES[style]),
+            "config": CONFIGS[config],
+            "label": "x",
+        }
+
+
+def with_every_field(style):
+    """Returns a style whose entries have the same fields, as a column of structs has them."""
+    return style and [{**dict.fromkeys(("weight", "scale", "content_mask", "style_mask")), **entry} for entry in style]
 
 
 def one_by_one(manifest, facts, fingerprints):
@@ -101,6 +116,7 @@ class Collected(RunCounter):
 def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
     monkeypatch.setattr("transforms.manifest.files.ROWS_PER_READ", 37)
     paint(inputs / "speck.png", 3, 2, 0)
+    Image.new("RGB", (8, 8)).save(inputs / "black.png")
     rows = list(random_rows(seed))
     if as_json:
         rows = [{**row, "config": json.dumps(row["config"]) if row["config"] else None} for row in rows]
@@ -149,7 +165,7 @@ def test_no_field_declared_as_data_decides_about_a_group(optimizer):
 
     def group(**values):
         config = StyleConfig(optimizer=optimizer, pyramid=((0.5, 0.5), (1.0, 0.5)), **values)
-        row = ManifestRow(0, "m.parquet, row 0", "row-0", "c", "c", (WeightedUri("s", "s", 1.0),), config, None)
+        row = ManifestRow(0, "m.parquet, row 0", "row-0", "c", "c", (StyleEntry("s", "s", 1.0),), config, None)
         run = Run("0" * 16, row, "c" * 64, ("s" * 64,), "w" * 64, 48, 64)
         return Group.of(run, batch_size_of(run, BatchLimits(memory_bytes=10**9)))
 

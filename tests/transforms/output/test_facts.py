@@ -8,9 +8,10 @@ import pytest
 
 from transforms.output.facts import SHARDS, KnownImage, forget_facts, load_facts, save_facts, shard_of
 from transforms.output.paths import Output
+from transforms.records import ImageFacts
 
 SHA256 = "ab" * 32
-IMAGE = KnownImage("/images/a.png", "100-1", SHA256, 60, 80)
+IMAGE = KnownImage("/images/a.png", "100-1", SHA256, 60, 80, False)
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def stored(output: Output) -> Path:
 
 def test_facts_are_read_back(output: Output) -> None:
     assert load_facts(output) == {IMAGE.uri: IMAGE}
-    assert (IMAGE.facts.sha256, IMAGE.facts.height, IMAGE.facts.width) == (SHA256, 60, 80)
+    assert IMAGE.facts == ImageFacts(SHA256, 60, 80, is_black=False)
     assert load_facts(Output(output.root + "/none")) == {}
 
 
@@ -59,6 +60,7 @@ def test_an_image_whose_thumbnail_is_gone_is_not_known(output: Output) -> None:
         {"width": -5},
         {"height": 2**40},
         {"version": None},
+        {"is_black": None},
     ],
 )
 def test_an_entry_that_cannot_be_right_is_left_out(output: Output, change: dict) -> None:
@@ -68,6 +70,12 @@ def test_an_entry_that_cannot_be_right_is_left_out(output: Output, change: dict)
     bad = pa.Table.from_pylist([{**IMAGE._asdict(), **change}], schema=table.schema)
     pq.write_table(pa.concat_tables([table, bad]), stored(output))
     assert load_facts(output) == {good.uri: good}
+
+
+def test_a_file_of_a_version_that_knew_less_is_left_out(output: Output) -> None:
+    table = pq.read_table(stored(output)).drop_columns(["is_black"])
+    pq.write_table(table, stored(output))
+    assert load_facts(output) == {}
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "other columns", "empty"])

@@ -32,7 +32,7 @@ from transforms.input_images import sha256_hex
 from transforms.output import storage
 from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
-from transforms.records import ManifestRow, Reason, Run, WeightedUri, identify_run
+from transforms.records import HashedStyle, ManifestRow, Reason, Run, StyleEntry, identify_run
 from transforms.stylize import progress, stopping
 from transforms.stylize.loading import load_problem
 from transforms.stylize.stylize_runs import StylizeOptions, StylizeRuns
@@ -61,9 +61,9 @@ def runs(inputs, output):
         (fingerprint,) = publish_weights(output, [("vgg19", config.weights)], None).values()
         data, painting = (inputs / content).read_bytes(), sha256_hex((inputs / style).read_bytes())
         size = target_size(*decode_image(data).shape[:2], config.image_size)  # type: ignore[call-arg]
-        styles = (WeightedUri(style, str(inputs / style), 1.0),)
+        styles = (StyleEntry(style, str(inputs / style), 1.0),)
         row = ManifestRow(0, "m.parquet, row 0", "row-0", content, str(inputs / content), styles, config, None)
-        run_id = identify_run(sha256_hex(data), [(painting, 1.0)], config, fingerprint)
+        run_id = identify_run(sha256_hex(data), [HashedStyle(painting, 1.0)], config, fingerprint)
         return Run(run_id, row, sha256_hex(data), (painting,), fingerprint, *size)
 
     return make
