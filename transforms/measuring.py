@@ -17,7 +17,7 @@ from transforms.output.commit import MAX_PICTURE_BYTES
 from transforms.output.measures import later_measures, measured_ids, save_measures
 from transforms.output.paths import Output, is_run_id
 from transforms.output.rows import RowSource
-from transforms.records import ManifestRow, Run, StyleEntry
+from transforms.records import ManifestRow, Run, recorded_images
 from transforms.stylize.loading import LoadingError, load_problem
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ _computing = threading.BoundedSemaphore(4)
 _LINE_SECS = 60.0
 FindNetwork = Callable[[], Network | None]
 _COLUMNS = (
-    *("manifest_row", "run_id", "status", "content", "style", "config", "height", "width"),
-    *("weights_sha256", "content_sha256", "style_sha256", "uris"),
+    *("manifest_row", "run_id", "status", "content", "style", "initial", "config", "height", "width"),
+    *("weights_sha256", "content_sha256", "style_sha256", "mask_sha256", "initial_sha256", "uris"),
     *(one.key for one in MEASURES),
 )
 
@@ -125,16 +125,22 @@ def _measures(output: Output, row: Mapping[str, Any], network: Network | None) -
 
 def _run_of(row: Mapping[str, Any]) -> Run:
     """Returns the run of a metrics row, as a job had it; raises ValueError if the row does not say enough."""
-    if not row.get("uris") or not row.get("content_sha256") or not row.get("style_sha256"):
-        raise ValueError("its metrics do not say where its input images lie")
-    content_uri, *style_uris = row["uris"]
-    styles = tuple(
-        StyleEntry(style["uri"], uri, style["weight"]) for style, uri in zip(row["style"], style_uris, strict=True)
-    )
+    content, styles, initial = recorded_images(row)
+    if not row.get("content_sha256") or not row.get("style_sha256"):
+        raise ValueError("its metrics do not say which input images it had")
     config = StyleConfig.from_dict({name: value for name, value in row["config"].items() if value is not None})
     number = row["manifest_row"]
     manifest_row = ManifestRow(
-        number, f"row {number}", row["run_id"], row["content"], content_uri, styles, config, extra=None
+        number, f"row {number}", row["run_id"], *content, styles, config, extra=None, initial=initial
     )
-    hashes = row["content_sha256"], tuple(row["style_sha256"])
-    return Run(row["run_id"], manifest_row, *hashes, row["weights_sha256"], row["height"], row["width"])
+    return Run(
+        row["run_id"],
+        manifest_row,
+        row["content_sha256"],
+        tuple(row["style_sha256"]),
+        row["weights_sha256"],
+        row["height"],
+        row["width"],
+        tuple(row.get("mask_sha256") or ()),
+        row.get("initial_sha256"),
+    )

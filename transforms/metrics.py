@@ -24,7 +24,7 @@ from transforms.records import Failure, ManifestRow, Reason
 # So many runs, with their rows' further columns, are in memory while their markers are read.
 _BATCH = 4 * AHEAD
 # What today's manifest says of a finished run; all else is taken from its record.
-_DESCRIBED = ("manifest_row", "content", "style", "config", "extra", "uris")
+_DESCRIBED = ("manifest_row", "content", "style", "config", "extra", "uris", "initial")
 _RECORDED = tuple(name for name in columns() if name not in _DESCRIBED)
 # About what a row weighs as Python values beside its further columns.
 _ROW_BYTES = 4096
@@ -71,6 +71,7 @@ def _described(row: ManifestRow) -> dict[str, Any]:
         "style": row.style_entries(),
         "config": row.config.to_dict(),
         "extra": row.extra,
+        "initial": row.initial and row.initial.written,
         # In the metrics alone: pictures are published, and say nothing of the machine on which they were made.
         "uris": [storage.absolute(uri) for uri in row.image_uris()],
     }

@@ -106,6 +106,35 @@ class ManifestRow:
         return [uri for _, uri in self.images()]
 
 
+class RecordedImages(NamedTuple):
+    """The input images that a metrics row names."""
+
+    content: NamedImage
+    styles: tuple[StyleEntry, ...]
+    initial: NamedImage | None
+
+
+def recorded_images(row: Mapping[str, Any]) -> RecordedImages:
+    """Returns the images of a metrics row's columns content, style and initial, with their URIs from its `uris`.
+
+    Raises:
+      ValueError: the row does not say where its images lie.
+    """
+    entries, initial, uris = row["style"], row.get("initial"), row.get("uris") or []
+    masks = [{name: entry[name] for name in MASKS if entry.get(name) is not None} for entry in entries]
+    if len(uris) != 1 + len(entries) + sum(map(len, masks)) + (initial is not None):
+        raise ValueError("its metrics do not say where its input images lie")
+    rest = iter(uris)
+    content = NamedImage(row["content"], next(rest))
+    style_uris = [next(rest) for _ in entries]
+    named = [{name: NamedImage(written, next(rest)) for name, written in some.items()} for some in masks]
+    styles = tuple(
+        StyleEntry(entry["uri"], uri, entry["weight"], entry.get("scale"), **some)
+        for entry, uri, some in zip(entries, style_uris, named, strict=True)
+    )
+    return RecordedImages(content, styles, None if initial is None else NamedImage(initial, next(rest)))
+
+
 @dataclasses.dataclass(frozen=True)
 class ImageFacts:
     """The facts of an input image that could be decoded.
@@ -179,6 +208,13 @@ class Run:
     width: int
     mask_sha256: tuple[str, ...] = ()
     initial_sha256: str | None = None
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """The hash of each input image's file, hex, by its resolved URI."""
+        initial = [self.initial_sha256] if self.initial_sha256 else []
+        hashes = (self.content_sha256, *self.style_sha256, *self.mask_sha256, *initial)
+        return dict(zip(self.row.image_uris(), hashes, strict=True))
 
     @property
     def bucket(self) -> Bucket:

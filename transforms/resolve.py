@@ -88,7 +88,7 @@ def refusal(run: Run, facts: Facts) -> Reason | None:
     for style in run.row.styles:
         image = facts[style.uri]
         assert isinstance(image, ImageFacts)  # resolve_run gives no run for a bad image.
-        sizes.append(StyleFile(image.height, image.width))
+        sizes.append(StyleFile(image.height, image.width, style.scale))
     reason = too_small_in_run(run.row.config, run.height, run.width, sizes)
     return None if reason is None else Reason("ValueError", f"{run.row.location}: {reason}")
 

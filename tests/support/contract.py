@@ -43,11 +43,15 @@ COLUMNS = {
     "extra": pa.string(),
     "frames": pa.list_(pa.int64()),
     **{f"measure_{name}": pa.float32() for name in ("lpips", "ssim", "style", "palette")},
+    "initial": pa.string(),
+    "mask_sha256": pa.list_(pa.string()),
+    "initial_sha256": pa.string(),
 }
+_ENTRY = {"uri", "weight", "scale", "content_mask", "style_mask"}
 TERMS = ("content", "style", "tv")
 STOP_REASONS = ("iterations", "converged", "stalled")
 # The columns that a metrics row takes from its manifest row and not from the run, which other rows may share.
-OF_THE_ROW = {"manifest_row", "content", "style", "config", "extra", "seconds"}
+OF_THE_ROW = {"manifest_row", "content", "style", "initial", "config", "extra", "seconds"}
 
 
 def violations(output: Path) -> list[str]:
@@ -73,8 +77,8 @@ def _wrong_columns(schema: pa.Schema) -> Iterator[str]:
             yield f"{name} is {schema.field(name).type}, not {kind}"
         elif name == "config" and not pa.types.is_struct(schema.field(name).type):
             yield f"config is {schema.field(name).type}, not a struct"
-        elif name == "style" and not {"uri", "weight"} <= _names_in_list(schema.field(name).type):
-            yield f"style is {schema.field(name).type}, not a list of structs with uri and weight"
+        elif name == "style" and not _names_in_list(schema.field(name).type) >= _ENTRY:
+            yield f"style is {schema.field(name).type}, not a list of structs with {', '.join(sorted(_ENTRY))}"
 
 
 def _names_in_list(kind: pa.DataType) -> set[str]:

@@ -129,7 +129,7 @@ def test_runs_whose_images_are_gone_or_have_changed_stay_without(small_output, c
     changed, gone, unknown, *_ = run_ids = sorted({row["run_id"] for row in metrics_of(small_output) if row["run_id"]})
     edits: dict[str, dict] = {
         changed: {"content_sha256": "0" * 64},
-        gone: {"uris": ["/nowhere/content.png"] * 2, "content_sha256": "1" * 64},
+        gone: {"uris": ["/nowhere/content.png", "/nowhere/style.png"], "content_sha256": "1" * 64},
         unknown: {"uris": None},
     }
     edit_metrics(small_output, lambda row: edits.get(row["run_id"], {}))

@@ -139,6 +139,9 @@ def _run_record(run: Run, result: Result) -> RunRecord:
         extra=run.row.extra,
         content_sha256=run.content_sha256,
         style_sha256=list(run.style_sha256),
+        initial=run.row.initial and run.row.initial.written,
+        mask_sha256=list(run.mask_sha256) or None,
+        initial_sha256=run.initial_sha256,
     )
 
 

@@ -51,7 +51,17 @@ LOSSES = (
 )
 
 _HISTORY = pa.list_(pa.struct([("iteration", pa.int64()), *((loss.short, pa.float32()) for loss in LOSSES)]))
-_STYLE = pa.list_(pa.struct([("uri", pa.string()), ("weight", pa.float64())]))
+_STYLE = pa.list_(
+    pa.struct(
+        [
+            ("uri", pa.string()),
+            ("weight", pa.float64()),
+            ("scale", pa.float64()),
+            ("content_mask", pa.string()),
+            ("style_mask", pa.string()),
+        ]
+    )
+)
 
 
 def _column(arrow: pa.DataType, about: str, *carried: str, nullable: bool = True) -> Any:
@@ -84,7 +94,11 @@ class RunRecord:
     status: str | None = _column(pa.string(), "done or failed")
     content: str | None = _column(pa.string(), "the content image as the manifest names it", DATASET, DETAILS, FAILURES)
     style: list[dict[str, Any]] | None = _column(
-        _STYLE, "the style images as the manifest names them, each with its weight", DATASET, DETAILS, FAILURES
+        _STYLE,
+        "the style images as the manifest names them, each with its weight, its own scale and its masks, if any",
+        DATASET,
+        DETAILS,
+        FAILURES,
     )
     config: dict[str, Any] | None = _column(config_type(), "every field of the configuration", DETAILS)
     image: str | None = _column(pa.string(), "where the picture lies in the output directory")
@@ -128,7 +142,8 @@ class RunRecord:
         DETAILS,
     )
     uris: list[str] | None = _column(
-        pa.list_(pa.string()), "where the content image and each style image lie, as absolute paths or gs://"
+        pa.list_(pa.string()),
+        "where the content image, each style image, each mask and the initial picture lie: absolute paths or gs://",
     )
     measure_lpips: float | None = _column(
         pa.float32(), "how much another picture than the content it is: LPIPS on VGG16, 0 is the same", DATASET, DETAILS
@@ -148,6 +163,17 @@ class RunRecord:
         DATASET,
         DETAILS,
     )
+    initial: str | None = _column(
+        pa.string(),
+        "the picture from which the optimisation started, as the manifest names it",
+        DATASET,
+        DETAILS,
+        FAILURES,
+    )
+    mask_sha256: list[str] | None = _column(
+        pa.list_(pa.string()), "sha256 of each mask's file, of each style first the content mask", DATASET
+    )
+    initial_sha256: str | None = _column(pa.string(), "sha256 of the initial picture's file", DATASET)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from stylecore.images.codec import ImageError
+from stylecore.images.style import Style
 from stylecore.run.problem import Problem, prepare
 from stylecore.run.snapshot import Snapshot
 from transforms.batch import RunBatch
-from transforms.input_images import ChangedError, ImageCache
+from transforms.input_images import ChangedError, ImageCache, InputImage
 from transforms.output.attempts import Attempts
 from transforms.output.checkpoints import load_checkpoint
 from transforms.output.commit import finished_record
@@ -105,9 +106,13 @@ def load_problem(run: Run) -> Problem:
       StorageError, ImageError: an image cannot be read.
       ChangedError: an image has changed since it was probed.
     """
-    content = _images.image(run.row.content_uri, run.content_sha256)
-    styles = [
-        (_images.image(style.uri, sha256), style.weight)
-        for style, sha256 in zip(run.row.styles, run.style_sha256, strict=True)
-    ]
-    return prepare(content, styles, run.row.config)
+    row, sha256 = run.row, run.sha256
+
+    def image(uri: str) -> InputImage:
+        return _images.image(uri, sha256[uri])
+
+    styles = []
+    for style in row.styles:
+        masks = {field: image(mask.uri) for field, mask in style.masks()}
+        styles.append(Style(image(style.uri), style.weight, style.scale, **masks))
+    return prepare(image(row.content_uri), styles, row.config)

@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -26,7 +27,7 @@ RECORD = RunRecord(
     run_id="0" * 16,
     status="done",
     content="town.jpg",
-    style=[{"uri": "starry.jpg", "weight": 0.5}],
+    style=[{"uri": "starry.jpg", "weight": 0.5, "scale": 0.75, "content_mask": "sky.png", "style_mask": None}],
     config={"preset": "basic", "style_layers": {"block1_conv1": 0.25, "block2_conv1": 0.75}},
     height=30,
     width=40,
@@ -44,8 +45,12 @@ def test_json_gives_the_record_back():
 def test_a_record_of_an_older_version_lacks_columns_and_one_of_a_newer_has_more():
     values = json.loads(RECORD.to_json())
     del values["style_sha256"]
+    values["style"] = [{"uri": "starry.jpg", "weight": 0.5}]
     found = RunRecord.from_json(json.dumps({**values, "of_the_future": 1}))
-    assert found == dataclasses.replace(RECORD, style_sha256=None)
+    assert found == dataclasses.replace(RECORD, style_sha256=None, style=values["style"])
+    assert pa.Table.from_pylist([found.to_arrow()], metrics_schema())["style"].to_pylist() == [
+        [{"uri": "starry.jpg", "weight": 0.5, "scale": None, "content_mask": None, "style_mask": None}]
+    ]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"run_id": 1}', "[" * 100_000])
