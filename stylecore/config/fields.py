@@ -49,6 +49,18 @@ class Choice(_Scalar):
 
 
 @dataclasses.dataclass(frozen=True)
+class Flag(_Scalar):
+    """True or false."""
+
+    arrow: str = "bool"
+
+    def parse(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError("must be true or false")
+        return value
+
+
+@dataclasses.dataclass(frozen=True)
 class Text(_Scalar):
     """Text that is not empty."""
 

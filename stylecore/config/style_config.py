@@ -7,7 +7,19 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from stylecore.config.fields import Choice, Kind, Layers, LayerWeights, Nullable, Number, Pyramid, Text, Whole, setting
+from stylecore.config.fields import (
+    Choice,
+    Flag,
+    Kind,
+    Layers,
+    LayerWeights,
+    Nullable,
+    Number,
+    Pyramid,
+    Text,
+    Whole,
+    setting,
+)
 from stylecore.config.presets import PRESETS
 from stylecore.errors import UsageError, hint
 from stylecore.networks.layers import BACKBONES, canonical_layer_name
@@ -78,6 +90,12 @@ class StyleConfig:
         "decay of the mean of Adam's iterates that is delivered; 0 = the last iterate",
         added_later=True,
         is_data=True,
+    )
+    normalize_gradients: bool = setting(
+        False,
+        Flag(),
+        "under Adam each layer's gradient is divided by its sum of absolute values, so that its weight alone counts",
+        added_later=True,
     )
     history_size: int = setting(20, Whole(1, 200), "curvature pairs that L-BFGS keeps")
     iterations: int = setting(1500, Whole(0, 1_000_000), "optimisation steps")
@@ -151,6 +169,8 @@ class StyleConfig:
         self._check_pyramid()
         if self.average_decay and self.optimizer == "lbfgs":
             raise ConfigError(f"average_decay must be 0 with optimizer lbfgs, got {self.average_decay:g}")
+        if self.normalize_gradients and self.optimizer == "lbfgs":
+            raise ConfigError("normalize_gradients must be false with optimizer lbfgs, got true")
 
     def _settle_layers(self) -> None:
         for name in ("content_layers", "style_layers"):

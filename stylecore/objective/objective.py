@@ -9,6 +9,7 @@ import tensorflow as tf
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.features import FeatureExtractor
 from stylecore.objective import losses
+from stylecore.objective.normalization import with_normalized_gradient
 from stylecore.objective.style_losses.base import Draw, Statistics, StyleLoss, Target
 from stylecore.objective.style_losses.gram import Gram
 from stylecore.tensors import (
@@ -81,6 +82,7 @@ class Objective:
       content_layers, style_layers: Keras' names, sorted.
       content_loss: "l2" or "l1".
       style_loss: a name in STYLE_LOSSES.
+      normalize_gradients: of each loss layer, see `with_normalized_gradient`.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class Objective:
         style_layers: Sequence[str],
         content_loss: str,
         style_loss: str = "gram",
+        normalize_gradients: bool = False,
     ) -> None:
         self._features = features
         self._content_layers = tuple(content_layers)
         self._style_layers = tuple(style_layers)
         self._content_loss = content_loss
         self.style_loss = STYLE_LOSSES[style_loss]
+        self._normalize_gradients = normalize_gradients
 
     def content_targets(self, images: Images) -> tuple[Features, ...]:
         """Returns the images' content features, one tensor a layer."""
@@ -114,8 +118,10 @@ class Objective:
     def __call__(self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None) -> Losses:
         """Returns the images' losses; `draw` is for a random style loss."""
         features = self._features(images)
-        content = self._content(features, targets.content, weights)
-        style = self._style(features, targets.style, weights, draw)
+        seen = self._seen(features, self._content_layers, weights.content, weights.content_layers)
+        content = self._content(seen, targets.content, weights)
+        seen = self._seen(features, self._style_layers, weights.style, weights.style_layers)
+        style = self._style(seen, targets.style, weights, draw)
         tv = losses.total_variation(images)
         total = weights.content * content + weights.style * style + weights.tv * tv
         return Losses(total, content, style, tv)
@@ -123,7 +129,7 @@ class Objective:
     def value_and_gradient(
         self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None
     ) -> tuple[Losses, Gradients]:
-        """Returns the images' losses and, for each image, the gradient of its total loss.
+        """Returns the images' losses and, for each image, the gradient of its total loss, normalised where it is so.
 
         Of a grey image it is the gradient's projection onto grey images: the same in all channels.
         """
@@ -133,6 +139,17 @@ class Objective:
         gradient = tape.gradient(terms.total, images)
         is_grey = weights.grey[:, tf.newaxis, tf.newaxis, tf.newaxis] > 0
         return terms, tf.where(is_grey, tf.reduce_mean(gradient, axis=-1, keepdims=True), gradient)
+
+    def _seen(
+        self, features: dict[str, Features], layers: Sequence[str], weight: PerPicture, shares: LayerWeightsPerPicture
+    ) -> dict[str, Features]:
+        """Returns what a loss sees of the features: themselves, with their gradients normalised where it is so."""
+        if not self._normalize_gradients:
+            return features
+        return {
+            name: with_normalized_gradient(features[name], weight * shares[:, index])
+            for index, name in enumerate(layers)
+        }
 
     def _content(self, features: dict[str, Features], targets: Sequence[Features], weights: LossWeights) -> PerPicture:
         layers = []

@@ -21,6 +21,7 @@ class StepKind:
     content_loss: str
     optimizer: str
     precision: str
+    normalize_gradients: bool = False
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -44,6 +45,7 @@ def step_kind(config: StyleConfig, weights_sha256: str) -> StepKind:
         content_loss=config.content_loss,
         optimizer=config.optimizer,
         precision=config.precision,
+        normalize_gradients=config.normalize_gradients,
     )
 
 

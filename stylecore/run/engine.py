@@ -122,7 +122,13 @@ class Engine:
         layers = sorted({*kind.content_layers, *kind.style_layers})
         with tf.device(device):
             self._features = FeatureExtractor(network, layers, kind.pooling, kind.precision)
-        self._objective = Objective(self._features, kind.content_layers, kind.style_layers, kind.content_loss)
+        self._objective = Objective(
+            self._features,
+            kind.content_layers,
+            kind.style_layers,
+            kind.content_loss,
+            normalize_gradients=kind.normalize_gradients,
+        )
         self._optimizer = OPTIMIZERS[kind.optimizer]
         self._targets = cachetools.LRUCache(TARGET_CACHE_BYTES, getsizeof=_bytes_of)
         image = [tf.TensorSpec([None, None, None, 3], tf.float32)]

@@ -20,6 +20,7 @@ DATASET, DETAILS, FAILURES = "dataset", "details", "failures"
 
 _CONFIG_TYPES = {
     "string": pa.string(),
+    "bool": pa.bool_(),
     "double": pa.float64(),
     "int64": pa.int64(),
     "map<string, double>": pa.map_(pa.string(), pa.float64()),

@@ -58,6 +58,12 @@ BAD = [
     ({"pyramid": [{"scale": 0.5, "share": 1}]}, "pyramid must have rising scales that end with 1, got [0.5]"),
     ({"pyramid": [[1, 0.5], [1, 0.5]]}, "pyramid must have rising scales that end with 1, got [1.0, 1.0]"),
     ({"learning_rate": 1e39}, "learning_rate must be a finite number in float32, got 1e+39"),
+    ({"normalize_gradients": 1}, "normalize_gradients must be true or false, got 1"),
+    (
+        {"normalize_gradients": True, "preset": "fast"},
+        "normalize_gradients must be false with optimizer lbfgs, got true",
+    ),
+    ({"average_decay": 0.5, "optimizer": "lbfgs"}, "average_decay must be 0 with optimizer lbfgs, got 0.5"),
     ({"content_layers": {1: 0.5}}, "content_layers"),
     ({"style_layers": [[["conv1_1"], 1]]}, "style_layers"),
     ({"weights": f"random:{'1' * 5000}"}, "weights must be random:SEED with a whole number, got 'random:111"),
@@ -193,6 +199,7 @@ OTHER_WORK = [
     ({}, {"precision": "bfloat16"}),
     ({}, {"color": "content"}),
     ({}, {"average_decay": 0.9}),
+    ({}, {"normalize_gradients": True}),
     ({"init": "content"}, {"init": "content", "noise_blend": 0.5}),
     ({"init": "content"}, {"init": "image"}),
     ({"init": "image", "noise_blend": 0.5}, {"init": "image", "noise_blend": 0.5, "seed": 31}),
@@ -220,6 +227,7 @@ def test_canonical_form_leaves_out_what_has_no_effect():
         "precondition",
         "noise_blend",
         "average_decay",
+        "normalize_gradients",
     }
     assert StyleConfig().canonical_json() == json.dumps(canonical, sort_keys=True, separators=(",", ":"))
 
