@@ -71,7 +71,7 @@ class ManifestRow:
       styles: the style images.
       config: the configuration, with `weights` resolved like an image's URI.
       extra: the further columns as JSON; None if there are none.
-      initial: the picture to start from; None unless the configuration says `init: image`.
+      initial: the picture to start from, with `init: image`.
     """
 
     number: int

@@ -6,6 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from stylecore.images.initial import initial_refusal
 from stylecore.images.resize import target_size
 from stylecore.networks.precision import Arithmetic, PrecisionError
 from stylecore.planning.too_small import StyleFile, too_small_in_run
@@ -78,19 +79,24 @@ def _weights_unknown(row: ManifestRow) -> Reason:
 
 
 def refusal(run: Run, facts: Facts) -> Reason | None:
-    """Returns why a run cannot be computed although its row is valid: an image is too small for its layers.
+    """Returns why a run cannot be computed although its row is valid: its images do not go with its configuration.
 
     Args:
       run: from `resolve_run`.
-      facts: image URI -> ImageFacts, of each style image.
+      facts: image URI -> ImageFacts, of each style image and the initial picture.
     """
-    sizes = []
-    for style in run.row.styles:
-        image = facts[style.uri]
-        assert isinstance(image, ImageFacts)  # resolve_run gives no run for a bad image.
-        sizes.append(StyleFile(image.height, image.width, style.scale))
-    reason = too_small_in_run(run.row.config, run.height, run.width, sizes)
-    return None if reason is None else Reason("ValueError", f"{run.row.location}: {reason}")
+    row = run.row
+    styles = [StyleFile(*_size(facts[style.uri]), style.scale) for style in row.styles]
+    initial = _size(facts[row.initial.uri]) if row.initial else None
+    reason = too_small_in_run(row.config, run.height, run.width, styles) or initial_refusal(
+        row.config, run.height, run.width, initial
+    )
+    return None if reason is None else Reason("ValueError", f"{row.location}: {reason}")
+
+
+def _size(image: ImageFacts | Reason) -> tuple[int, int]:
+    assert isinstance(image, ImageFacts)  # resolve_run gives no run for a bad image.
+    return image.height, image.width
 
 
 class ResolveRuns(beam.DoFn):

@@ -75,13 +75,8 @@ def parse_row(values: Mapping[str, Any], number: int, number_in_file: int, manif
 
 def _check_together(row: ManifestRow) -> None:
     """Raises RowError for columns that are good alone and contradict each other."""
-    config, initial = row.config, row.initial
-    if config.style_fit != "keep" and any(style.scale is not None for style in row.styles):
-        raise RowError(f"config: style_fit must be keep with the scale of a style, got {config.style_fit}")
-    if config.init == "image" and initial is None:
-        raise RowError("initial must be a path or URI with init image, got None")
-    if config.init != "image" and initial is not None:
-        raise RowError(f"config: init must be image with the column initial, got {config.init}")
+    if row.config.style_fit != "keep" and any(style.scale is not None for style in row.styles):
+        raise RowError(f"config: style_fit must be keep with the scale of a style, got {row.config.style_fit}")
 
 
 def _extra(values: Mapping[str, Any]) -> str | None:

@@ -115,4 +115,5 @@ def load_problem(run: Run) -> Problem:
     for style in row.styles:
         masks = {field: image(mask.uri) for field, mask in style.masks()}
         styles.append(Style(image(style.uri), style.weight, style.scale, **masks))
-    return prepare(image(row.content_uri), styles, row.config)
+    initial = image(row.initial.uri) if row.initial else None
+    return prepare(image(row.content_uri), styles, row.config, initial)

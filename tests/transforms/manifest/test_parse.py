@@ -24,7 +24,6 @@ BAD_ROWS = [
     ({"style": [{"uri": "s", "content_mask": "http://host/m.png"}]}, "style content_mask: http://host/m.png: no file"),
     ({"initial": 7}, "initial must be a path or URI, got 7"),
     ({"initial": "gs://bucket"}, "initial must be gs://BUCKET/OBJECT, got 'gs://bucket'"),
-    ({"initial": "i.png"}, "config: init must be image with the column initial, got noise"),
     ({"config": {"itrations": 3}}, "config: unknown field 'itrations', did you mean 'iterations'"),
     ({"config": {"learning_rate": -15.0}}, "config: learning_rate must be > 0, got -15.0"),
     ({"config": {"seed": float("nan")}}, "config: seed must be a finite number, got nan"),
