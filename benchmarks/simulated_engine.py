@@ -28,6 +28,10 @@ class SimulatedEngine:
     def check(self, problem: Problem) -> None:
         """Accepts every problem."""
 
+    def notes(self, problem: Problem) -> tuple[str, ...]:
+        """Leaves nothing out."""
+        return ()
+
     def fitting_size(self, problems: Sequence[Problem]) -> int:
         """Knows no limit."""
         return sys.maxsize

@@ -85,7 +85,8 @@ def stylize(
 
 def _bucket_and_engine(problem: Problem, weights: Weights | None) -> tuple[Bucket, Engine]:
     loaded = weights or _weights(problem.config.backbone, problem.config.weights)
-    bucket = bucket_of(problem.config, loaded.fingerprint, *problem.content.shape[:2])
+    height, width = problem.content.shape[:2]
+    bucket = bucket_of(problem.config, loaded.fingerprint, height, width, problem.has_regions)
     return bucket, get_engine(bucket.kind, lambda: loaded.network)
 
 

@@ -18,8 +18,6 @@ Features = Tensor
 # Position-normalised Gram matrices of one layer, [batch, channels, channels] float32, symmetric; with guides
 # [batch, regions, channels, channels].
 GramMatrices = Tensor
-# How much each position of one layer counts in each region: [batch, regions, height, width, 1] float32, >= 0, mean 1.
-Guides = Tensor
 
 # One number per picture, [batch] float32: a loss, a weight, a step length.
 PerPicture = Tensor
@@ -27,6 +25,8 @@ PerPicture = Tensor
 CountPerPicture = Tensor
 # One decision per picture, [batch] bool.
 MaskPerPicture = Tensor
+# One weight per picture and region, [batch, regions] float32, >= 0; 0 for regions that fill the batch up.
+WeightsPerRegion = Tensor
 # One weight per picture and layer, [batch, layers] float32, >= 0, the layers sorted by name.
 LayerWeightsPerPicture = Tensor
 # A ring of the pictures' latest differences, [batch, history, height, width, 3] float32.

@@ -219,7 +219,8 @@ class Run:
     @property
     def bucket(self) -> Bucket:
         """The runs that share a batch have equal buckets."""
-        return bucket_of(self.row.config, self.weights_sha256, self.height, self.width)
+        regions = any(style.content_mask is not None for style in self.row.styles)
+        return bucket_of(self.row.config, self.weights_sha256, self.height, self.width, regions)
 
 
 class HashedStyle(NamedTuple):

@@ -69,6 +69,11 @@ class FittedStyle(NamedTuple):
 AnyStyle = Image | Style | Sequence[Image | Style | tuple[Image, float]]
 
 
+def has_regions(styles: Iterable[Style | FittedStyle]) -> bool:
+    """Returns whether a style applies in a part of the picture alone."""
+    return any(style.content_mask is not None for style in styles)
+
+
 def styles_of(style: AnyStyle, config: StyleConfig) -> list[Style]:
     """Returns what `stylize` takes for a style as a list of styles, or raises InputError."""
     given = [style] if isinstance(style, np.ndarray | ScalableImage | Style) else style

@@ -12,6 +12,7 @@ from stylecore.objective import losses
 from stylecore.objective.normalization import with_normalized_gradient
 from stylecore.objective.style_losses.base import Draw, Statistics, StyleLoss, Target
 from stylecore.objective.style_losses.gram import Gram
+from stylecore.objective.style_losses.guides import Guides
 from stylecore.tensors import (
     Features,
     Gradients,
@@ -19,16 +20,26 @@ from stylecore.tensors import (
     LayerWeightsPerPicture,
     PerPicture,
     Tensor,
+    WeightsPerRegion,
 )
 
 STYLE_LOSSES: dict[str, StyleLoss] = {"gram": Gram()}
 
 
 class Targets(NamedTuple):
-    """The targets that a batch of pictures is compared with, per content layer and per style layer, in sorted order."""
+    """The targets that a batch of pictures is compared with, per content layer and per style layer, in sorted order.
+
+    Attributes:
+      content: features.
+      style: nests of tensors, the style loss's.
+      guides: the pictures' regions at each style layer; none where the step has no regions.
+      region_weights: what the loss of each region is multiplied by, likewise.
+    """
 
     content: tuple[Features, ...]
     style: tuple[Target, ...]
+    guides: tuple[Guides, ...] = ()
+    region_weights: tuple[WeightsPerRegion, ...] = ()
 
 
 class LossWeights(NamedTuple):
@@ -100,20 +111,20 @@ class Objective:
         self._content_loss = content_loss
         self.style_loss = STYLE_LOSSES[style_loss]
         self._normalize_gradients = normalize_gradients
+        self._unguided = (None,) * len(self._style_layers)
 
     def content_targets(self, images: Images) -> tuple[Features, ...]:
         """Returns the images' content features, one tensor a layer."""
         features = self._features(images)
         return tuple(features[name] for name in self._content_layers)
 
-    def style_statistics(self, images: Images) -> tuple[Statistics, ...]:
-        """Returns the images' style statistics, a nest a layer, for `blended`."""
+    def style_statistics(self, images: Images, guides: tuple[Guides, ...] = ()) -> tuple[Statistics, ...]:
+        """Returns the images' style statistics, a nest a layer; with guides, of each of their regions."""
         features = self._features(images)
-        return tuple(self.style_loss.statistics(features[name], None) for name in self._style_layers)
-
-    def blended(self, styles: Sequence[tuple[Statistics, ...]], weights: Sequence[float]) -> tuple[Target, ...]:
-        """Returns the style targets of a picture from the statistics of its styles, a nest a layer."""
-        return tuple(self.style_loss.blend(layer, weights) for layer in zip(*styles, strict=True))
+        return tuple(
+            self.style_loss.statistics(features[name], guide)
+            for name, guide in zip(self._style_layers, guides or self._unguided, strict=True)
+        )
 
     def __call__(self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None) -> Losses:
         """Returns the images' losses; `draw` is for a random style loss."""
@@ -121,7 +132,7 @@ class Objective:
         seen = self._seen(features, self._content_layers, weights.content, weights.content_layers)
         content = self._content(seen, targets.content, weights)
         seen = self._seen(features, self._style_layers, weights.style, weights.style_layers)
-        style = self._style(seen, targets.style, weights, draw)
+        style = self._style(seen, targets, weights, draw)
         tv = losses.total_variation(images)
         total = weights.content * content + weights.style * style + weights.tv * tv
         return Losses(total, content, style, tv)
@@ -159,12 +170,15 @@ class Objective:
         return tf.reduce_sum(tf.stack(layers, axis=1) * weights.content_layers, axis=1)
 
     def _style(
-        self, features: dict[str, Features], targets: Sequence[Target], weights: LossWeights, draw: Draw | None
+        self, features: dict[str, Features], targets: Targets, weights: LossWeights, draw: Draw | None
     ) -> PerPicture:
         layers = []
-        for name, target in zip(self._style_layers, targets, strict=True):
-            statistics = self.style_loss.statistics(features[name], None)
+        guides = targets.guides or self._unguided
+        for index, (name, target, guide) in enumerate(zip(self._style_layers, targets.style, guides, strict=True)):
+            statistics = self.style_loss.statistics(features[name], guide)
             loss = self.style_loss.loss(statistics, target, draw)
+            if guide is not None:
+                loss = tf.reduce_sum(loss * targets.region_weights[index], axis=1)
             layers.append(_reduced(loss, self.style_loss.mean_factor(statistics), weights.mean))
         return tf.reduce_sum(tf.stack(layers, axis=1) * weights.style_layers, axis=1)
 

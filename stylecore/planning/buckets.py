@@ -11,7 +11,11 @@ MAX_BATCH_SIZE = 64
 
 @dataclasses.dataclass(frozen=True, order=True)
 class StepKind:
-    """What a compiled step fixes; the rest of a configuration is data of the batch."""
+    """What a compiled step fixes; the rest of a configuration is data of the batch.
+
+    Attributes:
+      regions: styles have content masks.
+    """
 
     backbone: str
     weights_sha256: str
@@ -22,6 +26,7 @@ class StepKind:
     optimizer: str
     precision: str
     normalize_gradients: bool = False
+    regions: bool = False
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -34,8 +39,14 @@ class Bucket:
     scales: tuple[float, ...] = ()
 
 
-def step_kind(config: StyleConfig, weights_sha256: str) -> StepKind:
-    """Returns the step that a configuration needs, its layers sorted; `weights_sha256` is the weights' fingerprint."""
+def step_kind(config: StyleConfig, weights_sha256: str, regions: bool = False) -> StepKind:
+    """Returns the step that a configuration needs, its layers sorted.
+
+    Args:
+      config: the parameters.
+      weights_sha256: the weights' fingerprint, hex.
+      regions: styles have content masks.
+    """
     return StepKind(
         backbone=config.backbone,
         weights_sha256=weights_sha256,
@@ -46,18 +57,21 @@ def step_kind(config: StyleConfig, weights_sha256: str) -> StepKind:
         optimizer=config.optimizer,
         precision=config.precision,
         normalize_gradients=config.normalize_gradients,
+        regions=regions,
     )
 
 
-def bucket_of(config: StyleConfig, weights_sha256: str, height: int, width: int) -> Bucket:
+def bucket_of(config: StyleConfig, weights_sha256: str, height: int, width: int, regions: bool = False) -> Bucket:
     """Returns a picture's bucket.
 
     Args:
       config: its parameters.
       weights_sha256: the fingerprint of the backbone's weights, hex.
       height, width: of the result, in pixels.
+      regions: styles have content masks.
     """
-    return Bucket(step_kind(config, weights_sha256), height, width, tuple(scale for scale, _ in config.pyramid))
+    kind = step_kind(config, weights_sha256, regions)
+    return Bucket(kind, height, width, tuple(scale for scale, _ in config.pyramid))
 
 
 def default_batch_size(height: int, width: int, pixels: int = BATCH_PIXELS, runs: int = MAX_BATCH_SIZE) -> int:

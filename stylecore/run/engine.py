@@ -6,8 +6,6 @@ batch size an image's result does not depend, to the bit, on its neighbours.
 
 import dataclasses
 import functools
-import hashlib
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,23 +18,18 @@ import tensorflow as tf
 
 from stylecore.networks.features import FeatureExtractor
 from stylecore.objective.objective import Losses, LossWeights, Objective, Targets, loss_weights
-from stylecore.objective.style_losses.base import Target
 from stylecore.optimizers.adam import Adam
 from stylecore.optimizers.base import Optimizer
 from stylecore.optimizers.lbfgs import Lbfgs
 from stylecore.planning.buckets import StepKind
 from stylecore.planning.too_small import too_small
 from stylecore.run.problem import Problem
+from stylecore.run.targets import PAUSE_SECS, TargetMaker, check_masks, mask_notes
 from stylecore.tensors import CountPerPicture, Gradients, Images, MaskPerPicture, PerPicture, Tensor
 
 Returned = TypeVar("Returned")
-# Content targets, style statistics or style targets: a nest of tensors for each layer.
-Nests = tuple[Any, ...]
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "lbfgs": Lbfgs}
-TARGET_CACHE_BYTES = 512 * 2**20
-# What a lack of memory has taught is forgotten after so long: other processes come and go on a device.
-FORGET_MEMORY_SECS = 600.0
 
 # What decides beside its size whether a batch fits: height, width, curvature pairs, pixels of the largest style.
 MemoryKey = tuple[int, int, int, int]
@@ -130,19 +123,14 @@ class Engine:
             normalize_gradients=kind.normalize_gradients,
         )
         self._optimizer = OPTIMIZERS[kind.optimizer]
-        self._targets = cachetools.LRUCache(TARGET_CACHE_BYTES, getsizeof=_bytes_of)
-        image = [tf.TensorSpec([None, None, None, 3], tf.float32)]
-        self._content_targets = tf.function(self._objective.content_targets, input_signature=image)
-        self._style_statistics = tf.function(self._objective.style_statistics, input_signature=image)
+        self._targets = TargetMaker(kind, self._objective, clock)
         # The objective stays outside the loop's graph: in a graph with cycles oneDNN's rewriting of operations misses
         # the gradients of poolings, which then take 20 times as long.
         how = {"jit_compile": True} if xla else {"experimental_attributes": {"_noinline": True}}
         self._value_and_gradient = tf.function(self._objective.value_and_gradient, autograph=False, **how)
         self._measure: Any = None
         self._advance: Any = None
-        self._clock = clock
-        self._fitting = cachetools.TTLCache[MemoryKey, int](1024, FORGET_MEMORY_SECS, timer=clock)
-        self._keeps_targets_from = -math.inf
+        self._fitting = cachetools.TTLCache[MemoryKey, int](1024, PAUSE_SECS, timer=clock)
 
     @property
     def traces(self) -> int:
@@ -150,13 +138,16 @@ class Engine:
         return self._advance.experimental_get_tracing_count() if self._advance else 0
 
     def check(self, problem: Problem) -> None:
-        """Raises ValueError if an image of the problem is too small for the layers, or a style has a mask."""
-        if any(style.content_mask is not None or style.style_mask is not None for style in problem.styles):
-            raise ValueError("content_mask and style_mask are not supported yet")
+        """Raises ValueError if an image of the problem is too small for the layers, or a mask is for all of them."""
         for stage in problem.stages:
             for image in (stage.content, *(style.image for style in stage.styles)):
                 if (reason := too_small(self.kind, *image.shape[:2])) is not None:
                     raise ValueError(reason)
+        check_masks(self.kind, problem)
+
+    def notes(self, problem: Problem) -> tuple[str, ...]:
+        """Returns what is left out of the problem's losses, a line each."""
+        return mask_notes(self.kind, problem)
 
     def fitting_size(self, problems: Sequence[Problem]) -> int:
         """Returns the size up to which a batch like that of `problems` is not known to exceed the device's memory."""
@@ -170,20 +161,16 @@ class Engine:
         """Drops the cached targets, and caches none for ten minutes; returns whether there were any."""
         if "_in_float32" in vars(self):
             self._in_float32.release_targets()
-        held = self._targets.currsize > 0
-        self._targets.clear()
-        self._keeps_targets_from = self._clock() + FORGET_MEMORY_SECS
-        return held
+        return self._targets.release()
 
     @_on_device
     def constants(self, problems: Sequence[Problem]) -> BatchConstants:
         """Stacks the targets, weights, parameters and limits of problems of one bucket; targets are cached."""
         configs = [problem.config for problem in problems]
-        content = [self._cached(self._content_targets, problem.content) for problem in problems]
-        style = [self._style_target(problem) for problem in problems]
+        weights = loss_weights(configs)
         return BatchConstants(
-            Targets(_stack(content), _stack(style)),
-            loss_weights(configs),
+            self._targets.targets(problems),
+            weights._replace(style_layers=weights.style_layers * self._targets.counted_layers(problems)),
             self._optimizer.parameters(configs),
             Limits(
                 np.asarray([problem.iterations for problem in problems], np.int32),
@@ -262,20 +249,6 @@ class Engine:
     def losses_and_gradient(self, images: Images, constants: BatchConstants) -> tuple[Losses, Gradients]:
         """Evaluates the objective once, at `images`, outside the compiled loop."""
         return self._objective.value_and_gradient(tf.convert_to_tensor(images), constants.targets, constants.weights)
-
-    def _style_target(self, problem: Problem) -> tuple[Target, ...]:
-        statistics = [self._cached(self._style_statistics, style.image) for style in problem.styles]
-        return self._objective.blended(statistics, [style.weight for style in problem.styles])
-
-    def _cached(self, compute: Callable[[Tensor], Nests], image: np.ndarray) -> Nests:
-        key = (compute, image.shape, hashlib.blake2b(image.tobytes()).digest())
-        if (found := self._targets.get(key)) is not None:
-            return found
-        # Computed one image at a time, targets have the same bits in every batch.
-        targets = compute(tf.constant(image[np.newaxis]))
-        if _bytes_of(targets) <= TARGET_CACHE_BYTES and self._clock() >= self._keeps_targets_from:
-            self._targets[key] = targets
-        return targets
 
     def _advance_in_graph(
         self, state: LoopState, constants: BatchConstants, evaluations: Tensor
@@ -378,10 +351,6 @@ def _where(mask: MaskPerPicture, new: Tensor, old: Tensor) -> Tensor:
     return tf.where(tf.reshape(mask, tf.concat([[-1], tf.ones([tf.rank(new) - 1], tf.int32)], axis=0)), new, old)
 
 
-def _stack(targets: Sequence[Nests]) -> Nests:
-    return tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=0), *targets)
-
-
 def _stack_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Stacks arrays whose first dimensions may differ; zeros fill up the shorter ones."""
     if np.ndim(arrays[0]) == 0 or len({len(array) for array in arrays}) == 1:
@@ -393,12 +362,11 @@ def _stack_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _loose_spec(value: Any) -> tf.TensorSpec:
-    """Leaves batch sizes, image sizes and window lengths free and fixes channels, so that one trace serves them all."""
+    """Leaves batch sizes, image sizes and window lengths free and fixes channels, so that one trace serves them all.
+
+    Whole numbers count positions or say where they are: all their dimensions stay free.
+    """
     value = tf.convert_to_tensor(value)
     rank = value.shape.rank
-    fixed = {0: 0, 1: 0, 2: 0, 3: 2}.get(rank, 1)
+    fixed = 0 if value.dtype.is_integer else {0: 0, 1: 0, 2: 0, 3: 2}.get(rank, 1)
     return tf.TensorSpec([None] * (rank - fixed) + value.shape.as_list()[rank - fixed :], value.dtype)
-
-
-def _bytes_of(targets: Nests) -> int:
-    return sum(int(np.prod(t.shape)) * t.dtype.size for t in tf.nest.flatten(targets))

@@ -377,6 +377,7 @@ class _ActiveBatch:
             loss_tv=losses.tv,
             iterations=course.steps_before + steps,
             stop_reason=stop_reason,
+            notes=self._engine.notes(course.problem),
         )
 
     def _out_of_time(self, position: int, course: _Course, timeout_secs: float) -> Done:

@@ -19,6 +19,7 @@ from stylecore.images.style import (
     check_image,
     fitted_image,
     fitted_styles,
+    has_regions,
     scalable_image,
     styles_of,
 )
@@ -58,6 +59,11 @@ class Problem:
     def in_colour(self) -> InColour:
         """The content and the styles in their own colours, at the sizes at which they are used."""
         return self.own_colours or _in_colour(self.content, self.styles)
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether a style applies in a part of the picture alone."""
+        return has_regions(self.styles)
 
     @property
     def stages(self) -> tuple["Problem", ...]:

@@ -52,6 +52,7 @@ class Result:
         None if the problem failed.
       seconds: the batch's wall time until this problem was done, divided by the number of its problems.
       error: the reason of the failure, or None.
+      notes: what was left out of the losses, a line each.
     """
 
     image: np.ndarray | None = None
@@ -64,6 +65,7 @@ class Result:
     stop_reason: str | None = None
     seconds: float = 0.0
     error: Exception | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,6 +41,43 @@ def style_loss_layer(features, styles, reduction="sum"):
     return energy / channels**2 if reduction == "mean" else energy
 
 
+def guided_gram(features, mask):
+    """(T o F)^T (T o F) / N of `features` `[h, w, c]` at N positions; T is `mask` `[h, w]` over its root mean square.
+
+    Without a mask T is 1.
+    """
+    mask = np.ones(np.shape(features)[:2]) if mask is None else np.asarray(mask, np.float64)
+    return gram_matrix((mask / np.sqrt(np.mean(mask**2)))[..., np.newaxis] * features) / mask.size
+
+
+def guided_style_loss_layer(features, styles, reduction="sum"):
+    """Style loss of one layer where styles have masks, with Gram matrices guided by them.
+
+    `styles` is a list of (`[h', w', N]`, weight, content mask `[h, w]`, style mask `[h', w']`), masks at the layer's
+    positions or None. Without content masks it is E = 1 / (4 N^2) sum_ij (G_ij - A_ij)^2, A = sum_s weight_s G^s. With
+    them styles of the same content mask form a region: sum_r W_r E_r, W the sum of its styles' weights, by which those
+    are divided in A. Under `mean` E is divided by N^2 again.
+    """
+    regions: dict[bytes | None, list] = {}
+    for style in styles:
+        regions.setdefault(None if style[2] is None else np.asarray(style[2]).tobytes(), []).append(style)
+    channels, total = np.shape(features)[-1], 0.0
+    for members in regions.values():
+        sums_to = 1.0 if set(regions) == {None} else sum(weight for _, weight, _, _ in members)
+        target = sum(weight / sums_to * guided_gram(painted, mask) for painted, weight, _, mask in members)
+        energy = ((guided_gram(features, members[0][2]) - target) ** 2).sum() / (4 * channels**2)
+        total += sums_to * (energy / channels**2 if reduction == "mean" else energy)
+    return total
+
+
+def mask_at_layer(mask, layer):
+    """`mask` `[h, w]` at the positions of a VGG layer: means over the squares of pixels that are pooled to one."""
+    side = 2 ** (int(layer[len("block")]) - 1)
+    height, width = np.shape(mask)[0] // side, np.shape(mask)[1] // side
+    cells = np.asarray(mask, np.float64)[: height * side, : width * side].reshape(height, side, width, side)
+    return cells.mean(axis=(1, 3))
+
+
 def total_variation(image):
     """Total variation of `[h, w, 3]`: sum_ij (x_{i+1,j} - x_ij)^2 / h + (x_{i,j+1} - x_ij)^2 / w, channels summed."""
     image = np.asarray(image, np.float64)
@@ -113,7 +150,8 @@ def finite_difference(fn, x, direction, step=1e-4):
 def objective(image, content, styles, config, weights):
     """L_total = alpha L_content + beta L_style + gamma L_tv of `image` for a VGG network, as a dict with its terms.
 
-    `content` is `[h, w, 3]`, `styles` a list of (`[h', w', 3]`, weight). `config` has `content_layers` and
+    `content` is `[h, w, 3]`, `styles` a list of (`[h', w', 3]`, weight), or with masks of (`[h', w', 3]`, weight,
+    content mask `[h, w]` or None, style mask `[h', w']` or None). `config` has `content_layers` and
     `style_layers` (`{Keras name: weight}`), `alpha`, `beta`, `gamma`, `content_loss`, `reduction`, `pooling`;
     `weights` is as for `vgg_features`. `content`, `style` and `tv` of the result are before alpha, beta and gamma.
     """
@@ -123,16 +161,25 @@ def objective(image, content, styles, config, weights):
 
     x = features(image, {**config.content_layers, **config.style_layers})
     p = features(content, config.content_layers)
-    painted = [(features(style, config.style_layers), weight) for style, weight in styles]
+    painted = [(features(style[0], config.style_layers), *style[1:]) for style in styles]
+
+    def style_layer(layer):
+        guided = [
+            (
+                a[layer],
+                weight,
+                *(None if mask is None else mask_at_layer(mask, layer) for mask in masks or (None, None)),
+            )
+            for a, weight, *masks in painted
+        ]
+        return guided_style_loss_layer(x[layer], guided, config.reduction)
+
     terms = {
         "content": sum(
             weight * content_loss(x[layer], p[layer], config.content_loss, config.reduction)
             for layer, weight in config.content_layers.items()
         ),
-        "style": sum(
-            weight * style_loss_layer(x[layer], [(a[layer], share) for a, share in painted], config.reduction)
-            for layer, weight in config.style_layers.items()
-        ),
+        "style": sum(weight * style_layer(layer) for layer, weight in config.style_layers.items()),
         "tv": total_variation(image),
     }
     total = config.alpha * terms["content"] + config.beta * terms["style"] + config.gamma * terms["tv"]

@@ -7,7 +7,8 @@ where guides divide the picture into regions, the regions are the second one.
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from stylecore.tensors import CountPerPicture, Features, Guides, Tensor
+from stylecore.objective.style_losses.guides import Guides
+from stylecore.tensors import CountPerPicture, Features, Tensor
 
 # Nests of tensors [batch, ...], with guides [batch, regions, ...]; which tensors, a style loss decides.
 Statistics = Any
@@ -26,7 +27,7 @@ class StyleLoss(Protocol):
 
     Attributes:
       is_random: `loss` wants a Draw.
-      mask_power: positions count by this power of the mask.
+      mask_power: positions count by this power of the mask, scaled to the mean 1.
     """
 
     is_random: bool

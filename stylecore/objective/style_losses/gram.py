@@ -6,7 +6,8 @@ from typing import Any
 import tensorflow as tf
 
 from stylecore.objective.style_losses.base import Draw
-from stylecore.tensors import Features, GramMatrices, Guides, Tensor
+from stylecore.objective.style_losses.guides import Guides, guided_rows
+from stylecore.tensors import Features, GramMatrices, Tensor
 
 
 class Gram:
@@ -27,7 +28,7 @@ class Gram:
         return self.normalized(self.sums(features, guides), position_count(features))
 
     def sums(self, features: Features, guides: Guides | None = None) -> GramMatrices:
-        """Returns sum_k F_ik F_jk; with guides sum_k t_rk F_ik F_jk of each region r."""
+        """Returns sum_k F_ik F_jk; with guides sum_k w_rk F_ik F_jk of each region r."""
         return second_moments(features, guides)
 
     def normalized(self, sums: GramMatrices, positions: Tensor) -> GramMatrices:
@@ -64,26 +65,18 @@ def second_moments(features: Features, guides: Guides | None) -> Tensor:
 
     Args:
       features: [batch, height, width, channels], float32.
-      guides: each position counts t_rk times in region r: [batch, regions, channels, channels].
+      guides: where there are regions: position k counts w_rk times in region r, [batch, regions, channels, channels].
     """
-    rows = tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]])
-    if guides is None:
-        return _inner_products(rows)
-    shape = tf.shape(guides)
-    weights = tf.reshape(guides, [shape[0], shape[1], shape[2] * shape[3], 1])
-    return _guided_products(rows, weights)
+    if guides is not None:
+        return _inner_products(guided_rows(features, guides))
+    return _inner_products(tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]]))
 
 
 @tf.custom_gradient
 def _inner_products(rows: Tensor) -> Any:
-    """X^T X of each matrix X of [batch, rows, columns]; its gradient takes one product where TensorFlow's takes two."""
+    """X^T X of each matrix X of [..., rows, columns]; its gradient takes one product where TensorFlow's takes two."""
 
     def gradient(upstream: Tensor) -> Tensor:
         return tf.matmul(rows, upstream + tf.linalg.matrix_transpose(upstream))
 
     return tf.matmul(rows, rows, transpose_a=True), gradient
-
-
-def _guided_products(rows: Tensor, weights: Tensor) -> Tensor:
-    """X^T diag(w_r) X of each matrix X of [batch, rows, columns] for weights [batch, regions, rows, 1]."""
-    return _inner_products(tf.sqrt(weights) * rows[:, tf.newaxis])

@@ -1,0 +1,188 @@
+"""What the pictures of a batch are compared with, computed one image at a time and cached; and what is left out."""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cachetools
+import numpy as np
+import tensorflow as tf
+
+from stylecore.images.style import FittedStyle
+from stylecore.objective.objective import Objective, Targets
+from stylecore.objective.regions import LayerRegion, layer_masks, layer_regions, left_out, position_weights
+from stylecore.objective.style_losses.base import Target
+from stylecore.objective.style_losses.guides import Guides, padded_guides
+from stylecore.planning.buckets import StepKind
+from stylecore.run.problem import Problem
+from stylecore.tensors import LayerWeightsPerPicture, Tensor
+
+CACHE_BYTES = 512 * 2**20
+# After a lack of memory nothing is cached for so long: other processes come and go on a device.
+PAUSE_SECS = 600.0
+
+# Content targets, style statistics or style targets: a nest of tensors for each layer.
+Nests = tuple[Any, ...]
+# The regions of one picture, at each style layer.
+Plan = tuple[tuple[LayerRegion, ...], ...]
+
+
+class TargetMaker:
+    """Makes the targets of batches of one StepKind.
+
+    Args:
+      kind: what the compiled step fixes.
+      objective: computes the content targets and the styles' statistics.
+      clock: the time in seconds.
+    """
+
+    def __init__(self, kind: StepKind, objective: Objective, clock: Callable[[], float]) -> None:
+        self._kind = kind
+        self._style_loss = objective.style_loss
+        self._cache = cachetools.LRUCache[Any, Nests](CACHE_BYTES, getsizeof=_bytes_of)
+        self._clock = clock
+        self._keeps_from = -math.inf
+        image = tf.TensorSpec([None, None, None, 3], tf.float32)
+        self._content = tf.function(objective.content_targets, input_signature=[image])
+        self._statistics = tf.function(objective.style_statistics, input_signature=[image])
+        guides = Guides(
+            tf.TensorSpec([1, 1, None], tf.int32),
+            tf.TensorSpec([1, 1, None, 1], tf.float32),
+            tf.TensorSpec([1, 1, None], tf.int32),
+        )
+        self._guided_statistics = tf.function(
+            objective.style_statistics, input_signature=[image, (guides,) * len(kind.style_layers)]
+        )
+
+    def targets(self, problems: Sequence[Problem]) -> Targets:
+        """Returns the targets of a batch."""
+        content = _stack([self._cached(self._content, problem.content) for problem in problems])
+        plans = [_plan(self._kind, problem) for problem in problems]
+        statistics = [[self._style_statistics(style) for style in problem.styles] for problem in problems]
+        pictures = list(zip(plans, problems, statistics, strict=True))
+        if not self._kind.regions:
+            return Targets(content, _stack([self._whole(*picture) for picture in pictures]))
+        count = max(len(plan[0]) for plan in plans)
+        style, weights = zip(*(self._regional(*picture, count) for picture in pictures), strict=True)
+        return Targets(content, _stack(style), self._guides(plans, count), _stack(weights))
+
+    def counted_layers(self, problems: Sequence[Problem]) -> LayerWeightsPerPicture:
+        """Returns 1 for each picture and style layer, 0 where all its styles are left out."""
+        plans = (_plan(self._kind, problem) for problem in problems)
+        return np.array([[any(region.styles for region in layer) for layer in plan] for plan in plans], np.float32)
+
+    def release(self) -> bool:
+        """Drops what is cached, and caches nothing for ten minutes; returns whether there was anything."""
+        held = self._cache.currsize > 0
+        self._cache.clear()
+        self._keeps_from = self._clock() + PAUSE_SECS
+        return held
+
+    def _whole(self, plan: Plan, problem: Problem, statistics: Sequence[Nests]) -> tuple[Target, ...]:
+        """Returns the targets of a picture without regions: at each layer its styles' blend."""
+        weights = [style.weight for style in problem.styles]
+        everyone = tuple(range(len(weights)))
+        return tuple(
+            self._blend(region.styles or everyone, layer, statistics, weights) for layer, (region,) in enumerate(plan)
+        )
+
+    def _regional(
+        self, plan: Plan, problem: Problem, statistics: Sequence[Nests], count: int
+    ) -> tuple[tuple[Target, ...], tuple[Tensor, ...]]:
+        """Returns the targets of a picture's regions, and the weights of their losses, for `count` regions a layer."""
+        targets, weights = [], []
+        for layer, regions in enumerate(plan):
+            counted = [region.styles for region in regions if region.styles]
+            totals = [sum(problem.styles[index].weight for index in styles) for styles in counted]
+            blends = [
+                self._blend(
+                    styles, layer, statistics, [style.weight / total if total else 1.0 for style in problem.styles]
+                )
+                for styles, total in zip(counted, totals, strict=True)
+            ] or [self._blend((0,), layer, statistics, [1.0])]
+            blends += blends[:1] * (count - len(blends))
+            targets.append(tf.nest.map_structure(lambda *tensors: tf.stack(tensors, axis=1), *blends))
+            weights.append(tf.constant([totals + [0.0] * (count - len(totals))], tf.float32))
+        return tuple(targets), tuple(weights)
+
+    def _blend(
+        self, styles: Sequence[int], layer: int, statistics: Sequence[Nests], weights: Sequence[float]
+    ) -> Target:
+        return self._style_loss.blend(
+            [statistics[style][layer] for style in styles], [weights[style] for style in styles]
+        )
+
+    def _guides(self, plans: Sequence[Plan], count: int) -> tuple[Guides, ...]:
+        return tuple(
+            _on_device(padded_guides([_weights(regions, self._style_loss.mask_power) for regions in layer], count))
+            for layer in zip(*plans, strict=True)
+        )
+
+    def _style_statistics(self, style: FittedStyle) -> Nests:
+        if style.style_mask is None:
+            return self._cached(self._statistics, style.image)
+        return self._cached(self._masked_statistics, style.image, style.style_mask)
+
+    def _masked_statistics(self, image: Tensor, mask: np.ndarray) -> Nests:
+        """Returns the statistics of the part of one image, [1, height, width, 3], that its mask gives."""
+        masks = layer_masks(self._kind, mask)
+        # A layer at which the mask is empty leaves the style out.
+        weights = (
+            position_weights(layer if layer.any() else layer + 1, self._style_loss.mask_power) for layer in masks
+        )
+        guides = tuple(_on_device(padded_guides([[layer]], 1)) for layer in weights)
+        return tf.nest.map_structure(lambda tensor: tensor[:, 0], self._guided_statistics(image, guides))
+
+    def _cached(self, compute: Callable[..., Nests], image: np.ndarray, *others: np.ndarray) -> Nests:
+        digest = hashlib.blake2b(b"".join(array.tobytes() for array in (image, *others))).digest()
+        key = (compute, image.shape, digest)
+        if (found := self._cache.get(key)) is not None:
+            return found
+        # Computed one image at a time, targets have the same bits in every batch.
+        targets = compute(tf.constant(image[np.newaxis]), *others)
+        if _bytes_of(targets) <= CACHE_BYTES and self._clock() >= self._keeps_from:
+            self._cache[key] = targets
+        return targets
+
+
+def _plan(kind: StepKind, problem: Problem) -> Plan:
+    return layer_regions(kind, problem.styles, *problem.content.shape[:2])
+
+
+def _weights(regions: Sequence[LayerRegion], power: float) -> list[np.ndarray]:
+    """Returns the weights of the positions in each region that counts at a layer, at least in one."""
+    counted = [region.mask for region in regions if region.styles] or [np.ones_like(regions[0].mask)]
+    return [position_weights(mask, power) for mask in counted if mask is not None]
+
+
+def _on_device(guides: Guides) -> Guides:
+    return Guides(*map(tf.constant, guides))
+
+
+def _stack(pictures: Sequence[Nests]) -> Nests:
+    return tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=0), *pictures)
+
+
+def _bytes_of(targets: Nests) -> int:
+    return sum(int(np.prod(tensor.shape)) * tensor.dtype.size for tensor in tf.nest.flatten(targets))
+
+
+def check_masks(kind: StepKind, problem: Problem) -> None:
+    """Raises ValueError if a mask is too small at every style layer of every stage, see `layer_regions`."""
+    stages = [left_out(kind, stage.styles, *stage.content.shape[:2]) for stage in problem.stages]
+    for (field, style), layers in stages[-1].items():
+        if all(stage.get((field, style)) == kind.style_layers for stage in stages):
+            raise ValueError(
+                f"{field} of style {style + 1} must cover a position at a style layer, got none at {', '.join(layers)}"
+            )
+
+
+def mask_notes(kind: StepKind, problem: Problem) -> tuple[str, ...]:
+    """Returns one line for each mask that is left out at style layers of a stage, see `layer_regions`."""
+    return tuple(
+        f"{field} of style {style + 1} is too small at {', '.join(layers)} of {stage.content.shape[1]}x"
+        f"{stage.content.shape[0]} pixels: left out there"
+        for stage in problem.stages
+        for (field, style), layers in left_out(kind, stage.styles, *stage.content.shape[:2]).items()
+    )
