@@ -66,6 +66,41 @@ def test_paths_are_relative_to_the_manifest(tmp_path):
     assert pq.read_table(manifest).to_pylist() == [{"content": "../../photos/one.png", "style": "../../a.png"}]
 
 
+MASKED = """
+contents: [photos/one.png, photos/two.png]
+styles:
+  - a.png
+  - {uri: a.png, style_mask: masks/a.png}
+  - [{uri: a.png, weight: 2, content_mask: "masks/{content}-sky.png"}, {uri: b.png, scale: 0.5}]
+initials: "starts/{content}.png"
+config: {style_fit: keep}
+sweep: {init: [content, image]}
+"""
+
+
+def test_masks_scales_and_initial_pictures(tmp_path):
+    count, manifest = expand(tmp_path, MASKED, "deep/m.parquet")
+    rows = pq.read_table(manifest).to_pylist(maps_as_pydicts="strict")
+    assert count == len(rows) == 2 * 3 * 2
+    nothing = dict.fromkeys(("scale", "content_mask", "style_mask"))
+    for content, of_content in (("one", rows[:6]), ("two", rows[6:])):
+        assert [row["initial"] for row in of_content] == [None, f"../starts/{content}.png"] * 3
+        assert [row["style"] for row in of_content[::2]] == [
+            [{"uri": "../a.png", "weight": 1.0, **nothing}],
+            [{"uri": "../a.png", "weight": 1.0, **nothing, "style_mask": "../masks/a.png"}],
+            [
+                {"uri": "../a.png", "weight": 2.0, **nothing, "content_mask": f"../masks/{content}-sky.png"},
+                {"uri": "../b.png", "weight": 1.0, **nothing, "scale": 0.5},
+            ],
+        ]
+
+
+def test_initial_pictures_for_each_content(tmp_path):
+    spec = "contents: [c, d]\nstyles: [s]\ninitials: [i, j]\nconfig: {init: image}"
+    rows = pq.read_table(expand(tmp_path, spec)[1]).to_pylist()
+    assert [(row["content"], row["initial"]) for row in rows] == [("c", "i"), ("d", "j")]
+
+
 def test_row_groups_are_written_in_a_stream(tmp_path, monkeypatch):
     monkeypatch.setattr(grid, "ROWS_PER_GROUP", 10)
     _, manifest = expand(tmp_path, "contents: [c]\nstyles: [s]\nsweep: {seed: [" + ",".join(map(str, range(25))) + "]}")
@@ -142,7 +177,15 @@ BAD_SPECS = [
     ("contents: []\nstyles: [s]", "contents must be a list"),
     ("contents: ['none*.png']\nstyles: [s]", "contents: nothing matches 'none*.png'"),
     ("contents: [c]", "styles must be a list"),
-    ("contents: [c]\nstyles: [[{url: s}]]", "styles: expected {uri, weight}"),
+    ("contents: [c]\nstyles: [[{url: s}]]", "style: unknown field 'url', did you mean 'uri'?"),
+    ("contents: [c]\nstyles: [[s]]", "styles: expected {uri, weight, ...}, got 's'"),
+    ("contents: [c]\nstyles: [[{1: s, uri: t}]]", "styles: expected {uri, weight, ...}, got {1: 's', 'uri': 't'}"),
+    ("contents: [c]\nstyles: [{uri: s, scale: 9}]", "style scale must be > 0 and <= 8, got 9"),
+    ("contents: [c]\nstyles: [{uri: s, scale: 1}]", "style_fit must be keep with the scale of a style, got stretch"),
+    ("contents: [c]\nstyles: [{uri: s, style_mask: 'ftp://h/m'}]", "style style_mask: ftp://h/m: no file system"),
+    ("contents: [c]\nstyles: [s]\ninitials: [i, j]", "initials must be one path or as many as contents, got 2 for 1"),
+    ("contents: [c]\nstyles: [s]\ninitials: i", "config: init must be image with initials"),
+    ("contents: [c]\nstyles: [s]\nconfig: {init: image}", "initials must be a path, or one for each content"),
     ("contents: [c]\nstyles: [s]\nsweep: {itrations: [1]}", "unknown field 'itrations', did you mean 'iterations'"),
     ("contents: [c]\nstyles: [s]\nsweep: {iterations: 5}", "sweep: iterations must be a list of values"),
     ("contents: [c]\nstyles: [s]\nconfig: {learning_rate: -1}", "learning_rate must be > 0, got -1"),

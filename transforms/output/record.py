@@ -52,17 +52,12 @@ LOSSES = (
 )
 
 _HISTORY = pa.list_(pa.struct([("iteration", pa.int64()), *((loss.short, pa.float32()) for loss in LOSSES)]))
-_STYLE = pa.list_(
-    pa.struct(
-        [
-            ("uri", pa.string()),
-            ("weight", pa.float64()),
-            ("scale", pa.float64()),
-            ("content_mask", pa.string()),
-            ("style_mask", pa.string()),
-        ]
-    )
-)
+
+
+def style_type() -> pa.ListType:
+    """Returns the Arrow type of a style: a list of entries."""
+    masks = [("content_mask", pa.string()), ("style_mask", pa.string())]
+    return pa.list_(pa.struct([("uri", pa.string()), ("weight", pa.float64()), ("scale", pa.float64()), *masks]))
 
 
 def _column(arrow: pa.DataType, about: str, *carried: str, nullable: bool = True) -> Any:
@@ -95,7 +90,7 @@ class RunRecord:
     status: str | None = _column(pa.string(), "done or failed")
     content: str | None = _column(pa.string(), "the content image as the manifest names it", DATASET, DETAILS, FAILURES)
     style: list[dict[str, Any]] | None = _column(
-        _STYLE,
+        style_type(),
         "the style images as the manifest names them, each with its weight, its own scale and its masks, if any",
         DATASET,
         DETAILS,
