@@ -24,6 +24,7 @@ from benchmarks.provenance import Start
 MEASUREMENTS = (
     "ceilings",
     "step_time",
+    "controls",
     "pipeline_overhead",
     "small_grid",
     "million_rows",

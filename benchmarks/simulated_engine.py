@@ -28,6 +28,10 @@ class SimulatedEngine:
     def check(self, problem: Problem) -> None:
         """Accepts every problem."""
 
+    def layout(self, problem: Problem) -> tuple[()]:
+        """Tells no problems apart."""
+        return ()
+
     def notes(self, problem: Problem) -> tuple[str, ...]:
         """Leaves nothing out."""
         return ()

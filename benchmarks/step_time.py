@@ -23,7 +23,7 @@ from stylecore.networks.features import preprocess
 from stylecore.networks.weights.sources import load_weights
 from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
-from stylecore.run.problem import prepare
+from stylecore.run.problem import Problem, prepare
 
 SIDES_PX = (128, 256, 512)
 PRECISIONS = ("float32", "bfloat16")
@@ -94,7 +94,11 @@ def bare_step(bare: BareConvolutions, side_px: int, batch_size: int) -> Step:
 def our_step(engine: Engine, config: StyleConfig, side_px: int, batch_size: int) -> Step:
     """Returns a function that runs evaluations of a configuration; it has already been called once."""
     image = np.random.default_rng(0).integers(0, 256, (side_px, side_px, 3), np.uint8)
-    problems = [prepare(image, image[::-1].copy(), config)] * batch_size
+    return step_of(engine, [prepare(image, image[::-1].copy(), config)] * batch_size)
+
+
+def step_of(engine: Engine, problems: Sequence[Problem]) -> Step:
+    """Returns a function that runs evaluations of a batch; it has already been called once."""
     batch = engine.constants(problems)
     state = engine.start(problems)
 

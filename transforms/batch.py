@@ -58,7 +58,7 @@ def batch_size_of(run: Run, limits: BatchLimits) -> int:
     config = run.row.config
     size = limits.batch_size or default_batch_size(run.height, run.width, limits.pixels, limits.runs)
     if limits.memory_bytes is not None:
-        held = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size).bytes_held
+        held = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size, run.regions).bytes_held
         size = min(size, int(limits.memory_bytes * BUDGET_SHARE / held))
     return max(1, min(size, int(limits.max_secs / _secs_of(run, limits))))
 

@@ -217,10 +217,15 @@ class Run:
         return dict(zip(self.row.image_uris(), hashes, strict=True))
 
     @property
+    def regions(self) -> int:
+        """The number of regions that its styles' content masks make, the rest of the picture counted; 0 without any."""
+        masks = {style.content_mask and style.content_mask.uri for style in self.row.styles}
+        return 0 if masks == {None} else len(masks)
+
+    @property
     def bucket(self) -> Bucket:
         """The runs that share a batch have equal buckets."""
-        regions = any(style.content_mask is not None for style in self.row.styles)
-        return bucket_of(self.row.config, self.weights_sha256, self.height, self.width, regions)
+        return bucket_of(self.row.config, self.weights_sha256, self.height, self.width, regions=self.regions > 0)
 
 
 class HashedStyle(NamedTuple):

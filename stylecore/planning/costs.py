@@ -25,6 +25,9 @@ _LOSS_PASSES = 12
 _ADAM_PASSES, _ADAM_HELD = 20, 10
 _LBFGS_PASSES, _LBFGS_HELD = 50, 20
 _LBFGS_PASSES_PER_PAIR, _LBFGS_HELD_PER_PAIR = 20, 9
+# Tensors of a style layer's size that regions add where they divide the picture among them: features gathered, weighted
+# and back again; and what one region that is the whole picture adds to the memory.
+_REGION_PASSES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +52,16 @@ class EvaluationCost:
         return self.convolution_flops + self.gram_flops
 
 
-def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int = 0) -> EvaluationCost:
+def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int = 0, regions: int = 2) -> EvaluationCost:
     """Returns what one evaluation of one picture costs.
+
+    Where the step has regions, memory is counted as if each were the whole picture, time as if they divided it.
 
     Args:
       kind: the step.
       height, width: of the picture, in pixels.
       history_size: the number of L-BFGS' curvature pairs; without effect under Adam.
+      regions: the number of regions; without effect where the step has none.
     """
     layers = layers_in_use(kind.backbone, frozenset((*kind.content_layers, *kind.style_layers)), height, width)
     style = [layers[name] for name in kind.style_layers]
@@ -65,27 +71,33 @@ def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int =
     pairs = history_size if kind.optimizer == "lbfgs" else 0
     picture = 3 * height * width
     size = _PRECISION_BYTES[kind.precision]
+    region_passes = _REGION_PASSES * FLOAT32_BYTES * sum(layer.values for layer in style) if kind.regions else 0
     return EvaluationCost(
         convolution_flops=2 * sum(layer.flops for layer in layers.values()),
         gram_flops=gram_flops,
-        bytes_moved=_bytes_moved(layers, style, content, size, picture) + _optimizer_bytes_moved(kind, picture, pairs),
-        bytes_held=_bytes_held(layers, style, content, size) + _optimizer_bytes_held(kind, picture, pairs),
+        bytes_moved=_bytes_moved(layers, style, content, size, picture)
+        + _optimizer_bytes_moved(kind, picture, pairs)
+        + region_passes,
+        bytes_held=_bytes_held(layers, style, content, size)
+        + _optimizer_bytes_held(kind, picture, pairs)
+        + _regions_bytes_held(style, regions if kind.regions else 0),
     )
 
 
-def targets_bytes_held(kind: StepKind, height: int, width: int) -> int:
+def targets_bytes_held(kind: StepKind, height: int, width: int, masked: bool = False) -> int:
     """Returns the peak memory of taking a style's targets, which happens for one style at a time, without the weights.
 
     Args:
       kind: the step.
       height, width: at which the style's targets are taken, in pixels.
+      masked: they are taken from a part of the style.
     """
     layers = layers_in_use(kind.backbone, frozenset((*kind.content_layers, *kind.style_layers)), height, width)
     # The styles' features stay until their Gram matrices are made; beside them an operation reads one tensor of the
     # largest layer and writes another.
     features = sum(layers[name].values for name in kind.style_layers)
     largest = max(layer.values for layer in layers.values())
-    return round(HELD_FACTOR * (FLOAT32_BYTES * features + 2 * FLOAT32_BYTES * largest))
+    return round(HELD_FACTOR * FLOAT32_BYTES * ((2 if masked else 1) * features + 2 * largest))
 
 
 def seconds_per_evaluation(
@@ -147,6 +159,16 @@ def _bytes_held(layers: Mapping[str, Layer], style: Collection[Layer], content: 
     # The first layer and its gradient.
     wide = 2 * (FLOAT32_BYTES - size) * sum(layer.values for layer in layers.values() if "" in layer.inputs)
     return round(HELD_FACTOR * (size * (kept + 3 * largest) + wide + FLOAT32_BYTES * (compared + grams)))
+
+
+def _regions_bytes_held(style: Collection[Layer], regions: int) -> int:
+    """Returns the memory of the rows of `regions` regions, each the whole picture, and of their guides and targets."""
+    rows = regions * sum(layer.values for layer in style)
+    # The gradients of the rows, by region and by position, are there for one layer at a time.
+    passing = 2 * regions * max(layer.values for layer in style) if style else 0
+    guides = 3 * regions * sum(layer.height * layer.width for layer in style)
+    grams = 4 * regions * sum(layer.channels**2 for layer in style)
+    return round(HELD_FACTOR * FLOAT32_BYTES * (rows + passing + guides + grams))
 
 
 def _optimizer_bytes_moved(kind: StepKind, picture: int, pairs: int) -> int:

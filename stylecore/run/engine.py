@@ -24,7 +24,7 @@ from stylecore.optimizers.lbfgs import Lbfgs
 from stylecore.planning.buckets import StepKind
 from stylecore.planning.too_small import too_small
 from stylecore.run.problem import Problem
-from stylecore.run.targets import PAUSE_SECS, TargetMaker, check_masks, mask_notes
+from stylecore.run.targets import PAUSE_SECS, Layout, TargetMaker, check_masks, mask_notes
 from stylecore.tensors import CountPerPicture, Gradients, Images, MaskPerPicture, PerPicture, Tensor
 
 Returned = TypeVar("Returned")
@@ -148,6 +148,10 @@ class Engine:
     def notes(self, problem: Problem) -> tuple[str, ...]:
         """Returns what is left out of the problem's losses, a line each."""
         return mask_notes(self.kind, problem)
+
+    def layout(self, problem: Problem) -> Layout:
+        """Returns what must be equal of the problems of a batch whose neighbours may change no bit."""
+        return self._targets.layout(problem)
 
     def fitting_size(self, problems: Sequence[Problem]) -> int:
         """Returns the size up to which a batch like that of `problems` is not known to exceed the device's memory."""

@@ -145,12 +145,19 @@ class Optimization:
     def _next_batch(self, courses: list["_Course"]) -> tuple[list["_Course"], int]:
         """Returns the courses to advance next and the size of their batch; suspects go alone and before the others."""
         suspects = [course for course in courses if course.is_suspect]
-        members = suspects[:1] or courses
+        members = suspects[:1] or self._alike(courses)
         size = self._batch_size or len(members)
         # A smaller batch may be of another kind, without the largest style, and have a limit of its own.
         while (fitting := self._engine.fitting_size([course.problem for course in members[:size]])) < size:
             size = fitting
         return members[:size], size
+
+    def _alike(self, courses: list["_Course"]) -> list["_Course"]:
+        """Returns all courses, at a fixed batch size those of the first one's layout: no neighbour changes a bit."""
+        if self._batch_size is None:
+            return courses
+        layouts = [self._engine.layout(course.problem) for course in courses]
+        return [course for course, layout in zip(courses, layouts, strict=True) if layout == layouts[0]]
 
     def _saved(self, members: list["_Course"]) -> list["_Course"]:
         """Returns the members that the current batch has left to advance, with their states up to date."""

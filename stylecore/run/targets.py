@@ -24,6 +24,8 @@ PAUSE_SECS = 600.0
 
 # Content targets, style statistics or style targets: a nest of tensors for each layer.
 Nests = tuple[Any, ...]
+# The numbers of regions, rows and overlaps of one picture's guides, at each style layer.
+Layout = tuple[tuple[int, ...], ...]
 # The regions of one picture, at each style layer.
 Plan = tuple[tuple[LayerRegion, ...], ...]
 
@@ -65,12 +67,21 @@ class TargetMaker:
             return Targets(content, _stack([self._whole(*picture) for picture in pictures]))
         count = max(len(plan[0]) for plan in plans)
         style, weights = zip(*(self._regional(*picture, count) for picture in pictures), strict=True)
-        return Targets(content, _stack(style), self._guides(plans, count), _stack(weights))
+        guides = tuple(Guides(*map(tf.constant, layer)) for layer in self._guides(plans, count))
+        return Targets(content, _stack(style), guides, _stack(weights))
 
     def counted_layers(self, problems: Sequence[Problem]) -> LayerWeightsPerPicture:
         """Returns 1 for each picture and style layer, 0 where all its styles are left out."""
         plans = (_plan(self._kind, problem) for problem in problems)
         return np.array([[any(region.styles for region in layer) for layer in plan] for plan in plans], np.float32)
+
+    def layout(self, problem: Problem) -> Layout:
+        """Returns what the shapes of a picture's guides are, by which alone neighbours of a batch could differ."""
+        if not self._kind.regions:
+            return ()
+        plan = _plan(self._kind, problem)
+        guides = self._guides([plan], len(plan[0]))
+        return tuple((*layer.rows.shape, layer.slots.shape[1]) for layer in guides)
 
     def release(self) -> bool:
         """Drops what is cached, and caches nothing for ten minutes; returns whether there was anything."""
@@ -114,10 +125,9 @@ class TargetMaker:
         )
 
     def _guides(self, plans: Sequence[Plan], count: int) -> tuple[Guides, ...]:
-        return tuple(
-            _on_device(padded_guides([_weights(regions, self._style_loss.mask_power) for regions in layer], count))
-            for layer in zip(*plans, strict=True)
-        )
+        power = self._style_loss.mask_power
+        layers = zip(*plans, strict=True)
+        return tuple(padded_guides([_weights(regions, power) for regions in layer], count) for layer in layers)
 
     def _style_statistics(self, style: FittedStyle) -> Nests:
         if style.style_mask is None:
@@ -131,7 +141,7 @@ class TargetMaker:
         weights = (
             position_weights(layer if layer.any() else layer + 1, self._style_loss.mask_power) for layer in masks
         )
-        guides = tuple(_on_device(padded_guides([[layer]], 1)) for layer in weights)
+        guides = tuple(padded_guides([[layer]], 1) for layer in weights)
         return tf.nest.map_structure(lambda tensor: tensor[:, 0], self._guided_statistics(image, guides))
 
     def _cached(self, compute: Callable[..., Nests], image: np.ndarray, *others: np.ndarray) -> Nests:
@@ -154,10 +164,6 @@ def _weights(regions: Sequence[LayerRegion], power: float) -> list[np.ndarray]:
     """Returns the weights of the positions in each region that counts at a layer, at least in one."""
     counted = [region.mask for region in regions if region.styles] or [np.ones_like(regions[0].mask)]
     return [position_weights(mask, power) for mask in counted if mask is not None]
-
-
-def _on_device(guides: Guides) -> Guides:
-    return Guides(*map(tf.constant, guides))
 
 
 def _stack(pictures: Sequence[Nests]) -> Nests:

@@ -316,11 +316,12 @@ def check_memory(run: Run, problem: Problem, memory_bytes: int | None) -> None:
       memory_bytes: the device's memory.
     """
     kind = run.bucket.kind
-    picture = evaluation_cost(kind, run.height, run.width, run.row.config.history_size).bytes_held
+    picture = evaluation_cost(kind, run.height, run.width, run.row.config.history_size, run.regions).bytes_held
     needs = [(picture, f"image_size must be smaller: {run.width}x{run.height} pixels")]
     for style in problem.styles:
         height, width = style.image.shape[:2]
-        needs.append((targets_bytes_held(kind, height, width), f"style_scale must be smaller: {width}x{height} pixels"))
+        needed = targets_bytes_held(kind, height, width, masked=style.style_mask is not None)
+        needs.append((needed, f"style_scale must be smaller: {width}x{height} pixels"))
     needed, what = max(needs)
     if memory_bytes is not None and needed > memory_bytes:
         raise OutOfMemoryError(

@@ -79,6 +79,21 @@ def test_the_history_of_lbfgs_is_held_and_moved_and_adam_has_none():
     assert evaluation_cost(kind_of(), 64, 64, history_size=20) == evaluation_cost(kind_of(), 64, 64)
 
 
+def test_regions_are_held_each_as_large_as_the_picture_and_cost_nothing_where_there_are_none():
+    plain, regional = (step_kind(StyleConfig(), "", regions=regions) for regions in (False, True))
+    assert evaluation_cost(plain, 256, 256, regions=5) == evaluation_cost(plain, 256, 256)
+    two, three = (evaluation_cost(regional, 256, 256, regions=count) for count in (2, 3))
+    rows = 4 * sum(
+        layer.values
+        for layer in layers_in_use("vgg19", plain.style_layers, 256, 256).values()
+        if layer.name in plain.style_layers
+    )
+    assert rows < three.bytes_held - two.bytes_held < 4 * rows
+    assert two.bytes_held > evaluation_cost(plain, 256, 256).bytes_held + 2 * rows
+    assert two.bytes_moved == three.bytes_moved > evaluation_cost(plain, 256, 256).bytes_moved
+    assert targets_bytes_held(plain, 256, 256, masked=True) >= targets_bytes_held(plain, 256, 256) + rows
+
+
 def test_activations_kept_for_the_gradient_are_part_of_what_is_held():
     layers = layers_in_use("vgg19", ["block5_conv2"], 256, 256)
     activations = 4 * sum(layer.values for layer in layers.values())
