@@ -17,13 +17,14 @@ _TITLES = {"content": "L_content", "style": "L_style", "tv": "L_tv", "total": "L
 _DASHES = ("-", "--", ":")
 
 
-def strip(lines: Sequence[Mapping[str, np.ndarray]]) -> bytes:
+def strip(lines: Sequence[Mapping[str, np.ndarray]], cell_px: int = LARGEST_CELL_PX) -> bytes:
     """Draws lines of pictures as WebP, each picture with its label above it.
 
     Args:
       lines: label -> RGB pixels [height, width, 3], uint8; a line is as high as its last picture.
+      cell_px: the longest side of a line's last picture is at most this.
     """
-    drawn = [_line(line) for line in lines]
+    drawn = [_line(line, cell_px) for line in lines]
     width = max(line.width for line in drawn)
     page = Image.new("RGB", (width, sum(line.height for line in drawn) + GAP_PX * (len(drawn) - 1)), "white")
     top = 0
@@ -35,9 +36,9 @@ def strip(lines: Sequence[Mapping[str, np.ndarray]]) -> bytes:
     return out.getvalue()
 
 
-def _line(pictures: Mapping[str, np.ndarray]) -> Image.Image:
+def _line(pictures: Mapping[str, np.ndarray], cell_px: int) -> Image.Image:
     height, width = list(pictures.values())[-1].shape[:2]
-    height = round(height * min(1.0, LARGEST_CELL_PX / max(height, width)))
+    height = round(height * min(1.0, cell_px / max(height, width)))
     cells = [_cell(label, Image.fromarray(pixels), height) for label, pixels in pictures.items()]
     line = Image.new("RGB", (sum(cell.width for cell in cells) + GAP_PX * (len(cells) - 1), cells[0].height), "white")
     left = 0

@@ -138,6 +138,24 @@ def test_several_styles_and_an_initial_picture_are_those_of_the_direct_call(inpu
     assert np.array_equal(picture_of(inputs, "out.png"), expected.image)
 
 
+def test_masks_are_those_of_the_direct_call_and_a_black_one_is_refused(inputs, monkeypatch, capsys):
+    monkeypatch.chdir(inputs)
+    left = np.zeros((8, 8), np.uint8)
+    left[:, :4] = 255
+    for name, mask in (("left", left), ("right", 255 - left), ("black", 0 * left)):
+        Image.fromarray(mask).save(f"{name}.png")
+    pair = ["stylize", "content.png", "style_a.png", "tall.png", "--output=out.png", *TINY_SETTINGS]
+    halves = ["--content_mask=left.png", "--content_mask=right.png", "--style_mask=none", "--style_mask=left.png"]
+    assert main([*pair, *halves]) == 0
+    content, first, tall = (picture_of(inputs, name) for name in ("content.png", "style_a.png", "tall.png"))
+    styles = [Style(first, content_mask=left), Style(tall, content_mask=255 - left, style_mask=left)]
+    (expected,) = stylize([content], [styles], [StyleConfig.from_dict(TINY)])
+    assert expected.image is not None
+    assert np.array_equal(picture_of(inputs, "out.png"), expected.image)
+    assert main([*pair, "--content_mask=left.png", "--content_mask=black.png"]) == 2
+    assert "content_mask of style 2 is empty: one pixel at least must not be black" in capsys.readouterr().err
+
+
 def test_a_grid_runs_as_it_stands(inputs, capsys):
     tiny = "{" + ", ".join(f"{name}: {json.dumps(value)}" for name, value in TINY.items()) + "}"
     (inputs / "spec.yaml").write_text(
