@@ -32,6 +32,7 @@ from benchmarks.provenance import Start
 from pipeline.computing import limits_on
 from pipeline.dataflow.gpus import parse_gpu
 from stylecore.config.style_config import StyleConfig
+from stylecore.planning.room import UNLIMITED
 from stylecore.run.problem import prepare
 from transforms.batch import BatchGroup, BatchLimits, RunBatch, batch_size_of, group_batches, place_of, slice_batches
 from transforms.deal import PLACE_BITS, RUNS_PER_SHARD, Deal, cell_bits
@@ -203,7 +204,7 @@ def reads(
 
 def measure(contents: int, styles: int, configs: int, workers: int, file_kb: int) -> dict[str, Any]:
     """Returns what each dealing reads with each cache."""
-    grid, limits = simulated_grid(contents, styles, configs), limits_on(parse_gpu(GPU)[0], None, None, 600.0)
+    grid, limits = simulated_grid(contents, styles, configs), limits_on(parse_gpu(GPU)[0], UNLIMITED, None, 600.0)
     dealings = {
         "by_run_id": elements(grid.runs, by_run_id(grid.runs), sliced_by_image, limits),
         "by_blocks": elements(grid.runs, by_blocks(grid.runs), slice_batches, limits),

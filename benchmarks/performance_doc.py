@@ -19,9 +19,12 @@ from stylecore.config.style_config import StyleConfig
 from stylecore.planning.buckets import step_kind
 from stylecore.planning.costs import EvaluationCost, evaluation_cost
 from stylecore.planning.pyramid import stages
+from stylecore.planning.room import time_factor
+from stylecore.planning.tiles import Tiles, cuts, tile_sides
 
 DOC = Path(__file__).parent.parent / "docs" / "performance.md"
 SIDES_PX = (128, 256, 512, 1024)
+TILED_PX, TILE_PX = 1024, 512
 PREDICTED_PX = 512
 PREDICTED_GPUS = (T4, L4, A100, H100)
 _TABLE = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -85,6 +88,43 @@ def costs_table() -> Lines:
             )
 
 
+def cuts_table() -> Lines:
+    """Yields what tiles of TILE_PX cost at each cut of VGG19, for a picture of TILED_PX: predictions."""
+    kind = step_kind(StyleConfig(), "")
+    yield "| layers in tiles | halo, px | pixels with halos | time of an evaluation | held, MB |"
+    yield "|---|---|---|---|---|"
+    yield f"| none | - | 1.00 | 1.00 | {evaluation_cost(kind, TILED_PX, TILED_PX).bytes_held / 1e6:,.0f} |"
+    for cut in cuts(kind):
+        tiles = Tiles(cut.last, TILE_PX)
+        held = evaluation_cost(kind, TILED_PX, TILED_PX, tiles=tiles).bytes_held
+        share = (sum(tile_sides(TILED_PX, cut, TILE_PX)) / TILED_PX) ** 2
+        yield (
+            f"| {f'up to {cut.last}' if cut.last else 'all'} | {cut.halo_px} | {share:.2f} | "
+            f"{time_factor(kind, TILED_PX, TILED_PX, tiles):.2f} | {held / 1e6:,.0f} |"
+        )
+
+
+def tiles_table() -> Lines:
+    """Yields what benchmarks/tiles.py measured."""
+    found = results_of("tiles")
+    yield "| | measured | estimated |"
+    yield "|---|---|---|"
+    factor = found.get("factor")
+    what = f"time of an evaluation at {TILED_PX} px in tiles of {TILE_PX} over the whole picture's"
+    yield f"| {what} | {_or_not(factor, 'factor', '.2f')} | {_or_not(factor, 'estimated_factor', '.2f')} |"
+    for name, size in (
+        ("memory", "2048x1536 px with `--device_memory_gb 2`"),
+        ("large", "4096x2160 px in bfloat16 with 5 GB"),
+    ):
+        peak, estimate = (_or_not(found.get(name), key, ".2f") for key in ("peak_above_gb", "estimated_gb"))
+        yield f"| peak memory of {size}, GB above what the process held before | {peak} | {estimate} |"
+        yield f"| seconds of a step of {size} | {_or_not(found.get(name), 'secs_per_step', '.0f')} | - |"
+
+
+def _or_not(found: Mapping[str, Any] | None, name: str, form: str) -> str:
+    return format(found[name], form) if found else "not measured yet"
+
+
 def ceilings_table() -> Lines:
     """Yields this machine's ceilings and the step's share of them."""
     figures = results_of("bench").get("figures", {})
@@ -135,6 +175,8 @@ TABLES: Mapping[str, Callable[[], Lines]] = {
     "figures": figures_table,
     "pictures": pictures_table,
     "costs": costs_table,
+    "cuts": cuts_table,
+    "tiles": tiles_table,
     "ceilings": ceilings_table,
     "predicted": predicted_table,
 }

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from stylecore.objective.objective import Losses
 from stylecore.planning.buckets import StepKind
+from stylecore.planning.room import Room
 from stylecore.run.engine import ALL_ITERATIONS, RUNNING, Engine
 from stylecore.run.problem import Problem
 
@@ -73,7 +74,7 @@ def _losses(problem: Problem, iterations: np.ndarray) -> Losses:
     return Losses(total.astype(np.float32), content, content, content)
 
 
-def simulated_engine(kind: StepKind, load: Callable[[], keras.Model], device: str, xla: bool) -> Engine:
+def simulated_engine(kind: StepKind, load: Callable[[], keras.Model], device: str, xla: bool, room: Room) -> Engine:
     """Returns an engine that computes nothing, for `StylizeOptions.engines`; the network is not loaded."""
     engine: Any = SimulatedEngine()
     return engine

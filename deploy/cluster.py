@@ -246,7 +246,7 @@ def main() -> int:
 
 def _serve(stack: contextlib.ExitStack, options: argparse.Namespace) -> None:
     print(f"starting a job service and {options.workers} workers", flush=True)
-    from pipeline.computing import machine_memory_bytes
+    from stylecore.planning.room import machine_memory_bytes
 
     prefix = ""
     if options.emulator:

@@ -1,8 +1,6 @@
 """Options and device -> how large batches are, and how runs are computed."""
 
-import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, PortableOptions
@@ -14,6 +12,7 @@ from pipeline.options import OptionError
 from stylecore.networks.precision import Arithmetic, device_arithmetic
 from stylecore.planning.buckets import BATCH_PIXELS, MAX_BATCH_SIZE
 from stylecore.planning.costs import TWO_CORES
+from stylecore.planning.room import Room, machine_memory_bytes
 from transforms.batch import BatchLimits
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 GPU_BATCH_PIXELS = 64 * 256 * 256
 # Of small pictures, which leave a GPU with little to do: not measured either.
 GPU_BATCH_RUNS = 256
-_MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def batch_limits(options: PipelineOptions, here: str | None = None) -> BatchLimits:
@@ -39,15 +37,16 @@ def batch_limits(options: PipelineOptions, here: str | None = None) -> BatchLimi
         gpu = parse_gpu(own.gpu)[0]
     elif (name := _gpu_here(options, here)) is not None:
         gpu = gpu_of_device(name) or SLOWEST
-    return limits_on(gpu, device_memory_bytes(options, here), own.batch_size, own.max_batch_secs)
+    room = Room(device_memory_bytes(options, here), own.tile_px)
+    return limits_on(gpu, room, own.batch_size, own.max_batch_secs)
 
 
-def limits_on(gpu: Gpu | None, memory_bytes: int | None, batch_size: int | None, max_secs: float) -> BatchLimits:
+def limits_on(gpu: Gpu | None, room: Room, batch_size: int | None, max_secs: float) -> BatchLimits:
     """Returns what bounds batches.
 
     Args:
       gpu: the type of GPU that computes; None for a CPU.
-      memory_bytes: the device's memory; None if it is unknown.
+      room: the device's memory, and the tiles that were asked for.
       batch_size: runs in a batch; None chooses by the size of their pictures.
       max_secs: the longest estimated time of a batch.
     """
@@ -56,7 +55,7 @@ def limits_on(gpu: Gpu | None, memory_bytes: int | None, batch_size: int | None,
         max_secs=max_secs,
         pixels=GPU_BATCH_PIXELS if gpu else BATCH_PIXELS,
         runs=GPU_BATCH_RUNS if gpu else MAX_BATCH_SIZE,
-        memory_bytes=memory_bytes,
+        room=room,
         secs_per_pixel_and_iteration=(gpu_device(gpu) if gpu else TWO_CORES).secs_per_pixel_and_iteration(),
     )
 
@@ -88,7 +87,7 @@ def stylize_options(options: PipelineOptions, require_gpu: bool) -> "StylizeOpti
         deterministic=own.deterministic,
         checkpoint_secs=own.checkpoint_secs,
         run_timeout_secs=own.run_timeout_secs,
-        memory_bytes=device_memory_bytes(options),
+        room=Room(device_memory_bytes(options), own.tile_px),
         xla=own.xla,
         require_gpu=require_gpu,
         frames=own.frames,
@@ -140,12 +139,3 @@ def _processes(options: PipelineOptions) -> int:
     if count < 1:
         raise OptionError(f"--sdk_worker_parallelism must be >= 1 with --gpu: processes share the GPU, got {count}")
     return count
-
-
-def machine_memory_bytes() -> int:
-    """Returns the memory of this machine, or of its container if that has less."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for path in _MEMORY_LIMITS:
-        with contextlib.suppress(OSError, ValueError):  # Not there, or "max".
-            limits.append(int(Path(path).read_text()))
-    return min(limits)

@@ -7,6 +7,7 @@ from typing import Any
 
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE, WEIGHTS_SOURCES
 from stylecore.errors import UsageError
+from stylecore.planning.tiles import smallest_side_px
 from transforms.dataset import DATASET_MODES
 from transforms.output import storage
 
@@ -65,6 +66,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="GB",
         help="memory of the device that computes; bounds batches (default: the GPU type's, or this machine's)",
     )
+    add_tiles_option(parser)
     parser.add_argument(
         "--checkpoint_secs",
         type=positive_number,
@@ -139,6 +141,17 @@ def add_weights_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tiles_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that asks for tiles."""
+    parser.add_argument(
+        "--tile_px",
+        type=tile_side,
+        metavar="PX",
+        help=f"compute pictures larger than this in tiles of up to PX pixels, >= {smallest_side_px()}: the same result "
+        "in less memory and more time (default: only what does not fit into the device's memory)",
+    )
+
+
 def add_dataset_option(parser: argparse.ArgumentParser) -> None:
     """Adds the option that says what dataset/ holds."""
     parser.add_argument(
@@ -195,6 +208,16 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text}")
     return number
+
+
+def tile_side(text: str) -> int:
+    """Parses the side of tiles, for argparse."""
+    side_px = int(text)
+    if side_px < smallest_side_px():
+        raise argparse.ArgumentTypeError(
+            f"must be >= {smallest_side_px()}, the receptive field in pixels of the layers in tiles, got {text}"
+        )
+    return side_px
 
 
 def frame_count(text: str) -> int:

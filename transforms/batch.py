@@ -11,6 +11,8 @@ import apache_beam as beam
 from stylecore.planning.buckets import BATCH_PIXELS, MAX_BATCH_SIZE, default_batch_size
 from stylecore.planning.costs import TWO_CORES, evaluation_cost
 from stylecore.planning.pyramid import stages
+from stylecore.planning.room import UNLIMITED, Room, tiles_of, time_factor
+from stylecore.planning.tiles import Tiles
 from transforms.deal import PLACE_BITS, Deal, along_axis, cell_bits, place
 from transforms.records import Run
 
@@ -41,7 +43,7 @@ class BatchLimits:
       max_secs: the longest estimated time of a batch.
       pixels: the number of pixels in a batch beyond which the device gains nothing.
       runs: the largest number of runs in a batch that is chosen by its pixels.
-      memory_bytes: the device's memory; None if it is unknown.
+      room: the device's memory, and the tiles that were asked for.
       secs_per_pixel_and_iteration: the device's speed, for the estimated time.
     """
 
@@ -49,7 +51,7 @@ class BatchLimits:
     max_secs: float = 600.0
     pixels: int = BATCH_PIXELS
     runs: int = MAX_BATCH_SIZE
-    memory_bytes: int | None = None
+    room: Room = UNLIMITED
     secs_per_pixel_and_iteration: float = TWO_CORES.secs_per_pixel_and_iteration()
 
 
@@ -57,9 +59,11 @@ def batch_size_of(run: Run, limits: BatchLimits) -> int:
     """Returns a run's batch size, from its size, its iterations and the limits, never from the runs left to do."""
     config = run.row.config
     size = limits.batch_size or default_batch_size(run.height, run.width, limits.pixels, limits.runs)
-    if limits.memory_bytes is not None:
+    if _tiles(run, run.height, run.width, limits):
+        size = 1  # Its tiles fill the device.
+    elif limits.room.memory_bytes is not None:
         held = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size, run.regions).bytes_held
-        size = min(size, int(limits.memory_bytes * BUDGET_SHARE / held))
+        size = min(size, int(limits.room.memory_bytes * BUDGET_SHARE / held))
     return max(1, min(size, int(limits.max_secs / _secs_of(run, limits))))
 
 
@@ -119,9 +123,18 @@ def group_batches(batches: Sequence[RunBatch], limits: BatchLimits) -> Iterator[
 
 def _secs_of(run: Run, limits: BatchLimits) -> float:
     """Returns the estimated time of a run in a batch."""
-    sizes = stages(run.row.config, run.height, run.width)
-    pixel_iterations = sum(height * width * max(1, iterations) for height, width, iterations in sizes)
+    config, kind = run.row.config, run.bucket.kind
+    pixel_iterations = 0.0
+    for height, width, iterations in stages(config, run.height, run.width):
+        tiles = _tiles(run, height, width, limits)
+        factor = time_factor(kind, height, width, tiles) if tiles else 1.0
+        pixel_iterations += factor * height * width * max(1, iterations)
     return pixel_iterations * limits.secs_per_pixel_and_iteration
+
+
+def _tiles(run: Run, height: int, width: int, limits: BatchLimits) -> Tiles | None:
+    config = run.row.config
+    return tiles_of(run.bucket.kind, height, width, config.history_size, limits.room, run.regions)
 
 
 def _order(run: Run) -> tuple[Any, ...]:

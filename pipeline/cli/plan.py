@@ -5,7 +5,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from pipeline.cli.command import Commands, ExitStatus
-from pipeline.options import add_weights_options, positive, positive_number
+from pipeline.options import add_tiles_option, add_weights_options, positive, positive_number
 
 if TYPE_CHECKING:
     from pipeline.plan.counts import Counts
@@ -25,6 +25,7 @@ def declare(commands: Commands) -> None:
         "--max_batch_secs", type=float, default=600.0, metavar="S", help="as `run` would be given it (default: 600)"
     )
     parser.add_argument("--device_memory_gb", type=positive_number, metavar="GB", help="as `run` would be given it")
+    add_tiles_option(parser)
     parser.add_argument("--gpu", metavar="TYPE", help="estimate time and cost for this type alone, such as nvidia-l4")
     parser.add_argument("--prices", metavar="FILE", help="what workers cost, a file like pipeline/dataflow/prices.json")
     add_weights_options(parser)

@@ -10,10 +10,12 @@ from pipeline.cli.quiet import import_tensorflow
 from pipeline.options import (
     OptionError,
     add_settings_option,
+    add_tiles_option,
     add_weights_options,
     number_or_none,
     parse_settings,
     path_or_none,
+    positive_number,
 )
 from stylecore.config.style_config import StyleConfig
 
@@ -40,6 +42,10 @@ def declare(commands: Commands) -> None:
             help=f"{meaning}; once for each style, in their order, none leaves it out",
         )
     parser.add_argument("--initial", metavar="P", help="start from this picture: implies --set init=image")
+    parser.add_argument(
+        "--device_memory_gb", type=positive_number, metavar="GB", help="memory to stay within (default: this machine's)"
+    )
+    add_tiles_option(parser)
     add_weights_options(parser)
     parser.set_defaults(parser=parser, handler=_make_picture)
 
@@ -73,6 +79,8 @@ def _make_picture(known: argparse.Namespace) -> int:
             [config],
             initials=[initial],
             weights=weights,
+            memory_bytes=None if known.device_memory_gb is None else int(known.device_memory_gb * 1e9),
+            tile_px=known.tile_px,
             on_progress=lambda state: bar.show(int(state.iterations[0]), state.median_losses()),
         )
     finally:

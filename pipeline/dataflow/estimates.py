@@ -115,7 +115,8 @@ def total_secs(device: Device, runs: Mapping[Group, int]) -> float | None:
 
 def _run_secs(device: Device, group: Group) -> float:
     kind = group.bucket.kind
+    pairs = group.history_size
     return sum(
-        iterations * device.evaluation_secs(evaluation_cost(kind, height, width, group.history_size), kind.precision)
-        for height, width, iterations in group.stages
+        iterations * device.evaluation_secs(evaluation_cost(kind, height, width, pairs, tiles=tiles), kind.precision)
+        for (height, width, iterations), tiles in zip(group.stages, group.tiles, strict=True)
     )

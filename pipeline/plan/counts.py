@@ -14,6 +14,8 @@ import numpy as np
 
 from stylecore.planning.buckets import Bucket
 from stylecore.planning.pyramid import stages
+from stylecore.planning.room import UNLIMITED, Room, tiles_of
+from stylecore.planning.tiles import Tiles
 from transforms.deal import PLACE_BITS, cell_bits, shard_at
 from transforms.records import Run
 
@@ -29,19 +31,26 @@ class Group:
       batch_size: the number of runs in a full batch.
       stages: (height, width, iterations) of each size that a picture goes through; sides in pixels.
       history_size: the number of L-BFGS' curvature pairs; 0 under Adam.
+      regions: the number of regions; 0 where the step has none.
+      tiles: how pictures are computed in tiles at each of these sizes, None where whole.
     """
 
     bucket: Bucket
     batch_size: int
     stages: tuple[tuple[int, int, int], ...]
     history_size: int
+    regions: int
+    tiles: tuple[Tiles | None, ...]
 
     @classmethod
-    def of(cls, run: Run, batch_size: int) -> Self:
-        """Returns the group of a run, whose batches have up to `batch_size` runs."""
-        config = run.row.config
+    def of(cls, run: Run, batch_size: int, room: Room = UNLIMITED) -> Self:
+        """Returns the group of a run, whose batches have up to `batch_size` runs, in the room of a device."""
+        config, kind = run.row.config, run.bucket.kind
         sizes = stages(config, run.height, run.width)
-        return cls(run.bucket, batch_size, sizes, config.history_size if config.optimizer == "lbfgs" else 0)
+        pairs = config.history_size if config.optimizer == "lbfgs" else 0
+        regions = run.regions if kind.regions else 0
+        tiles = tuple(tiles_of(kind, height, width, pairs, room, regions) for height, width, _ in sizes)
+        return cls(run.bucket, batch_size, sizes, pairs, regions, tiles)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +102,9 @@ class RunCounter:
         """The number of runs added, repeated ones included."""
         return len(self._ids)
 
-    def number(self, run: Run, batch_size: int) -> int:
-        """Returns the number of a run's group, whose batches have up to `batch_size` runs."""
-        group = Group.of(run, batch_size)
+    def number(self, run: Run, batch_size: int, room: Room) -> int:
+        """Returns the number of a run's group, see `Group.of`."""
+        group = Group.of(run, batch_size, room)
         return self._numbers.setdefault(group, len(self._numbers))
 
     def add(self, ids: np.ndarray, places: np.ndarray, groups: np.ndarray) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.cli.quiet import import_tensorflow
-from pipeline.computing import gpu_arithmetic, limits_on, machine_memory_bytes
+from pipeline.computing import gpu_arithmetic, limits_on
 from pipeline.dataflow.estimates import Prices, read_prices
 from pipeline.dataflow.gpus import GPUS, Gpu, GpuError, parse_gpu
 from pipeline.options import OptionError
@@ -26,6 +26,7 @@ from pipeline.plan.rows import RowPlanner, image_uris
 from stylecore.config.style_config import WEIGHTS_DIR_VARIABLE
 from stylecore.networks.precision import Arithmetic, device_arithmetic
 from stylecore.networks.weights.files import cache_path, file_names
+from stylecore.planning.room import UNLIMITED, Room, machine_memory_bytes
 from transforms.ahead import AHEAD
 from transforms.batch import BatchLimits
 from transforms.manifest.files import ManifestError, ManifestSlice, SliceReader, open_manifest
@@ -75,6 +76,7 @@ class Plan:
       counts: what the valid rows ask for.
       gpus: the GPU types to estimate costs for.
       prices: what workers cost.
+      room: the memory of the device, and the tiles that were asked for.
     """
 
     manifest: str
@@ -87,6 +89,7 @@ class Plan:
     counts: Counts
     gpus: tuple[Gpu, ...]
     prices: Prices
+    room: Room = UNLIMITED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +102,7 @@ class PlanOptions:
     batch_size: int | None = None
     max_batch_secs: float = 600.0
     device_memory_gb: float | None = None
+    tile_px: int | None = None
     weights_dir: str | None = None
     weights_source: str = "auto"
     gpu: str | None = None
@@ -120,7 +124,8 @@ def plan(options: PlanOptions) -> Plan:
     manifest = open_manifest(options.manifest, options.limit)
     facts, fingerprints, bad = _Facts(), _Fingerprints(options.weights_dir, options.weights_source), BadRows()
     runs = RunCounter(lambda bucket: not bucket.kind.weights_sha256.startswith(_UNKNOWN))
-    rows = RowPlanner(runs, facts, fingerprints, _arithmetic(options.gpu, gpus), _limits(options, gpus))
+    limits = _limits(options, gpus)
+    rows = RowPlanner(runs, facts, fingerprints, _arithmetic(options.gpu, gpus), limits)
     with _bar(manifest.rows) as bar, SliceReader() as reader:
         for part in manifest.slices:
             _look_at(part, reader, rows, facts, bad, bar)
@@ -136,6 +141,7 @@ def plan(options: PlanOptions) -> Plan:
         counts=counts,
         gpus=gpus,
         prices=prices,
+        room=limits.room,
     )
 
 
@@ -184,7 +190,7 @@ def _limits(options: PlanOptions, gpus: tuple[Gpu, ...]) -> BatchLimits:
     memory_bytes = gpu.memory_bytes if gpu else machine_memory_bytes()
     if options.device_memory_gb:
         memory_bytes = int(options.device_memory_gb * 1e9)
-    return limits_on(gpu, memory_bytes, options.batch_size, options.max_batch_secs)
+    return limits_on(gpu, Room(memory_bytes, options.tile_px), options.batch_size, options.max_batch_secs)
 
 
 def _bar(rows: int) -> Any:

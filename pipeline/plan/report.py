@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 from pipeline.cli.command import duration, plural
 from pipeline.dataflow.estimates import CPU, GPU_EFFICIENCY, gpu_device, total_secs
-from pipeline.plan.counts import BucketCounts
+from pipeline.plan.counts import BucketCounts, Group
 from pipeline.plan.plan import MAX_SHOWN, BadRows, Plan
 from stylecore.planning.buckets import StepKind
-from stylecore.planning.costs import TWO_CORES, Device
+from stylecore.planning.costs import TWO_CORES, Device, evaluation_cost
+from stylecore.planning.room import does_not_fit, time_factor
+from stylecore.planning.tiles import Tiles
 
 
 def report(plan: Plan, here: Device | None = None) -> Iterator[str]:
@@ -24,6 +26,7 @@ def report(plan: Plan, here: Device | None = None) -> Iterator[str]:
     yield from _bad_rows(plan.bad)
     yield from _finished(plan)
     yield from _table(plan.counts.buckets)
+    yield from _tiles(plan)
     yield from _time(plan, here)
 
 
@@ -60,6 +63,31 @@ def _table(buckets: tuple[BucketCounts, ...]) -> Iterator[str]:
     if len(buckets) > MAX_SHOWN:
         rest = buckets[MAX_SHOWN:]
         yield f"  and {len(rest)} more kinds of batches with {sum(entry.to_compute for entry in rest)} runs to compute"
+
+
+def _tiles(plan: Plan) -> Iterator[str]:
+    """Yields a line for each size that is computed in tiles, and one for each that does not fit even so."""
+    lines: dict[str, None] = {}
+    for group in plan.counts.to_compute:
+        kind = group.bucket.kind
+        for (height, width, _), tiles in zip(group.stages, group.tiles, strict=True):
+            if tiles is not None:
+                lines[f"{height} x {width}: {_in_tiles(group, height, width, tiles)}"] = None
+            reason = does_not_fit(kind, height, width, group.history_size, plan.room, group.regions)
+            if reason is not None:
+                lines[f"{height} x {width}: will fail: {reason}"] = None
+    yield from (f"  {line}" for line in list(lines)[:MAX_SHOWN])
+
+
+def _in_tiles(group: Group, height: int, width: int, tiles: Tiles) -> str:
+    kind = group.bucket.kind
+    held = evaluation_cost(kind, height, width, group.history_size, group.regions, tiles).bytes_held
+    how = f"in tiles of {tiles.side_px} px" if tiles.side_px else "twice"
+    layers = f"up to {tiles.last} " if tiles.last else ""
+    factor = time_factor(kind, height, width, tiles)
+    return (
+        f"layers {layers}computed {how}, about {factor:.1f} times the time of the whole picture, {held / 2**30:.1f} GiB"
+    )
 
 
 def _telling_fields(kinds: list[StepKind]) -> list[str]:

@@ -198,7 +198,7 @@ class RowPlanner:
         return rows[can_run], numbers[combinations[can_run]]
 
     def _group(self, run: Run) -> int:
-        return self._counter.number(run, batch_size_of(run, self._limits))
+        return self._counter.number(run, batch_size_of(run, self._limits), self._limits.room)
 
     def _looked_at_alone(
         self, batch: pa.RecordBatch, rows: np.ndarray, part: ManifestSlice, offset: int

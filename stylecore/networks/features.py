@@ -44,7 +44,21 @@ def preprocess(images: Images) -> Tensor:
     return tf.reverse(images, axis=[-1]) - tf.constant(IMAGENET_MEAN_BGR, images.dtype)
 
 
-class FeatureExtractor:
+class _Layers:
+    """The activations of some layers of a network, from its input or the output of a layer on."""
+
+    def __init__(self, network: keras.Model, begin: Tensor, layers: Sequence[str]) -> None:
+        self.layers = tuple(layers)
+        # A functional model computes only what its outputs need: this is the cut at the deepest layer.
+        self._model = keras.Model(begin, [network.get_layer(name).output for name in self.layers])
+
+    def _activations(self, inputs: Tensor) -> dict[str, Features]:
+        outputs = self._model(inputs, training=False)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        return {name: tf.cast(output, tf.float32) for name, output in zip(self.layers, outputs, strict=True)}
+
+
+class FeatureExtractor(_Layers):
     """Activations of the named layers of a backbone, for RGB images in 0..255.
 
     Args:
@@ -55,17 +69,40 @@ class FeatureExtractor:
     """
 
     def __init__(self, network: keras.Model, layers: Sequence[str], pooling: str, precision: str = "float32") -> None:
-        self.layers = tuple(layers)
         if (pooling, precision) != ("max", "float32"):
             network = rebuilt(network, pooling, precision)
-        # A functional model computes only what its outputs need: this is the cut at the deepest layer.
-        self._model = keras.Model(network.inputs, [network.get_layer(name).output for name in self.layers])
+        super().__init__(network, network.inputs, layers)
+        self._network = network
 
     def __call__(self, images: Images) -> dict[str, Features]:
         """Returns the activations of each layer by its name; BatchNorm uses its stored statistics."""
-        outputs = self._model(preprocess(images), training=False)
-        outputs = outputs if isinstance(outputs, list) else [outputs]
-        return {name: tf.cast(output, tf.float32) for name, output in zip(self.layers, outputs, strict=True)}
+        return self._activations(preprocess(images))
+
+    def with_layers(self, layers: Sequence[str]) -> "FeatureExtractor":
+        """Returns an extractor of other layers of the same network, with the same weights in memory."""
+        return FeatureExtractor(self._network, layers, "max")  # Its pooling and precision are exchanged already.
+
+    def behind(self, layer: str, layers: Sequence[str]) -> "DeepFeatureExtractor":
+        """Returns an extractor of deeper layers, which begins at the activations of a layer of the same network."""
+        return DeepFeatureExtractor(self._network, layer, layers)
+
+
+class DeepFeatureExtractor(_Layers):
+    """Activations of the layers of a network that are deeper than one of its layers.
+
+    Args:
+      network: the network, its pooling and precision as they are to be.
+      begin: the layer whose activations are given; all of `layers` depend on the picture through it alone.
+      layers: Keras' names of the layers whose activations are wanted.
+    """
+
+    def __init__(self, network: keras.Model, begin: str, layers: Sequence[str]) -> None:
+        self._begin = network.get_layer(begin).output
+        super().__init__(network, [self._begin], layers)
+
+    def __call__(self, activations: Features) -> dict[str, Features]:
+        """Returns the activations of each layer by its name, given those of the layer at which they begin."""
+        return self._activations(tf.cast(activations, self._begin.dtype))
 
 
 def rebuilt(network: keras.Model, pooling: str, precision: str) -> keras.Model:

@@ -58,6 +58,8 @@ class Layer:
       height, width, channels: the size of its output.
       products: multiplications for each value of the output; 0 where the layer is no convolution.
       rectified: the layer ends with a ReLU.
+      stride: positions of the input for one of the output.
+      padding: zeros that are put on each side of the input.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Layer:
     channels: int
     products: int = 0
     rectified: bool = False
+    stride: int = 1
+    padding: int = 0
 
     @property
     def values(self) -> int:
@@ -113,21 +117,21 @@ def _vgg_layers(convs_per_block: tuple[int, ...], height: int, width: int) -> It
     for block, convs in enumerate(convs_per_block, start=1):
         for index in range(1, convs + 1):
             name, products, channels = f"block{block}_conv{index}", 9 * channels, min(512, 32 * 2**block)
-            yield Layer(name, (before,), height, width, channels, products, rectified=True)
+            yield Layer(name, (before,), height, width, channels, products, rectified=True, padding=1)
             before = name
         height, width = height // 2, width // 2
         name = f"block{block}_pool"
-        yield Layer(name, (before,), height, width, channels)
+        yield Layer(name, (before,), height, width, channels, stride=2)
         before = name
 
 
 def _resnet50_layers(height: int, width: int) -> Iterator[Layer]:
     """A 7x7 stem and a pooling, each of stride 2, then the blocks; all stages but the first begin with a stride."""
     height, width = _halved(height), _halved(width)
-    yield Layer("conv1_conv", ("",), height, width, 64, products=7 * 7 * 3)
+    yield Layer("conv1_conv", ("",), height, width, 64, products=7 * 7 * 3, stride=2, padding=3)
     yield Layer("conv1_bn", ("conv1_conv",), height, width, 64)
     yield Layer("conv1_relu", ("conv1_bn",), height, width, 64, rectified=True)
-    last = Layer("pool1_pool", ("conv1_relu",), _halved(height), _halved(width), 64)
+    last = Layer("pool1_pool", ("conv1_relu",), _halved(height), _halved(width), 64, stride=2, padding=1)
     yield last
     for stage, blocks in _RESNET50_BLOCKS_PER_STAGE.items():
         for block in range(1, blocks + 1):
@@ -140,20 +144,22 @@ def _bottleneck(stage: int, block: int, source: Layer) -> Iterator[Layer]:
     """1x1, 3x3 and 1x1 convolutions, the last four times as wide, beside a shortcut that the first block projects."""
     prefix, first = f"conv{stage}_block{block}", block == 1
     narrow = 2 ** (stage + 4)
-    strided = first and stage > 2
-    height, width = (_halved(source.height), _halved(source.width)) if strided else (source.height, source.width)
+    stride = 2 if first and stage > 2 else 1
+    height, width = (_halved(source.height), _halved(source.width)) if stride > 1 else (source.height, source.width)
 
-    def unit(number: int, taken: str, channels: int, products: int) -> Iterator[Layer]:
+    def unit(
+        number: int, taken: str, channels: int, products: int, stride: int = 1, padding: int = 0
+    ) -> Iterator[Layer]:
         name = f"{prefix}_{number}"
-        yield Layer(f"{name}_conv", (taken,), height, width, channels, products)
+        yield Layer(f"{name}_conv", (taken,), height, width, channels, products, stride=stride, padding=padding)
         yield Layer(f"{name}_bn", (f"{name}_conv",), height, width, channels)
         if number in (1, 2):
             yield Layer(f"{name}_relu", (f"{name}_bn",), height, width, channels, rectified=True)
 
-    yield from unit(1, source.name, narrow, source.channels)
-    yield from unit(2, f"{prefix}_1_relu", narrow, 9 * narrow)
+    yield from unit(1, source.name, narrow, source.channels, stride=stride)
+    yield from unit(2, f"{prefix}_1_relu", narrow, 9 * narrow, padding=1)
     if first:
-        yield from unit(0, source.name, 4 * narrow, source.channels)
+        yield from unit(0, source.name, 4 * narrow, source.channels, stride=stride)
     yield from unit(3, f"{prefix}_2_relu", 4 * narrow, narrow)
     shortcut = f"{prefix}_0_bn" if first else source.name
     yield Layer(f"{prefix}_add", (shortcut, f"{prefix}_3_bn"), height, width, 4 * narrow)

@@ -129,13 +129,14 @@ class Objective:
     def __call__(self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None) -> Losses:
         """Returns the images' losses; `draw` is for a random style loss."""
         features = self._features(images)
-        seen = self._seen(features, self._content_layers, weights.content, weights.content_layers)
-        content = self._content(seen, targets.content, weights)
-        seen = self._seen(features, self._style_layers, weights.style, weights.style_layers)
-        style = self._style(seen, targets, weights, draw)
-        tv = losses.total_variation(images)
-        total = weights.content * content + weights.style * style + weights.tv * tv
-        return Losses(total, content, style, tv)
+        return self._losses(
+            self._content_losses(features, targets.content, weights),
+            self._statistics(features, targets.guides, weights),
+            losses.total_variation(images),
+            targets,
+            weights,
+            draw,
+        )
 
     def value_and_gradient(
         self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None
@@ -148,8 +149,25 @@ class Objective:
             tape.watch(images)
             terms = self(images, targets, weights, draw)
         gradient = tape.gradient(terms.total, images)
-        is_grey = weights.grey[:, tf.newaxis, tf.newaxis, tf.newaxis] > 0
-        return terms, tf.where(is_grey, tf.reduce_mean(gradient, axis=-1, keepdims=True), gradient)
+        return terms, projected(gradient, weights)
+
+    def _content_losses(
+        self, features: dict[str, Features], targets: Sequence[Features], weights: LossWeights
+    ) -> list[PerPicture]:
+        seen = self._seen(features, self._content_layers, weights.content, weights.content_layers)
+        return [
+            losses.content_loss(seen[name], target, self._content_loss)
+            for name, target in zip(self._content_layers, targets, strict=True)
+        ]
+
+    def _statistics(
+        self, features: dict[str, Features], guides: tuple[Guides, ...], weights: LossWeights
+    ) -> list[Statistics]:
+        seen = self._seen(features, self._style_layers, weights.style, weights.style_layers)
+        return [
+            self.style_loss.statistics(seen[name], guide)
+            for name, guide in zip(self._style_layers, guides or self._unguided, strict=True)
+        ]
 
     def _seen(
         self, features: dict[str, Features], layers: Sequence[str], weight: PerPicture, shares: LayerWeightsPerPicture
@@ -160,28 +178,45 @@ class Objective:
         return {
             name: with_normalized_gradient(features[name], weight * shares[:, index])
             for index, name in enumerate(layers)
+            if name in features
         }
 
-    def _content(self, features: dict[str, Features], targets: Sequence[Features], weights: LossWeights) -> PerPicture:
-        layers = []
-        for name, target in zip(self._content_layers, targets, strict=True):
-            loss = losses.content_loss(features[name], target, self._content_loss)
-            layers.append(_reduced(loss, losses.content_mean_factor(target, self._content_loss), weights.mean))
-        return tf.reduce_sum(tf.stack(layers, axis=1) * weights.content_layers, axis=1)
+    def _losses(
+        self,
+        content: Sequence[PerPicture],
+        statistics: Sequence[Statistics],
+        variation: PerPicture,
+        targets: Targets,
+        weights: LossWeights,
+        draw: Draw | None,
+    ) -> Losses:
+        """Returns the losses from each layer's content loss and style statistics, and the total variation."""
+        factors = [losses.content_mean_factor(target, self._content_loss) for target in targets.content]
+        style = [
+            self.style_loss.loss(found, target, draw) for found, target in zip(statistics, targets.style, strict=True)
+        ]
+        if targets.guides:
+            regional = zip(style, targets.region_weights, strict=True)
+            style = [tf.reduce_sum(loss * weight, axis=1) for loss, weight in regional]
+        style_factors = [self.style_loss.mean_factor(found) for found in statistics]
+        content_term = _over_layers(content, factors, weights.content_layers, weights.mean)
+        style_term = _over_layers(style, style_factors, weights.style_layers, weights.mean)
+        total = weights.content * content_term + weights.style * style_term + weights.tv * variation
+        return Losses(total, content_term, style_term, variation)
 
-    def _style(
-        self, features: dict[str, Features], targets: Targets, weights: LossWeights, draw: Draw | None
-    ) -> PerPicture:
-        layers = []
-        guides = targets.guides or self._unguided
-        for index, (name, target, guide) in enumerate(zip(self._style_layers, targets.style, guides, strict=True)):
-            statistics = self.style_loss.statistics(features[name], guide)
-            loss = self.style_loss.loss(statistics, target, draw)
-            if guide is not None:
-                loss = tf.reduce_sum(loss * targets.region_weights[index], axis=1)
-            layers.append(_reduced(loss, self.style_loss.mean_factor(statistics), weights.mean))
-        return tf.reduce_sum(tf.stack(layers, axis=1) * weights.style_layers, axis=1)
+
+def projected(gradient: Gradients, weights: LossWeights) -> Gradients:
+    """Projects the gradients of grey images onto grey images: the same in all channels."""
+    is_grey = weights.grey[:, tf.newaxis, tf.newaxis, tf.newaxis] > 0
+    return tf.where(is_grey, tf.reduce_mean(gradient, axis=-1, keepdims=True), gradient)
 
 
-def _reduced(loss: PerPicture, mean_factor: Tensor | float, mean: PerPicture) -> PerPicture:
-    return loss * tf.where(mean > 0, mean_factor, 1.0)
+def _over_layers(
+    terms: Sequence[PerPicture],
+    mean_factors: Sequence[Tensor | float],
+    layers: LayerWeightsPerPicture,
+    mean: PerPicture,
+) -> PerPicture:
+    """Returns the sum of the layers' terms, each weighted, and under the reduction "mean" a mean."""
+    reduced = [term * tf.where(mean > 0, factor, 1.0) for term, factor in zip(terms, mean_factors, strict=True)]
+    return tf.reduce_sum(tf.stack(reduced, axis=1) * layers, axis=1)

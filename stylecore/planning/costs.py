@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.layers import Layer, layers_in_use
 from stylecore.planning.buckets import StepKind, step_kind
+from stylecore.planning.tiles import Cut, Tiles, cut_after, tile_sides
 
 FLOAT32_BYTES = 4
 _PRECISION_BYTES = {"float32": 4, "bfloat16": 2}
@@ -28,6 +29,8 @@ _LBFGS_PASSES_PER_PAIR, _LBFGS_HELD_PER_PAIR = 20, 9
 # Tensors of a style layer's size that regions add where they divide the picture among them: features gathered, weighted
 # and back again; and what one region that is the whole picture adds to the memory.
 _REGION_PASSES = 10
+# The gradient that tiles add to, and a copy while one is added.
+_TILED_HELD = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +55,9 @@ class EvaluationCost:
         return self.convolution_flops + self.gram_flops
 
 
-def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int = 0, regions: int = 2) -> EvaluationCost:
+def evaluation_cost(
+    kind: StepKind, height: int, width: int, history_size: int = 0, regions: int = 2, tiles: Tiles | None = None
+) -> EvaluationCost:
     """Returns what one evaluation of one picture costs.
 
     Where the step has regions, memory is counted as if each were the whole picture, time as if they divided it.
@@ -62,6 +67,7 @@ def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int =
       height, width: of the picture, in pixels.
       history_size: the number of L-BFGS' curvature pairs; without effect under Adam.
       regions: the number of regions; without effect where the step has none.
+      tiles: how the picture is computed in tiles; None: whole.
     """
     layers = layers_in_use(kind.backbone, frozenset((*kind.content_layers, *kind.style_layers)), height, width)
     style = [layers[name] for name in kind.style_layers]
@@ -72,7 +78,8 @@ def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int =
     picture = 3 * height * width
     size = _PRECISION_BYTES[kind.precision]
     region_passes = _REGION_PASSES * FLOAT32_BYTES * sum(layer.values for layer in style) if kind.regions else 0
-    return EvaluationCost(
+    regions = regions if kind.regions else 0
+    whole = EvaluationCost(
         convolution_flops=2 * sum(layer.flops for layer in layers.values()),
         gram_flops=gram_flops,
         bytes_moved=_bytes_moved(layers, style, content, size, picture)
@@ -80,22 +87,50 @@ def evaluation_cost(kind: StepKind, height: int, width: int, history_size: int =
         + region_passes,
         bytes_held=_bytes_held(layers, style, content, size)
         + _optimizer_bytes_held(kind, picture, pairs)
-        + _regions_bytes_held(style, regions if kind.regions else 0),
+        + _regions_bytes_held(style, regions),
+    )
+    if tiles is None:
+        return whole
+    cut = cut_after(kind, tiles.last)
+    # The front is computed forward twice and backward once, its halos too.
+    front = [layers[name] for name in cut.front]
+    share = _share_with_halos(cut, height, width, tiles.side_px)
+    twice = _bytes_moved({layer.name: layer for layer in front}, [], [], size, picture) // 2
+    return EvaluationCost(
+        convolution_flops=whole.convolution_flops + round((3 * share - 2) * sum(layer.flops for layer in front)),
+        gram_flops=gram_flops,
+        bytes_moved=whole.bytes_moved + round((3 * share - 2) * twice),
+        bytes_held=_tiled_bytes_held(kind, cut, height, width, tiles.side_px, regions)
+        + _optimizer_bytes_held(kind, picture, pairs)
+        + _TILED_HELD * FLOAT32_BYTES * picture,
     )
 
 
-def targets_bytes_held(kind: StepKind, height: int, width: int, masked: bool = False) -> int:
+def targets_bytes_held(
+    kind: StepKind, height: int, width: int, masked: bool = False, tiles: Tiles | None = None
+) -> int:
     """Returns the peak memory of taking a style's targets, which happens for one style at a time, without the weights.
 
     Args:
       kind: the step.
       height, width: at which the style's targets are taken, in pixels.
       masked: they are taken from a part of the style.
+      tiles: how they are taken in tiles; None: whole.
     """
     layers = layers_in_use(kind.backbone, frozenset((*kind.content_layers, *kind.style_layers)), height, width)
+    if tiles is None:
+        return _targets_bytes_held(kind, layers, masked)
+    cut = cut_after(kind, tiles.last)
+    tile = layers_in_use(kind.backbone, {*cut.front}, *_largest_tile(cut, height, width, tiles.side_px))
+    back = {name: layers[name] for name in cut.back}
+    bridge = 2 * FLOAT32_BYTES * (layers[cut.last].values if cut.last else 0)
+    return bridge + max(_targets_bytes_held(kind, part, masked) for part in (tile, back) if part)
+
+
+def _targets_bytes_held(kind: StepKind, layers: Mapping[str, Layer], masked: bool) -> int:
     # The styles' features stay until their Gram matrices are made; beside them an operation reads one tensor of the
     # largest layer and writes another.
-    features = sum(layers[name].values for name in kind.style_layers)
+    features = sum(layers[name].values for name in kind.style_layers if name in layers)
     largest = max(layer.values for layer in layers.values())
     return round(HELD_FACTOR * FLOAT32_BYTES * ((2 if masked else 1) * features + 2 * largest))
 
@@ -140,6 +175,37 @@ def _bytes_moved(
     if size != FLOAT32_BYTES:
         compared += 3 * sum(layer.values for layer in {*style, *content})
     return moved + FLOAT32_BYTES * (compared + _LOSS_PASSES * picture)
+
+
+def _tiled_bytes_held(kind: StepKind, cut: Cut, height: int, width: int, side_px: int, regions: int) -> int:
+    """Returns the peak memory of the layers: of a tile's, beside what the tiles give together, or of the deep ones."""
+    wanted = frozenset((*kind.content_layers, *kind.style_layers))
+    size = _PRECISION_BYTES[kind.precision]
+    layers = layers_in_use(kind.backbone, wanted, height, width)
+    tile = layers_in_use(kind.backbone, {*cut.front}, *_largest_tile(cut, height, width, side_px))
+    back = {name: layers[name] for name in cut.back}
+
+    def held(part: Mapping[str, Layer]) -> int:
+        style, content = (
+            [part[name] for name in names if name in part] for names in (kind.style_layers, kind.content_layers)
+        )
+        return _bytes_held(part, style, content, size) + _regions_bytes_held(style, regions)
+
+    # Behind the cut: the activations and their gradient. The targets and guides of layers in tiles are whole.
+    bridge = 2 * FLOAT32_BYTES * (layers[cut.last].values if cut.last else 0)
+    targets = FLOAT32_BYTES * sum(layers[name].values for name in kind.content_layers if name in cut.front)
+    guided = [layers[name] for name in kind.style_layers if name in cut.front]
+    targets += 4 * FLOAT32_BYTES * regions * sum(layer.height * layer.width for layer in guided)
+    return bridge + targets + max(held(part) for part in (tile, back) if part)
+
+
+def _largest_tile(cut: Cut, height: int, width: int, side_px: int) -> tuple[int, int]:
+    return max(tile_sides(height, cut, side_px)), max(tile_sides(width, cut, side_px))
+
+
+def _share_with_halos(cut: Cut, height: int, width: int, side_px: int) -> float:
+    """Returns the pixels of all tiles with their halos over those of the picture."""
+    return sum(tile_sides(height, cut, side_px)) * sum(tile_sides(width, cut, side_px)) / (height * width)
 
 
 def _bytes_held(layers: Mapping[str, Layer], style: Collection[Layer], content: Collection[Layer], size: int) -> int:

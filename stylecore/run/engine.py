@@ -18,10 +18,13 @@ import tensorflow as tf
 
 from stylecore.networks.features import FeatureExtractor
 from stylecore.objective.objective import Losses, LossWeights, Objective, Targets, loss_weights
+from stylecore.objective.tiles import TiledObjective
 from stylecore.optimizers.adam import Adam
 from stylecore.optimizers.base import Optimizer
 from stylecore.optimizers.lbfgs import Lbfgs
 from stylecore.planning.buckets import StepKind
+from stylecore.planning.room import UNLIMITED, Room, target_tiles_of, tiles_of
+from stylecore.planning.tiles import Tiles, cut_after
 from stylecore.planning.too_small import too_small
 from stylecore.run.problem import Problem
 from stylecore.run.targets import PAUSE_SECS, Layout, TargetMaker, check_masks, mask_notes
@@ -98,6 +101,7 @@ class Engine:
       device: TensorFlow's name of the device; empty leaves the choice to TensorFlow.
       xla: compiles the objective with XLA, anew for each size of batch and images; for GPUs.
       clock: the time in seconds, by which lessons about memory are forgotten.
+      room: decides which pictures are computed in tiles.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class Engine:
         device: str = "",
         xla: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        room: Room = UNLIMITED,
     ) -> None:
         self.kind = kind
         self.compiles_each_size = xla
@@ -115,27 +120,17 @@ class Engine:
         layers = sorted({*kind.content_layers, *kind.style_layers})
         with tf.device(device):
             self._features = FeatureExtractor(network, layers, kind.pooling, kind.precision)
-        self._objective = Objective(
-            self._features,
-            kind.content_layers,
-            kind.style_layers,
-            kind.content_loss,
-            normalize_gradients=kind.normalize_gradients,
-        )
         self._optimizer = OPTIMIZERS[kind.optimizer]
-        self._targets = TargetMaker(kind, self._objective, clock)
-        # The objective stays outside the loop's graph: in a graph with cycles oneDNN's rewriting of operations misses
-        # the gradients of poolings, which then take 20 times as long.
-        how = {"jit_compile": True} if xla else {"experimental_attributes": {"_noinline": True}}
-        self._value_and_gradient = tf.function(self._objective.value_and_gradient, autograph=False, **how)
-        self._measure: Any = None
-        self._advance: Any = None
+        self._room = room
+        self._steps: dict[Tiles | None, _Step] = {}
+        self._targets = TargetMaker(kind, self._target_objective, clock)
         self._fitting = cachetools.TTLCache[MemoryKey, int](1024, PAUSE_SECS, timer=clock)
 
     @property
     def traces(self) -> int:
         """How often the optimisation step was traced."""
-        return self._advance.experimental_get_tracing_count() if self._advance else 0
+        advances = (step.advance for step in self._steps.values() if step.advance)
+        return sum(advance.experimental_get_tracing_count() for advance in advances)
 
     def check(self, problem: Problem) -> None:
         """Raises ValueError if an image of the problem is too small for the layers, or a mask is for all of them."""
@@ -223,12 +218,15 @@ class Engine:
           The next state; the number of the iterate that each evaluation gave, [evaluations, batch] int32, -1 where it
           gave none; and the losses of each evaluation, every term [evaluations, batch].
         """
-        if self._advance is None:
+        step = self._step_for(state.images, constants)
+        if step.advance is None:
             specs = tf.nest.map_structure(_loose_spec, (state, constants))
-            self._advance = tf.function(
-                self._advance_in_graph, input_signature=[*specs, tf.TensorSpec([], tf.int32)], autograph=False
+            step.advance = tf.function(
+                functools.partial(self._advance_in_graph, step.value_and_gradient),
+                input_signature=[*specs, tf.TensorSpec([], tf.int32)],
+                autograph=False,
             )
-        return self._advance(state, constants, evaluations)
+        return step.advance(state, constants, evaluations)
 
     @_on_device
     def measure(self, image: np.ndarray, problem: Problem) -> Losses:
@@ -240,22 +238,61 @@ class Engine:
             return self._in_float32.measure(image, problem)
         constants = self.constants([problem])
         arguments = (tf.constant(problem.optimised(image)[np.newaxis]), constants.targets, constants.weights)
-        if self._measure is None:
+        step = self._step_for(arguments[0], constants)
+        if step.measure is None:
             specs = tf.nest.map_structure(_loose_spec, arguments)
-            self._measure = tf.function(self._objective, input_signature=specs)
-        return Losses(*(float(term[0]) for term in self._measure(*arguments)))
+            step.measure = tf.function(step.objective, input_signature=specs)
+        return Losses(*(float(term[0]) for term in step.measure(*arguments)))
 
     @functools.cached_property
     def _in_float32(self) -> "Engine":
-        return Engine(dataclasses.replace(self.kind, precision="float32"), self._network, self._device)
+        kind = dataclasses.replace(self.kind, precision="float32")
+        return Engine(kind, self._network, self._device, room=self._room)
 
     @_on_device
     def losses_and_gradient(self, images: Images, constants: BatchConstants) -> tuple[Losses, Gradients]:
         """Evaluates the objective once, at `images`, outside the compiled loop."""
-        return self._objective.value_and_gradient(tf.convert_to_tensor(images), constants.targets, constants.weights)
+        images = tf.convert_to_tensor(images)
+        objective = self._step_for(images, constants).objective
+        return objective.value_and_gradient(images, constants.targets, constants.weights)
+
+    def _step_for(self, images: Images, constants: BatchConstants) -> "_Step":
+        """Returns the compiled functions for a batch of pictures of one size."""
+        pairs = int(np.max(getattr(constants.parameters, "history_size", 0)))
+        regions = max((guides.rows.shape[1] for guides in constants.targets.guides), default=0)
+        height, width = images.shape[1:3]
+        return self._step(tiles_of(self.kind, height, width, pairs, self._room, regions))
+
+    def _target_objective(self, height: int, width: int, masked: bool) -> Objective:
+        return self._step(target_tiles_of(self.kind, height, width, self._room, masked)).objective
+
+    def _step(self, tiles: Tiles | None) -> "_Step":
+        if tiles not in self._steps:
+            self._steps[tiles] = self._made_step(tiles)
+        return self._steps[tiles]
+
+    def _made_step(self, tiles: Tiles | None) -> "_Step":
+        kind = self.kind
+        layers = (self._features, kind.content_layers, kind.style_layers, kind.content_loss)
+        options: dict[str, Any] = {"normalize_gradients": kind.normalize_gradients}
+        # The objective stays outside the loop's graph: in a graph with cycles oneDNN's rewriting of operations misses
+        # the gradients of poolings, which then take 20 times as long.
+        how: dict[str, Any] = {"experimental_attributes": {"_noinline": True}}
+        compiled: dict[str, Any] = {"jit_compile": True} if self.compiles_each_size else how
+        if tiles is None:
+            objective = Objective(*layers, **options)
+            return _Step(objective, tf.function(objective.value_and_gradient, autograph=False, **compiled))
+        objective = TiledObjective(
+            *layers,
+            **options,
+            cut=cut_after(kind, tiles.last),
+            side_px=tiles.side_px,
+            compiled=functools.partial(tf.function, autograph=False, reduce_retracing=True, **compiled),
+        )
+        return _Step(objective, tf.function(objective.value_and_gradient, autograph=False, **how))
 
     def _advance_in_graph(
-        self, state: LoopState, constants: BatchConstants, evaluations: Tensor
+        self, value_and_gradient: Any, state: LoopState, constants: BatchConstants, evaluations: Tensor
     ) -> tuple[LoopState, Tensor, Losses]:
         count = tf.shape(state.status)[0]
         per_problem = tf.TensorShape([None])
@@ -268,7 +305,7 @@ class Engine:
             return (done < evaluations) & tf.reduce_any(state.status == RUNNING)
 
         def evaluate(done: Tensor, state: LoopState, records: Any) -> tuple[Tensor, LoopState, Any]:
-            state, iterate, losses = self._evaluate(state, constants)
+            state, iterate, losses = self._evaluate(value_and_gradient, state, constants)
             numbers, terms = records
             written = Losses(*(array.write(done, term) for array, term in zip(terms, losses, strict=True)))
             return done + 1, state, (numbers.write(done, iterate), written)
@@ -278,8 +315,10 @@ class Engine:
         stacked = Losses(*(tf.reshape(array.stack(), shape) for array in terms))
         return state, tf.reshape(numbers.stack(), shape), stacked
 
-    def _evaluate(self, state: LoopState, constants: BatchConstants) -> tuple[LoopState, Tensor, Losses]:
-        losses, gradient = self._value_and_gradient(state.images, constants.targets, constants.weights)
+    def _evaluate(
+        self, value_and_gradient: Any, state: LoopState, constants: BatchConstants
+    ) -> tuple[LoopState, Tensor, Losses]:
+        losses, gradient = value_and_gradient(state.images, constants.targets, constants.weights)
         proposal = self._optimizer.propose(state.optimizer, constants.parameters, state.images, losses.total, gradient)
         running = state.status == RUNNING
         accepted = proposal.accepted & running
@@ -303,6 +342,16 @@ class Engine:
             window,
         )
         return following, tf.where(accepted, state.iteration, -1), losses
+
+
+@dataclasses.dataclass
+class _Step:
+    """What is compiled for pictures that are computed in one way, whole or in tiles; None until it is needed."""
+
+    objective: Objective
+    value_and_gradient: Any
+    measure: Any = None
+    advance: Any = None
 
 
 def _memory_key(problems: Sequence[Problem]) -> MemoryKey:

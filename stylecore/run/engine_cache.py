@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from stylecore.planning.buckets import StepKind
+from stylecore.planning.room import UNLIMITED, Room
 from stylecore.run.engine import Engine
 
 logger = logging.getLogger(__name__)
@@ -25,17 +26,18 @@ class _DeviceEngines:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._networks = cachetools.LRUCache[str, keras.Model](MAX_NETWORKS)
-        self._engines = cachetools.LRUCache[tuple[StepKind, bool], Engine](MAX_ENGINES)
+        self._engines = cachetools.LRUCache[tuple[StepKind, bool, Room], Engine](MAX_ENGINES)
 
-    def get(self, kind: StepKind, load: Callable[[], keras.Model], device: str, xla: bool) -> Engine:
+    def get(self, kind: StepKind, load: Callable[[], keras.Model], device: str, xla: bool, room: Room) -> Engine:
         with self._lock:
-            if (kind, xla) not in self._engines:
+            if (kind, xla, room) not in self._engines:
                 if kind.weights_sha256 not in self._networks:
                     logger.info("loading %s %s", kind.backbone, kind.weights_sha256[:16])
                     with tf.device(device):
                         self._networks[kind.weights_sha256] = load()
-                self._engines[kind, xla] = Engine(kind, self._networks[kind.weights_sha256], device, xla)
-            return self._engines[kind, xla]
+                network = self._networks[kind.weights_sha256]
+                self._engines[kind, xla, room] = Engine(kind, network, device, xla, room=room)
+            return self._engines[kind, xla, room]
 
     def traces(self) -> int:
         with self._lock:
@@ -46,18 +48,20 @@ _lock = threading.Lock()
 _devices: defaultdict[str, _DeviceEngines] = defaultdict(_DeviceEngines)
 
 
-def get_engine(kind: StepKind, load: Callable[[], keras.Model], device: str = "", xla: bool = False) -> Engine:
+def get_engine(
+    kind: StepKind, load: Callable[[], keras.Model], device: str = "", xla: bool = False, room: Room = UNLIMITED
+) -> Engine:
     """Returns this process's engine for a kind of step.
 
     Args:
       kind: what the compiled step fixes.
       load: loads the network with its weights; called only if they are not on the device yet.
       device: TensorFlow's name of the device; empty leaves the choice to TensorFlow.
-      xla: see Engine.
+      xla, room: see Engine.
     """
     with _lock:
         engines = _devices[device]
-    return engines.get(kind, load, device, xla)
+    return engines.get(kind, load, device, xla, room)
 
 
 def traces() -> int:

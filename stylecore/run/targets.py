@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from stylecore.images.style import FittedStyle
-from stylecore.objective.objective import Objective, Targets
+from stylecore.objective.objective import STYLE_LOSSES, Objective, Targets
 from stylecore.objective.regions import LayerRegion, layer_masks, layer_regions, left_out, position_weights
 from stylecore.objective.style_losses.base import Target
 from stylecore.objective.style_losses.guides import Guides, padded_guides
@@ -35,27 +35,20 @@ class TargetMaker:
 
     Args:
       kind: what the compiled step fixes.
-      objective: computes the content targets and the styles' statistics.
+      objective: (height, width, whether a mask says where) -> what computes content targets and statistics of an image.
       clock: the time in seconds.
     """
 
-    def __init__(self, kind: StepKind, objective: Objective, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, kind: StepKind, objective: Callable[[int, int, bool], Objective], clock: Callable[[], float]
+    ) -> None:
         self._kind = kind
-        self._style_loss = objective.style_loss
+        self._objective = objective
+        self._style_loss = STYLE_LOSSES["gram"]
         self._cache = cachetools.LRUCache[Any, Nests](CACHE_BYTES, getsizeof=_bytes_of)
         self._clock = clock
         self._keeps_from = -math.inf
-        image = tf.TensorSpec([None, None, None, 3], tf.float32)
-        self._content = tf.function(objective.content_targets, input_signature=[image])
-        self._statistics = tf.function(objective.style_statistics, input_signature=[image])
-        guides = Guides(
-            tf.TensorSpec([1, 1, None], tf.int32),
-            tf.TensorSpec([1, 1, None, 1], tf.float32),
-            tf.TensorSpec([1, 1, None], tf.int32),
-        )
-        self._guided_statistics = tf.function(
-            objective.style_statistics, input_signature=[image, (guides,) * len(kind.style_layers)]
-        )
+        self._functions: dict[Objective, _TargetFunctions] = {}
 
     def targets(self, problems: Sequence[Problem]) -> Targets:
         """Returns the targets of a batch."""
@@ -117,6 +110,19 @@ class TargetMaker:
             weights.append(tf.constant([totals + [0.0] * (count - len(totals))], tf.float32))
         return tuple(targets), tuple(weights)
 
+    def _content(self, image: Tensor) -> Nests:
+        return self._functions_for(image).content(image)
+
+    def _statistics(self, image: Tensor) -> Nests:
+        return self._functions_for(image).statistics(image)
+
+    def _functions_for(self, image: Tensor, masked: bool = False) -> "_TargetFunctions":
+        height, width = image.shape[1:3]
+        objective = self._objective(height, width, masked)
+        if objective not in self._functions:
+            self._functions[objective] = _TargetFunctions(self._kind, objective)
+        return self._functions[objective]
+
     def _blend(
         self, styles: Sequence[int], layer: int, statistics: Sequence[Nests], weights: Sequence[float]
     ) -> Target:
@@ -142,7 +148,8 @@ class TargetMaker:
             position_weights(layer if layer.any() else layer + 1, self._style_loss.mask_power) for layer in masks
         )
         guides = tuple(padded_guides([[layer]], 1) for layer in weights)
-        return tf.nest.map_structure(lambda tensor: tensor[:, 0], self._guided_statistics(image, guides))
+        found = self._functions_for(image, masked=True).guided_statistics(image, guides)
+        return tf.nest.map_structure(lambda tensor: tensor[:, 0], found)
 
     def _cached(self, compute: Callable[..., Nests], image: np.ndarray, *others: np.ndarray) -> Nests:
         digest = hashlib.blake2b(b"".join(array.tobytes() for array in (image, *others))).digest()
@@ -154,6 +161,23 @@ class TargetMaker:
         if _bytes_of(targets) <= CACHE_BYTES and self._clock() >= self._keeps_from:
             self._cache[key] = targets
         return targets
+
+
+class _TargetFunctions:
+    """What of an objective is compiled for targets."""
+
+    def __init__(self, kind: StepKind, objective: Objective) -> None:
+        image = tf.TensorSpec([None, None, None, 3], tf.float32)
+        self.content = tf.function(objective.content_targets, input_signature=[image])
+        self.statistics = tf.function(objective.style_statistics, input_signature=[image])
+        guides = Guides(
+            tf.TensorSpec([1, 1, None], tf.int32),
+            tf.TensorSpec([1, 1, None, 1], tf.float32),
+            tf.TensorSpec([1, 1, None], tf.int32),
+        )
+        self.guided_statistics = tf.function(
+            objective.style_statistics, input_signature=[image, (guides,) * len(kind.style_layers)]
+        )
 
 
 def _plan(kind: StepKind, problem: Problem) -> Plan:

@@ -55,6 +55,7 @@ EXAMPLES = {
     "batch_size": "8",
     "max_batch_secs": "300",
     "device_memory_gb": "22.5",
+    "tile_px": "512",
     "checkpoint_secs": "60",
     "frames": "10",
     "run_timeout_secs": "3600",

@@ -3,10 +3,11 @@
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.computing import GPU_BATCH_PIXELS, GPU_BATCH_RUNS, batch_limits, device_memory_bytes, machine_memory_bytes
+from pipeline.computing import GPU_BATCH_PIXELS, GPU_BATCH_RUNS, batch_limits, device_memory_bytes
 from pipeline.dataflow.gpus import A100, A100_80GB, H100, L4, T4, gpu_of_device
 from pipeline.options import OptionError
 from stylecore.planning.buckets import BATCH_PIXELS, MAX_BATCH_SIZE
+from stylecore.planning.room import machine_memory_bytes
 
 TWO_PROCESSES = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
 ELSEWHERE = ["--runner=PortableRunner"]
@@ -37,15 +38,15 @@ def test_a_gpu_on_this_machine_gets_the_batches_that_it_gets_with_gpu():
     assert limits(here="NVIDIA L4") == limits("--gpu=l4")
     assert limits("--gpu=l4").pixels == GPU_BATCH_PIXELS and limits("--gpu=l4").runs == GPU_BATCH_RUNS
     unknown = limits(here="NVIDIA GeForce RTX 3090")
-    assert (unknown.pixels, unknown.memory_bytes) == (GPU_BATCH_PIXELS, None)
+    assert (unknown.pixels, unknown.room.memory_bytes) == (GPU_BATCH_PIXELS, None)
     assert unknown.secs_per_pixel_and_iteration == limits("--gpu=t4").secs_per_pixel_and_iteration
 
 
 def test_a_cpu_and_workers_elsewhere_get_the_batches_of_a_cpu():
     here = limits()
-    assert (here.pixels, here.runs, here.memory_bytes) == (BATCH_PIXELS, MAX_BATCH_SIZE, machine_memory_bytes())
+    assert (here.pixels, here.runs, here.room.memory_bytes) == (BATCH_PIXELS, MAX_BATCH_SIZE, machine_memory_bytes())
     elsewhere = limits(*ELSEWHERE, here="NVIDIA L4")
-    assert (elsewhere.pixels, elsewhere.memory_bytes) == (BATCH_PIXELS, None)
+    assert (elsewhere.pixels, elsewhere.room.memory_bytes) == (BATCH_PIXELS, None)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylecore import StyleConfig
+from stylecore.planning.room import Room
 from transforms import deal
 from transforms.batch import BatchLimits, BatchRuns, batch_size_of, even_size, group_batches, slice_batches
 from transforms.records import ManifestRow, Run, StyleEntry
@@ -59,7 +60,7 @@ def test_long_runs_get_smaller_batches():
 
 def test_batches_keep_to_the_memory_of_the_device():
     def size(gigabytes, batch_size=None, side=128, **config):
-        limits = BatchLimits(batch_size, memory_bytes=gigabytes * 10**9)
+        limits = BatchLimits(batch_size, room=Room(int(gigabytes * 10**9)))
         return batch_size_of(make_run(side, side, 1, **config), limits)
 
     assert [size(gigabytes) for gigabytes in (0.2, 0.5, 100)] == [1, 4, 8]

@@ -18,7 +18,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from stylecore.kernels import arithmetic_description, check_deterministic
 from stylecore.planning.buckets import StepKind
-from stylecore.planning.costs import evaluation_cost, targets_bytes_held
+from stylecore.planning.costs import targets_bytes_held
+from stylecore.planning.room import UNLIMITED, Room, does_not_fit, target_tiles_of
 from stylecore.run.devices import check_gpu, free_device
 from stylecore.run.engine import Engine
 from stylecore.run.engine_cache import get_engine
@@ -36,7 +37,7 @@ from transforms.stylize import progress, stopping
 from transforms.stylize.loading import Loaded, Loading, LoadingError, load
 from transforms.stylize.settling import Outcome, Settling
 
-Engines = Callable[[StepKind, Callable[[], keras.Model], str, bool], Engine]
+Engines = Callable[[StepKind, Callable[[], keras.Model], str, bool, Room], Engine]
 
 LOADING_THREADS = 4
 
@@ -51,7 +52,8 @@ class StylizeOptions:
       deterministic: pads short batches and uses deterministic operations: the same bytes on the same kind of device.
       checkpoint_secs: running pictures are saved at this interval.
       run_timeout_secs: a run that computes for longer fails; None sets no limit.
-      memory_bytes: the device's memory; a picture that needs more, by estimate, fails at once. None: all are tried.
+      room: the device's memory, and the tiles that were asked for; a picture that needs more even in tiles, by
+        estimate, fails at once.
       xla: see Engine; without effect on CPUs.
       require_gpu: stops the job on a worker without a GPU, instead of computing on its CPU for days.
       frames: the number of pictures on the way to keep of each run; short runs have fewer.
@@ -64,7 +66,7 @@ class StylizeOptions:
     deterministic: bool = False
     checkpoint_secs: float = 120.0
     run_timeout_secs: float | None = None
-    memory_bytes: int | None = None
+    room: Room = UNLIMITED
     xla: bool = False
     require_gpu: bool = False
     frames: int = 0
@@ -226,7 +228,7 @@ class StylizeRuns(beam.DoFn):
             raise loaded.error
         assert loaded.problem is not None
         engine.check(loaded.problem)
-        check_memory(run, loaded.problem, self._options.memory_bytes)
+        check_memory(run, loaded.problem, self._options.room)
         return loaded.problem
 
     def _engine(self, run: Run, device: str) -> Engine:
@@ -234,7 +236,7 @@ class StylizeRuns(beam.DoFn):
         load = functools.partial(load_published, self._output, kind.backbone, kind.weights_sha256)
         # XLA has no deterministic gradient of max pooling, and TensorFlow then refuses the step.
         xla = self._options.xla and not self._options.deterministic and "GPU" in device
-        return self._options.engines(kind, load, device, xla)
+        return self._options.engines(kind, load, device, xla, self._options.room)
 
     def _counted(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
         # Counted here because Beam's counters work on Beam's own threads only.
@@ -307,23 +309,25 @@ class _RunsUnderWay:
         self._is_saved()
 
 
-def check_memory(run: Run, problem: Problem, memory_bytes: int | None) -> None:
-    """Raises OutOfMemoryError if a run alone needs, by estimate, more than the device's memory; None allows every run.
+def check_memory(run: Run, problem: Problem, room: Room) -> None:
+    """Raises OutOfMemoryError if a run alone needs, by estimate, more than the device's memory, even in tiles.
 
     Args:
       run: the run.
       problem: its problem, whose styles have the sizes at which their targets are taken.
-      memory_bytes: the device's memory.
+      room: the device's memory.
     """
     kind = run.bucket.kind
-    picture = evaluation_cost(kind, run.height, run.width, run.row.config.history_size, run.regions).bytes_held
-    needs = [(picture, f"image_size must be smaller: {run.width}x{run.height} pixels")]
+    history_size = run.row.config.history_size
+    if (reason := does_not_fit(kind, run.height, run.width, history_size, room, run.regions)) is not None:
+        raise OutOfMemoryError(reason)
     for style in problem.styles:
         height, width = style.image.shape[:2]
-        needed = targets_bytes_held(kind, height, width, masked=style.style_mask is not None)
-        needs.append((needed, f"style_scale must be smaller: {width}x{height} pixels"))
-    needed, what = max(needs)
-    if memory_bytes is not None and needed > memory_bytes:
-        raise OutOfMemoryError(
-            f"{what} need about {needed / 2**30:.1f} GiB, and the device has {memory_bytes / 2**30:.1f}"
-        )
+        masked = style.style_mask is not None
+        tiles = target_tiles_of(kind, height, width, room, masked)
+        needed = targets_bytes_held(kind, height, width, masked, tiles)
+        if room.memory_bytes is not None and needed > room.memory_bytes:
+            raise OutOfMemoryError(
+                f"style_scale must be smaller: {width}x{height} pixels need about {needed / 2**30:.1f} GiB, and the "
+                f"device has {room.memory_bytes / 2**30:.1f}"
+            )

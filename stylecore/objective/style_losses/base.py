@@ -5,7 +5,7 @@ where guides divide the picture into regions, the regions are the second one.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from stylecore.objective.style_losses.guides import Guides
 from stylecore.tensors import CountPerPicture, Features, Tensor
@@ -54,6 +54,7 @@ class StyleLoss(Protocol):
         """Returns the factor that makes the loss a mean over its terms."""
 
 
+@runtime_checkable
 class SummedStyleLoss(StyleLoss, Protocol):
     """A style loss whose statistics are means over positions, so that those of tiles add up."""
 

@@ -56,6 +56,25 @@ def padded_guides(pictures: Sequence[Sequence[np.ndarray]], regions: int) -> Gui
     return Guides(rows, roots, slots)
 
 
+def dense_roots(guides: Guides, size: Tensor) -> Tensor:
+    """Returns the roots of all positions, [batch, regions, height, width, 1] float32; `size` is the layer's, int32."""
+    shape = tf.shape(guides.rows)
+    places = tf.reshape(tf.range(shape[0] * shape[1]), [shape[0], shape[1], 1]) * tf.reduce_prod(size) + guides.rows
+    # Padding adds 0.
+    roots = tf.zeros([shape[0] * shape[1] * tf.reduce_prod(size)])
+    roots = tf.tensor_scatter_nd_add(roots, tf.reshape(places, [-1, 1]), tf.reshape(guides.roots, [-1]))
+    return tf.reshape(roots, [shape[0], shape[1], size[0], size[1], 1])
+
+
+def dense_guides(roots: Tensor) -> Guides:
+    """Returns guides in which every region has all positions, [batch, regions, height, width, 1] float32, in order."""
+    shape = tf.shape(roots)
+    positions = shape[2] * shape[3]
+    rows = tf.broadcast_to(tf.range(positions), [shape[0], shape[1], positions])
+    slots = rows + tf.range(shape[1])[:, tf.newaxis] * positions
+    return Guides(rows, tf.reshape(roots, [shape[0], shape[1], positions, 1]), slots)
+
+
 def guided_rows(features: Features, guides: Guides) -> Tensor:
     """Returns the features of each region's positions times their roots, [batch, regions, rows, channels] float32."""
     shape = tf.shape(features)

@@ -60,13 +60,13 @@ def test_without_gpu_a_worker_is_one_process_with_one_thread_and_known_memory():
     assert options.view_as(DebugOptions).experiments == ["no_use_multiple_sdk_containers"]
     assert options.view_as(DebugOptions).number_of_worker_harness_threads == 1
     assert options.view_as(WorkerOptions).machine_type == OTHER_MACHINE_TYPE
-    assert batch_limits(options).memory_bytes == 8 * 10**9
+    assert batch_limits(options).room.memory_bytes == 8 * 10**9
 
 
 def test_without_gpu_the_memory_that_the_user_names_bounds_batches():
     options, _ = configured("--worker_machine_type=n2-highmem-4", "--device_memory_gb=30")
     assert options.view_as(WorkerOptions).machine_type == "n2-highmem-4"
-    assert batch_limits(options).memory_bytes == 30 * 10**9
+    assert batch_limits(options).room.memory_bytes == 30 * 10**9
 
 
 def test_without_gpu_the_code_may_come_from_setup_file():

@@ -23,6 +23,7 @@ from pipeline.plan.report import report
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.weights.sources import DOWNLOADS, random_network, save_weights
 from stylecore.planning.costs import evaluation_cost
+from stylecore.planning.room import UNLIMITED
 from tests.support.inputs import TINY, write_manifest
 from transforms import deal
 from transforms.batch import BUDGET_SHARE, BatchLimits, BatchRuns, batch_size_of, place_of
@@ -239,7 +240,7 @@ def test_batches_are_counted_as_the_job_makes_them(seed, monkeypatch):
     finished = {run.run_id for run in runs[:50]}
     ids = np.array([int(run.run_id, 16) for run in runs], np.uint64)
     places = np.array([place_of(run) for run in runs])
-    groups = np.array([counter.number(run, batch_size_of(run, BatchLimits())) for run in runs])
+    groups = np.array([counter.number(run, batch_size_of(run, BatchLimits()), UNLIMITED) for run in runs])
     counter.add(ids, places, groups)
     counts = counter.counts(np.array([int(run_id, 16) for run_id in finished], np.uint64))
     assert counts.finished == 50 and sum(entry.to_compute for entry in counts.buckets) == 350
@@ -263,7 +264,7 @@ def test_a_row_costs_less_than_64_bytes(finished):
         counter = RunCounter(lambda _: True)
         for first in range(0, rows, rows_per_batch):
             some = ids[first : first + rows_per_batch]
-            counter.add(some, some >> np.uint64(31), np.full(rows_per_batch, counter.number(run, 4)))
+            counter.add(some, some >> np.uint64(31), np.full(rows_per_batch, counter.number(run, 4, UNLIMITED)))
         counts = counter.counts(ids[:finished])
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
@@ -292,9 +293,37 @@ def test_the_memory_of_the_device_bounds_the_batches_of_a_plan_as_of_a_run(input
         run_limits = batch_limits(PipelineOptions(options[2:]))
         (bucket,) = planned(manifest, device_memory_gb=float(gigabytes)).counts.buckets
         cost = evaluation_cost(bucket.bucket.kind, 36, 48)
-        assert run_limits.memory_bytes == float(gigabytes) * 1e9
-        assert bucket.batch_size == max(1, min(64, int(run_limits.memory_bytes * BUDGET_SHARE / cost.bytes_held)))
+        assert run_limits.room.memory_bytes == float(gigabytes) * 1e9
+        assert bucket.batch_size == max(1, min(64, int(run_limits.room.memory_bytes * BUDGET_SHARE / cost.bytes_held)))
         sizes[gigabytes] = bucket.batch_size
         assert main(["plan", *options]) == 0
         assert f"12 runs in {-(-12 // bucket.batch_size)} batch" in capsys.readouterr().out
     assert 1 <= sizes["0.01"] < sizes["0.02"] < sizes["100"]
+
+
+def test_it_says_which_sizes_are_computed_in_tiles_and_what_that_costs(inputs, capsys):
+    manifest = write_manifest(inputs / "m.parquet", [{**GOOD, "config": TINY}])
+    for gigabytes, how in (("0.005", "layers up to block1_pool twice: about 1."), ("1", None)):
+        assert main(["plan", "--manifest", manifest, "--device_memory_gb", gigabytes]) == 0
+        printed = capsys.readouterr().out
+        assert f"  36 x 48: {how}" in printed if how else "layers" not in printed
+
+
+def test_a_history_that_does_not_fit_comes_with_proposals(inputs, capsys):
+    config = {**TINY, "optimizer": "lbfgs", "history_size": 100}
+    manifest = write_manifest(inputs / "m.parquet", [{**GOOD, "config": config}])
+    assert main(["plan", "--manifest", manifest, "--device_memory_gb", "0.01"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "will fail" in line)
+    assert line.startswith("  36 x 48: will fail: image_size must be smaller: 48x36 pixels need about 0.0 GiB")
+    assert "history_size " in line and line.endswith("or optimizer: adam would fit")
+
+
+def test_tiles_that_are_too_small_are_refused(inputs, capsys):
+    manifest = write_manifest(inputs / "m.parquet", [GOOD])
+    with pytest.raises(SystemExit) as stop:
+        main(["plan", "--manifest", manifest, "--tile_px", "32"])
+    assert stop.value.code == 2
+    assert "--tile_px: must be >= 56, the receptive field in pixels of the layers in tiles, got 32" in (
+        capsys.readouterr().err
+    )
+    assert main(["plan", "--manifest", manifest, "--tile_px", "64"]) == 0

@@ -14,6 +14,7 @@ from pipeline.plan.counts import Group, RunCounter
 from pipeline.plan.rows import RowPlanner
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic
+from stylecore.planning.room import Room
 from tests.support.inputs import TINY
 from tests.support.pictures import paint
 from transforms.batch import BatchLimits, batch_size_of, place_of
@@ -179,7 +180,8 @@ def test_no_field_declared_as_data_decides_about_a_group(optimizer):
         config = StyleConfig(optimizer=optimizer, pyramid=((0.5, 0.5), (1.0, 0.5)), **values)
         row = ManifestRow(0, "m.parquet, row 0", "row-0", "c", "c", (StyleEntry("s", "s", 1.0),), config, None)
         run = Run("0" * 16, row, "c" * 64, ("s" * 64,), "w" * 64, 48, 64)
-        return Group.of(run, batch_size_of(run, BatchLimits(memory_bytes=10**9)))
+        limits = BatchLimits(room=Room(10**9))
+        return Group.of(run, batch_size_of(run, limits), limits.room)
 
     for field in OTHER_VALUES.keys() - REFUSED[optimizer]:
         assert group(**{field: OTHER_VALUES[field]}) == group()

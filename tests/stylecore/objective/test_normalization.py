@@ -130,7 +130,7 @@ def test_the_operations_are_there_only_where_they_are_asked_for():
         engine = Engine(step_kind(made.config, "0"), random_network("vgg19", 0))
         constants = engine.constants([made])
         arguments = (tf.constant(made.initial[np.newaxis]), constants.targets, constants.weights)
-        graph = engine._value_and_gradient.get_concrete_function(*arguments).graph
+        graph = engine._step(None).value_and_gradient.get_concrete_function(*arguments).graph
         return [operation.type for operation in graph.get_operations()]
 
     assert "Abs" not in operations(False) and "DivNoNan" not in operations(False)

@@ -20,6 +20,7 @@ from stylecore import StyleConfig
 from stylecore.images.codec import decode_image
 from stylecore.images.resize import target_size
 from stylecore.planning.costs import evaluation_cost, targets_bytes_held
+from stylecore.planning.room import Room, target_tiles_of, tiles_of
 from stylecore.run.engine import Engine
 from stylecore.run.snapshot import read_snapshot
 from tests.support.disks import full_disk
@@ -44,6 +45,8 @@ OFTEN = {"checkpoint_secs": 1e-9}
 AT_ONCE = {"run_timeout_secs": 1e-9}
 # Where the content image starts, its loss is finite; after one step it is not.
 DIVERGING = {"content_weight": 3e38, "init": "content"}
+
+NO_ROOM = Room(1)
 
 
 @pytest.fixture
@@ -390,10 +393,17 @@ def test_no_result_is_lost_if_there_is_no_memory_to_measure_the_next(runs, outpu
     assert [outcomes[one.run_id].iterations for one in made] == [5, 5, 5]
 
 
+def least_held(run):
+    """Returns the memory of a picture that is computed with as little as possible."""
+    kind = run.bucket.kind
+    tiles = tiles_of(kind, run.height, run.width, 0, NO_ROOM)
+    return evaluation_cost(kind, run.height, run.width, tiles=tiles).bytes_held
+
+
 def test_a_picture_larger_than_the_memory_fails_with_its_reason(runs, output):
     small, large = runs(image_size=32), runs(image_size=64)
-    needed = [evaluation_cost(one.bucket.kind, one.height, one.width).bytes_held for one in (small, large)]
-    outcomes = stylize(output, [large], [small], memory_bytes=sum(needed) // 2)
+    needed = [least_held(one) for one in (small, large)]
+    outcomes = stylize(output, [large], [small], room=Room(sum(needed) // 2))
     assert outcomes[small.run_id].status == "done"
     assert outcomes[large.run_id].error_type == "OutOfMemoryError"
     assert "image_size must be smaller: 64x48 pixels need" in outcomes[large.run_id].error_message
@@ -401,13 +411,14 @@ def test_a_picture_larger_than_the_memory_fails_with_its_reason(runs, output):
 
 def test_a_style_larger_than_the_memory_fails_its_run_alone(runs, output):
     plain, large = runs(), runs(style_fit="keep", style_scale=8.0)
-    needed = targets_bytes_held(large.bucket.kind, 8 * 48, 8 * 48)
-    assert needed > 10 * evaluation_cost(plain.bucket.kind, plain.height, plain.width).bytes_held
-    outcomes = stylize(output, [large, plain], memory_bytes=needed - 1)
+    kind, side = large.bucket.kind, 8 * 48
+    needed = targets_bytes_held(kind, side, side, tiles=target_tiles_of(kind, side, side, NO_ROOM))
+    assert needed > 2 * evaluation_cost(plain.bucket.kind, plain.height, plain.width).bytes_held
+    outcomes = stylize(output, [large, plain], room=Room(needed - 1))
     assert outcomes[plain.run_id].status == "done"
     assert outcomes[large.run_id].error_type == "OutOfMemoryError"
     assert "style_scale must be smaller: 384x384 pixels need" in outcomes[large.run_id].error_message
-    assert stylize(output, [large], memory_bytes=needed)[large.run_id].status == "done"
+    assert stylize(output, [large], room=Room(needed))[large.run_id].status == "done"
 
 
 def vanishes(path):

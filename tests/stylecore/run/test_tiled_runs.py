@@ -1,0 +1,77 @@
+"""Runs in tiles: the pictures of whole runs, within the memory that there is, and nothing for runs that fit."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from stylecore.networks.weights.sources import random_network
+from stylecore.planning.buckets import step_kind
+from stylecore.planning.costs import evaluation_cost
+from stylecore.planning.room import UNLIMITED, Room
+from stylecore.run.engine import Engine
+from tests.support.small_problems import problem, run
+
+SIZE = (80, 88)
+LAYERS = {"content_layers": ["conv3_1"], "style_layers": ["conv1_1", "conv2_1", "conv3_1"]}
+ASKED = Room(tile_px=64)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return random_network("vgg19", 0)
+
+
+def made(iterations=50, **settings):
+    return problem(0, *SIZE, **{**LAYERS, "iterations": iterations, **settings})
+
+
+def engine_of(network, problem, room=UNLIMITED):
+    return Engine(step_kind(problem.config, "0"), network, room=room)
+
+
+def picture(engine, problem, **options):
+    (result,) = run(engine, [problem], **options)
+    return result.image.astype(np.float64), result.loss_total
+
+
+def test_after_50_steps_tiles_differ_no_more_than_batch_sizes(network):
+    # At a learning rate of 15 and with random weights 50 steps blow up any difference of the last bit.
+    single = made(learning_rate=1.0)
+    whole = engine_of(network, single)
+    (alone, loss), (in_batch, _) = picture(whole, single), picture(whole, single, batch_size=2)
+    in_tiles, tiled_loss = picture(engine_of(network, single, ASKED), single)
+    assert tiled_loss == pytest.approx(loss, rel=1e-4)
+    # One grey level is a difference of rounding.
+    assert np.abs(in_tiles - alone).max() <= max(np.abs(in_batch - alone).max(), 1.0)
+
+
+@pytest.mark.parametrize("settings", [{"optimizer": "lbfgs"}, {"pyramid": ((0.4, 0.5), (1.0, 0.5))}])
+def test_optimisers_and_pyramids_run_in_tiles(network, settings):
+    single = made(6, **settings)
+    tiled = engine_of(network, single, ASKED)
+    assert picture(tiled, single)[1] == pytest.approx(picture(engine_of(network, single), single)[1], rel=1e-3)
+    assert tiled.traces == (2 if "pyramid" in settings else 1)  # The coarse stage fits into one tile, and is whole.
+
+
+def test_tiles_are_chosen_by_memory(network):
+    single = made(2)
+    whole = evaluation_cost(step_kind(single.config, "0"), *SIZE).bytes_held
+    engine = engine_of(network, single, Room(whole // 3))
+    picture(engine, single)
+    ((tiles, step),) = ((tiles, step) for tiles, step in engine._steps.items() if step.advance)
+    assert tiles is not None and step.measure
+
+
+def operations(engine, problem):
+    constants = engine.constants([problem])
+    arguments = (tf.constant(problem.initial[np.newaxis]), constants.targets, constants.weights)
+    step = engine._step_for(arguments[0], constants)
+    return [node.type for node in step.value_and_gradient.get_concrete_function(*arguments).graph.get_operations()]
+
+
+def test_what_fits_has_no_operation_of_tiles(network):
+    single = made(1)
+    whole = operations(engine_of(network, single, Room(10**12, tile_px=256)), single)
+    assert whole == operations(engine_of(network, single), single)
+    assert not {"While", "StatelessWhile", "TensorStridedSliceUpdate"} & {*whole}
+    assert {"While", "StatelessWhile"} & {*operations(engine_of(network, single, ASKED), single)}
