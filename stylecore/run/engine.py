@@ -145,7 +145,7 @@ class Engine:
         return mask_notes(self.kind, problem)
 
     def layout(self, problem: Problem) -> Layout:
-        """Returns what must be equal of the problems of a batch whose neighbours may change no bit."""
+        """Returns what the problems of a batch must have in common so that none changes a bit of another."""
         return self._targets.layout(problem)
 
     def fitting_size(self, problems: Sequence[Problem]) -> int:

@@ -69,7 +69,7 @@ class TargetMaker:
         return np.array([[any(region.styles for region in layer) for layer in plan] for plan in plans], np.float32)
 
     def layout(self, problem: Problem) -> Layout:
-        """Returns what the shapes of a picture's guides are, by which alone neighbours of a batch could differ."""
+        """Returns the shapes of a picture's guides: where they differ, the last bits of neighbours in a batch may."""
         if not self._kind.regions:
             return ()
         plan = _plan(self._kind, problem)
