@@ -67,15 +67,19 @@ CONTROLS: Sequence[Control] = (
         [
             Cell(
                 "cup and table",
-                _LBFGS,
+                {**_LBFGS, "content_weight": 40.0},
                 styles=({"uri": FORMS, "content_mask": CUP}, {"uri": WAVES, "content_mask": TABLE}),
             ),
             Cell(
                 "the other way round",
-                _LBFGS,
+                {**_LBFGS, "content_weight": 40.0},
                 styles=({"uri": FORMS, "content_mask": TABLE}, {"uri": WAVES, "content_mask": CUP}),
             ),
-            Cell("both everywhere", _LBFGS, styles=({"uri": FORMS, "weight": 0.5}, {"uri": WAVES, "weight": 0.5})),
+            Cell(
+                "both everywhere",
+                {**_LBFGS, "content_weight": 40.0},
+                styles=({"uri": FORMS, "weight": 0.5}, {"uri": WAVES, "weight": 0.5}),
+            ),
         ],
         {"photograph": COFFEE, "content_mask of the cup": CUP},
     ),
