@@ -1,13 +1,15 @@
-"""The compiled step over the bare convolutions of the same shapes, each at its best batch.
+"""The compiled step over the bare convolutions of the same shapes, and the step of one style loss over another's.
 
-    python -m benchmarks.step_time [--sides_px 128 256 512] [--precisions float32 bfloat16]
+    python -m benchmarks.step_time [--sides_px 128 256 512] [--precisions float32 bfloat16] [--only style_losses]
 
 The bare convolutions are the chain of tf.nn.conv2d, ReLU and pooling up to the same layer, and the gradient of the sum
-of its output with respect to the picture: no losses, no optimiser, no bookkeeping. Both are compiled. They take turns
+of its output with respect to the picture: no losses, no optimiser, no bookkeeping. Both are compiled, each at its best
+batch. The style losses beside Gram matrices are compared with these in batches of the default size. The two take turns
 of a few seconds each, and the figure is the median of the turns' ratios, because the load of a shared machine changes.
 """
 
 import argparse
+import dataclasses
 import functools
 import statistics
 import time
@@ -20,8 +22,9 @@ import tensorflow as tf
 from benchmarks.figures import Figure, print_figures
 from stylecore import StyleConfig
 from stylecore.networks.features import preprocess
+from stylecore.networks.precision import device_arithmetic
 from stylecore.networks.weights.sources import load_weights
-from stylecore.planning.buckets import step_kind
+from stylecore.planning.buckets import default_batch_size, step_kind
 from stylecore.run.engine import Engine
 from stylecore.run.problem import Problem, prepare
 
@@ -30,6 +33,8 @@ PRECISIONS = ("float32", "bfloat16")
 DEEPEST = "block5_conv2"  # of the preset `basic`
 BATCH_SIZES = (1, 2, 4, 8)
 MAX_PIXELS = 2**19
+STYLE_LOSSES_SIDE_PX = 256
+STYLE_LOSS_STEPS = {"basic": "float32", "fast": "auto"}
 TURNS, PIECE_SECS, TRIAL_SECS = 7, 1.5, 1.0
 
 Step = Callable[[int], None]
@@ -135,17 +140,48 @@ def evaluations_in(step: Step, batch_size: int, secs: float) -> int:
     return max(1, round(secs / (secs_per_picture(step, batch_size, 1) * batch_size)))
 
 
-def ratios(ours: tuple[int, Step], bare: tuple[int, Step]) -> list[float]:
-    """Returns the ratio of our seconds to the bare ones for each turn."""
-    counts = [evaluations_in(step, size, PIECE_SECS) for size, step in (ours, bare)]
+def ratios(ours: tuple[int, Step], other: tuple[int, Step]) -> list[float]:
+    """Returns the ratio of our seconds to the other step's for each turn."""
+    counts = [evaluations_in(step, size, PIECE_SECS) for size, step in (ours, other)]
     found = []
     for _ in range(TURNS):
-        secs = [secs_per_picture(step, size, count) for (size, step), count in zip((ours, bare), counts, strict=True)]
+        secs = [secs_per_picture(step, size, count) for (size, step), count in zip((ours, other), counts, strict=True)]
         found.append(secs[0] / secs[1])
     return found
 
 
-def measure(sides_px: Sequence[int] = SIDES_PX, precisions: Sequence[str] = PRECISIONS) -> Iterator[Figure]:
+def measure(
+    sides_px: Sequence[int] = SIDES_PX, precisions: Sequence[str] = PRECISIONS, only: str | None = None
+) -> Iterator[Figure]:
+    """Yields a figure for each precision and size, and one for each style loss beside Gram matrices."""
+    if only != "style_losses":
+        yield from over_convolutions(sides_px, precisions)
+    yield from over_gram_matrices()
+
+
+def over_gram_matrices() -> Iterator[Figure]:
+    """Yields the time of a step with each other style loss over that with Gram matrices, for the layers of a preset."""
+    weights = load_weights("vgg19", "imagenet")
+    side_px, size = STYLE_LOSSES_SIDE_PX, default_batch_size(STYLE_LOSSES_SIDE_PX, STYLE_LOSSES_SIDE_PX)
+    for preset, precision in STYLE_LOSS_STEPS.items():
+        steps = {}
+        for style_loss in ("gram", "gaussian", "sliced"):
+            config = StyleConfig(preset=preset, precision=precision, style_loss=style_loss, iterations=1_000_000)
+            config = device_arithmetic().settle(dataclasses.replace(config, pyramid=()))
+            engine = Engine(step_kind(config, weights.fingerprint), weights.network)
+            steps[style_loss] = size, our_step(engine, config, side_px, size)
+        for style_loss in ("gaussian", "sliced"):
+            turns = ratios(steps[style_loss], steps["gram"])
+            details = {
+                "ratios": [round(ratio, 3) for ratio in turns],
+                "batch_size": size,
+                "gram_secs_per_picture": secs_per_picture(steps["gram"][1], size, 2),
+                "secs_per_picture": secs_per_picture(steps[style_loss][1], size, 2),
+            }
+            yield Figure(f"{style_loss}_over_gram_{preset}", statistics.median(turns), details)
+
+
+def over_convolutions(sides_px: Sequence[int], precisions: Sequence[str]) -> Iterator[Figure]:
     """Yields a figure for each precision and size."""
     weights = load_weights("vgg19", "imagenet")
     for precision in precisions:
@@ -174,6 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sides_px", type=int, nargs="+", default=SIDES_PX)
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
+    parser.add_argument("--only", choices=["style_losses"])
     print_figures(measure(**vars(parser.parse_args())))
 
 

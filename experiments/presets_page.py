@@ -14,15 +14,51 @@ from experiments.results import Results
 from experiments.sections import PRESETS_GRID
 from experiments.sizes import Size
 from stylecore.config.presets import PRESETS
+from stylecore.measures.measure import MEASURES
+
+STYLE_LOSSES = Path(__file__).parent / "style_losses.json"
 
 ABOUT: Mapping[str, str] = {
     "basic": "The paper's section 4.1, and the default: Adam from white noise, content from conv5_2.",
     "two_content_layers": "The paper's VGG19 (2): content from two layers.",
     "gatys": "The settings that Gatys, Ecker and Bethge released: L-BFGS from the photograph.",
     "fast": "The objective of `gatys`, coarse to fine, in the arithmetic that the device is good at.",
+    "gaussian": "Crowson's style-transfer-pytorch: distances of Gaussians, the mean of Adam's iterates, five sizes.",
     "resnet50": "The paper's ResNet50, eight style layers.",
+    "resnet50_swag": "ResNet50 with smoothed features (Wang, Li and Vasconcelos). Unverified: nobody here saw its "
+    "picture, and the weights of its losses are those of `basic`.",
 }
 _MISSING = "no picture here: ResNet50's ImageNet weights need a network that Keras can download them from"
+
+_GAUSSIAN = """
+## What `gaussian` leaves out
+
+The tool that it follows differs in what StyleBeam has no field for:
+
+- it pads the picture by repeating its border before the first convolution, here zeros are added;
+- it multiplies the output of each average pooling by 2;
+- it goes through absolute sizes, from 128 px by factors of the root of 2; the preset has the scales that this gives for
+  a result of 512 px;
+- Adam's moments are resized from size to size; here each size begins anew;
+- it adds a total variation of its own; the preset has none. Its VGG19 weights, and so the scale of its features, are
+  other ones.
+
+## ResNet50 without `softmax`
+
+The code that came with the paper of `resnet50_swag` does not compute the softmax of its formula: it multiplies the
+features of the last two stages by 0.001. Smaller weights of `style_layers` and `content_layers` do that to the losses
+of plain features; `pooling: avg` replaces the only pooling that ResNet50 has. Neither was judged by pictures, for want
+of weights.
+"""
+
+_STYLE_LOSSES = [
+    "",
+    "## Which style loss",
+    "",
+    "Means over two photographs with three paintings each, 160 px, 150 evaluations of Adam from the photograph, by",
+    "`python -m experiments.style_losses`:",
+    "",
+]
 
 
 def write_presets_page(results: Results, size: Size, page: Path, folder: Path) -> None:
@@ -42,7 +78,19 @@ def write_presets_page(results: Results, size: Size, page: Path, folder: Path) -
         row = finished.get(name)
         shown = _picture(name, results.pixels[row["run_id"]], page, folder) if row else _MISSING
         lines.append(f"| `{name}`<br>{ABOUT[name]} | {shown} | {_fields(fields)} |")
-    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    page.write_text("\n".join(lines) + "\n" + _GAUSSIAN + style_losses_section(), encoding="utf-8")
+
+
+def style_losses_section() -> str:
+    """Returns the comparison of the style losses, from the figures of `python -m experiments.style_losses`."""
+    found = json.loads(STYLE_LOSSES.read_text())
+    rows = [
+        f"| `{loss}` | " + " | ".join(f"{means[measure.key]:.3f}" for measure in MEASURES) + f" | {means['secs']:.0f} |"
+        for loss, means in found["means"].items()
+    ]
+    heads = " | ".join(measure.label for measure in MEASURES)
+    table = [f"| `style_loss` | {heads} | seconds |", "|---" * (len(MEASURES) + 2) + "|", *rows]
+    return "\n".join([*_STYLE_LOSSES, *table, ""])
 
 
 def _picture(name: str, pixels: np.ndarray, page: Path, folder: Path) -> str:

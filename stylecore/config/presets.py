@@ -27,6 +27,27 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "pyramid": [{"scale": 0.5, "share": 0.6}, {"scale": 1.0, "share": 0.4}],
         "precision": "auto",
     },
+    # The settings of Crowson's style-transfer-pytorch: its sizes end/2^(i/2) from 128 to 512 px, with 1000 iterations
+    # at the first and 500 at each other one; its step of 0.02 on 0..1. docs/presets.md lists what has no field.
+    "gaussian": {
+        "style_loss": "gaussian",
+        "pooling": "avg",
+        "content_layers": ["conv4_2"],
+        "style_layers": {f"conv{block}_1": 4.0 ** (5 - block) / 341 for block in range(1, 6)},
+        "content_weight": 0.015,
+        "style_weight": 1.0,
+        "tv_weight": 0.0,
+        "learning_rate": 5.1,
+        "beta_2": 0.99,
+        "average_decay": 0.99,
+        "iterations": 3000,
+        "init": "content",
+        "style_fit": "keep",
+        "pyramid": [
+            {"scale": 0.25, "share": 1 / 3},
+            *({"scale": scale, "share": 1 / 6} for scale in (2**-1.5, 0.5, 2**-0.5, 1.0)),
+        ],
+    },
     # Eight style layers of equal weight, conv3_block3_3_conv counted twice.
     "resnet50": {
         "backbone": "resnet50",
@@ -40,5 +61,13 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
             "conv4_block6_3_conv": 1 / 8,
             "conv5_block2_2_conv": 1 / 8,
         },
+    },
+    # Where Wang, Li and Vasconcelos (CVPR 2021) take their smoothed features: the stem, the ends of the four stages,
+    # and for the content the end of the third.
+    "resnet50_swag": {
+        "backbone": "resnet50",
+        "content_layers": ["conv4_block6_out"],
+        "style_layers": ["conv1_relu", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"],
+        "feature_map": "softmax",
     },
 }

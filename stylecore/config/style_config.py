@@ -121,7 +121,12 @@ class StyleConfig:
         added_later=True,
         is_data=True,
     )
-    seed: int = setting(30, Whole(0, MAX_SEED), "seed of the initial noise", is_data=True)
+    seed: int = setting(
+        30,
+        Whole(0, MAX_SEED),
+        "seed of the initial noise, and of the directions of the style loss sliced",
+        is_data=True,
+    )
     image_size: int | None = setting(
         None,
         Nullable(Whole(1, MAX_SIDE_PX)),
@@ -149,6 +154,20 @@ class StyleConfig:
         "style = colours as optimised; content = the content's chroma is kept; match = the style is first recoloured",
         added_later=True,
         is_data=True,
+        defines="terms",
+    )
+    style_loss: str = setting(
+        "gram",
+        Choice(("gram", "gaussian", "sliced")),
+        "what of the style's features is compared: Gram matrices, Gaussians, or distributions along random directions",
+        added_later=True,
+        defines="terms",
+    )
+    feature_map: str = setting(
+        "none",
+        Choice(("none", "softmax")),
+        "softmax = what both losses compare is the softmax of a layer's features",
+        added_later=True,
         defines="terms",
     )
     precondition: str = setting(
@@ -266,7 +285,7 @@ class StyleConfig:
         yield from ("learning_rate", "beta_1", "beta_2", "epsilon") if self.optimizer == "lbfgs" else _LBFGS_FIELDS
         if self.init == "noise":
             yield "noise_blend"
-        elif not self.noise_blend:
+        elif not self.noise_blend and self.style_loss != "sliced":
             yield "seed"
         if self.style_fit == "stretch":
             yield "style_scale"

@@ -61,6 +61,10 @@ class _Layers:
 class FeatureExtractor(_Layers):
     """Activations of the named layers of a backbone, for RGB images in 0..255.
 
+    Attributes:
+      layers: the layers' names.
+      channels: their channels, by name.
+
     Args:
       network: the whole network with its weights, from `build_backbone`; copied if pooling or precision differ.
       layers: Keras' names of the layers whose activations are wanted.
@@ -73,6 +77,7 @@ class FeatureExtractor(_Layers):
             network = rebuilt(network, pooling, precision)
         super().__init__(network, network.inputs, layers)
         self._network = network
+        self.channels = {name: network.get_layer(name).output.shape[-1] for name in self.layers}
 
     def __call__(self, images: Images) -> dict[str, Features]:
         """Returns the activations of each layer by its name; BatchNorm uses its stored statistics."""

@@ -9,10 +9,13 @@ import tensorflow as tf
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.features import FeatureExtractor
 from stylecore.objective import losses
+from stylecore.objective.feature_map import mapped
 from stylecore.objective.normalization import with_normalized_gradient
 from stylecore.objective.style_losses.base import Draw, Statistics, StyleLoss, Target
+from stylecore.objective.style_losses.gaussian import Gaussian
 from stylecore.objective.style_losses.gram import Gram
 from stylecore.objective.style_losses.guides import Guides
+from stylecore.objective.style_losses.sliced import Sliced
 from stylecore.tensors import (
     Features,
     Gradients,
@@ -23,7 +26,7 @@ from stylecore.tensors import (
     WeightsPerRegion,
 )
 
-STYLE_LOSSES: dict[str, StyleLoss] = {"gram": Gram()}
+STYLE_LOSSES: dict[str, StyleLoss] = {"gram": Gram(), "gaussian": Gaussian(), "sliced": Sliced()}
 
 
 class Targets(NamedTuple):
@@ -94,6 +97,7 @@ class Objective:
       content_loss: "l2" or "l1".
       style_loss: a name in STYLE_LOSSES.
       normalize_gradients: of each loss layer, see `with_normalized_gradient`.
+      feature_map: what the losses see of the features, see `mapped`.
     """
 
     def __init__(
@@ -104,8 +108,9 @@ class Objective:
         content_loss: str,
         style_loss: str = "gram",
         normalize_gradients: bool = False,
+        feature_map: str = "none",
     ) -> None:
-        self._features = features
+        self._features = mapped(features, feature_map)
         self._content_layers = tuple(content_layers)
         self._style_layers = tuple(style_layers)
         self._content_loss = content_loss
@@ -126,8 +131,8 @@ class Objective:
             for name, guide in zip(self._style_layers, guides or self._unguided, strict=True)
         )
 
-    def __call__(self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None) -> Losses:
-        """Returns the images' losses; `draw` is for a random style loss."""
+    def __call__(self, images: Images, targets: Targets, weights: LossWeights, draws: tuple[Draw, ...] = ()) -> Losses:
+        """Returns the images' losses; `draws` are a random style loss's, of each layer."""
         features = self._features(images)
         return self._losses(
             self._content_losses(features, targets.content, weights),
@@ -135,11 +140,11 @@ class Objective:
             losses.total_variation(images),
             targets,
             weights,
-            draw,
+            draws,
         )
 
     def value_and_gradient(
-        self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None
+        self, images: Images, targets: Targets, weights: LossWeights, draws: tuple[Draw, ...] = ()
     ) -> tuple[Losses, Gradients]:
         """Returns the images' losses and, for each image, the gradient of its total loss, normalised where it is so.
 
@@ -147,7 +152,7 @@ class Objective:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
-            terms = self(images, targets, weights, draw)
+            terms = self(images, targets, weights, draws)
         gradient = tape.gradient(terms.total, images)
         return terms, projected(gradient, weights)
 
@@ -188,12 +193,13 @@ class Objective:
         variation: PerPicture,
         targets: Targets,
         weights: LossWeights,
-        draw: Draw | None,
+        draws: tuple[Draw, ...],
     ) -> Losses:
         """Returns the losses from each layer's content loss and style statistics, and the total variation."""
         factors = [losses.content_mean_factor(target, self._content_loss) for target in targets.content]
         style = [
-            self.style_loss.loss(found, target, draw) for found, target in zip(statistics, targets.style, strict=True)
+            self.style_loss.loss(found, target, draws[index] if draws else None)
+            for index, (found, target) in enumerate(zip(statistics, targets.style, strict=True))
         ]
         if targets.guides:
             regional = zip(style, targets.region_weights, strict=True)

@@ -124,13 +124,15 @@ class TiledObjective(Objective):
         whole = self._first_pass(images, compared)
         return tuple(self._joined_statistics(whole, tf.shape(images)[1:3], self._deep_features(whole), guides))
 
-    def __call__(self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None) -> Losses:
+    def __call__(self, images: Images, targets: Targets, weights: LossWeights, draws: tuple[Draw, ...] = ()) -> Losses:
         """Returns the images' losses."""
         whole = self._first_pass(images, self._compared(images, targets, weights))
-        return self._joined_losses(whole, losses.total_variation(images), tf.shape(images)[1:3], targets, weights, draw)
+        return self._joined_losses(
+            whole, losses.total_variation(images), tf.shape(images)[1:3], targets, weights, draws
+        )
 
     def value_and_gradient(
-        self, images: Images, targets: Targets, weights: LossWeights, draw: Draw | None = None
+        self, images: Images, targets: Targets, weights: LossWeights, draws: tuple[Draw, ...] = ()
     ) -> tuple[Losses, Gradients]:
         """Returns the images' losses and the gradients of their total losses, see `Objective`."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -140,7 +142,7 @@ class TiledObjective(Objective):
         gradient = tape.gradient(weighted, images)
         compared = self._compared(images, targets, weights)
         whole = self._first_pass(images, compared)
-        terms, upstream = self._joined(whole, variation, tf.shape(images)[1:3], targets, weights, draw)
+        terms, upstream = self._joined(whole, variation, tf.shape(images)[1:3], targets, weights, draws)
 
         def add(index: Tensor, gradient: Gradients) -> tuple[Tensor, Gradients]:
             tile = self._tile(images, index)
@@ -280,7 +282,7 @@ class TiledObjective(Objective):
         size: Tensor,
         targets: Targets,
         weights: LossWeights,
-        draw: Draw | None,
+        draws: tuple[Draw, ...],
     ) -> Losses:
         """Computes the deep layers and the losses."""
         deep = self._deep_features(whole)
@@ -292,7 +294,7 @@ class TiledObjective(Objective):
         ]
         seen = self._seen(deep, self._style_layers, weights.style, weights.style_layers)
         statistics = self._joined_statistics(whole, size, seen, targets.guides)
-        return self._losses(content, statistics, variation, targets, weights, draw)
+        return self._losses(content, statistics, variation, targets, weights, draws)
 
     def _losses_and_upstream(self, whole: _Part, *arguments: Any) -> tuple[Losses, _Part]:
         """Returns the losses and the gradients of their totals to what the tiles gave together."""

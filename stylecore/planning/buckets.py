@@ -27,6 +27,8 @@ class StepKind:
     precision: str
     normalize_gradients: bool = False
     regions: bool = False
+    style_loss: str = "gram"
+    feature_map: str = "none"
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -58,6 +60,8 @@ def step_kind(config: StyleConfig, weights_sha256: str, regions: bool = False) -
         precision=config.precision,
         normalize_gradients=config.normalize_gradients,
         regions=regions,
+        style_loss=config.style_loss,
+        feature_map=config.feature_map,
     )
 
 

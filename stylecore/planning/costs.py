@@ -31,6 +31,12 @@ _LBFGS_PASSES_PER_PAIR, _LBFGS_HELD_PER_PAIR = 20, 9
 _REGION_PASSES = 10
 # The gradient that tiles add to, and a copy while one is added.
 _TILED_HELD = 3
+# Products of channels x channels matrices in the loss between Gaussians: two a step of the polar decomposition, three
+# around them; a Cholesky factor and a triangular solution count as one. And such matrices held at once.
+GAUSSIAN_PRODUCTS, _GAUSSIAN_HELD = 2 * 14 + 4, 12
+# The sliced loss moves the projections of picture and style about as often while it sorts; it holds the style's
+# features, both projections, their order and where they go.
+_SORT_PASSES, _SLICED_HELD = 60, 9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +45,7 @@ class EvaluationCost:
 
     Attributes:
       convolution_flops: arithmetic of the convolutions, forward and gradient to their input.
-      gram_flops: arithmetic of the Gram matrices and their gradient, always in float32.
+      gram_flops: arithmetic of the style loss and its gradient, Gram matrices or others, always in float32.
       bytes_moved: traffic if every operation reads its inputs and writes its outputs once.
       bytes_held: peak memory without the network's weights, estimated from above.
     """
@@ -51,7 +57,7 @@ class EvaluationCost:
 
     @property
     def flops(self) -> int:
-        """The arithmetic of convolutions and Gram matrices together."""
+        """The arithmetic of convolutions and style loss together."""
         return self.convolution_flops + self.gram_flops
 
 
@@ -72,8 +78,6 @@ def evaluation_cost(
     layers = layers_in_use(kind.backbone, frozenset((*kind.content_layers, *kind.style_layers)), height, width)
     style = [layers[name] for name in kind.style_layers]
     content = [layers[name] for name in kind.content_layers]
-    # Forward one product of [N, M] x [M, N], and one of the same size for the gradient.
-    gram_flops = 2 * sum(2 * layer.values * layer.channels for layer in style)
     pairs = history_size if kind.optimizer == "lbfgs" else 0
     picture = 3 * height * width
     size = _PRECISION_BYTES[kind.precision]
@@ -81,11 +85,13 @@ def evaluation_cost(
     regions = regions if kind.regions else 0
     whole = EvaluationCost(
         convolution_flops=2 * sum(layer.flops for layer in layers.values()),
-        gram_flops=gram_flops,
+        gram_flops=_style_flops(kind, style),
         bytes_moved=_bytes_moved(layers, style, content, size, picture)
+        + _style_bytes_moved(kind, style)
         + _optimizer_bytes_moved(kind, picture, pairs)
         + region_passes,
         bytes_held=_bytes_held(layers, style, content, size)
+        + _style_bytes_held(kind, style, max(1, regions))
         + _optimizer_bytes_held(kind, picture, pairs)
         + _regions_bytes_held(style, regions),
     )
@@ -98,12 +104,40 @@ def evaluation_cost(
     twice = _bytes_moved({layer.name: layer for layer in front}, [], [], size, picture) // 2
     return EvaluationCost(
         convolution_flops=whole.convolution_flops + round((3 * share - 2) * sum(layer.flops for layer in front)),
-        gram_flops=gram_flops,
+        gram_flops=whole.gram_flops,
         bytes_moved=whole.bytes_moved + round((3 * share - 2) * twice),
         bytes_held=_tiled_bytes_held(kind, cut, height, width, tiles.side_px, regions)
         + _optimizer_bytes_held(kind, picture, pairs)
+        + _style_bytes_held(kind, style, max(1, regions))
         + _TILED_HELD * FLOAT32_BYTES * picture,
     )
+
+
+def _style_flops(kind: StepKind, style: Collection[Layer]) -> int:
+    # Forward one product of [N, M] x [M, N], and one of the same size for the gradient.
+    products = 2 * sum(2 * layer.values * layer.channels for layer in style)
+    if kind.style_loss == "gaussian":
+        return products + GAUSSIAN_PRODUCTS * sum(2 * layer.channels**3 for layer in style)
+    # The style's features, counted as of the picture's size, are projected too.
+    return products * 3 // 2 if kind.style_loss == "sliced" else products
+
+
+def _style_bytes_moved(kind: StepKind, style: Collection[Layer]) -> int:
+    """Returns what the style loss moves beyond what one of Gram matrices does."""
+    if kind.style_loss == "gaussian":
+        return FLOAT32_BYTES * 3 * GAUSSIAN_PRODUCTS * sum(layer.channels**2 for layer in style)
+    return FLOAT32_BYTES * _SORT_PASSES * _values(style) if kind.style_loss == "sliced" else 0
+
+
+def _style_bytes_held(kind: StepKind, style: Collection[Layer], regions: int) -> int:
+    """Returns what the style loss holds beyond what one of Gram matrices does, targets included."""
+    if kind.style_loss == "gaussian":
+        return FLOAT32_BYTES * _GAUSSIAN_HELD * regions * sum(layer.channels**2 for layer in style)
+    return FLOAT32_BYTES * _SLICED_HELD * regions * _values(style) if kind.style_loss == "sliced" else 0
+
+
+def _values(layers: Collection[Layer]) -> int:
+    return sum(layer.values for layer in layers)
 
 
 def targets_bytes_held(

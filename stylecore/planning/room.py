@@ -161,6 +161,10 @@ def needs_whole(kind: StepKind) -> str | None:
     """Returns why the pictures of a step cannot be divided into tiles, None if they can."""
     if kind.normalize_gradients:
         return "normalize_gradients divides by norms over all positions, so that tiles cannot be added up"
+    if kind.style_loss == "sliced":
+        return "style_loss: sliced sorts all positions of a layer, so that tiles cannot be added up"
+    if kind.feature_map == "softmax":
+        return "feature_map: softmax divides by a sum over all positions, so that tiles cannot be added up"
     return None
 
 
@@ -172,6 +176,8 @@ def _chosen(
     held: Callable[[Tiles | None], int],
     secs: Callable[[Tiles], float],
 ) -> Tiles | None:
+    if kind.feature_map == "softmax":
+        return None  # Not even one tile: what is compared is not what the deep layers are computed from.
     asked = room.tile_px is not None and max(height, width) > room.tile_px and needs_whole(kind) is None
     if not asked and (room.memory_bytes is None or held(None) <= room.memory_bytes):
         return None

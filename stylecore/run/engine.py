@@ -17,7 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from stylecore.networks.features import FeatureExtractor
-from stylecore.objective.objective import Losses, LossWeights, Objective, Targets, loss_weights
+from stylecore.objective.objective import STYLE_LOSSES, Losses, LossWeights, Objective, Targets, loss_weights
+from stylecore.objective.style_losses.base import Draw, RandomStyleLoss
 from stylecore.objective.tiles import TiledObjective
 from stylecore.optimizers.adam import Adam
 from stylecore.optimizers.base import Optimizer
@@ -37,6 +38,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "lbfgs": Lbfgs}
 # What decides beside its size whether a batch fits: height, width, curvature pairs, pixels of the largest style.
 MemoryKey = tuple[int, int, int, int]
 
+# Seed and iteration of the random numbers with which delivered pictures are measured.
+_MEASURED = (np.zeros(1, np.int64), np.full(1, -1, np.int32))
+
 STATUSES = range(5)
 RUNNING, ALL_ITERATIONS, CONVERGED, FAILED, STALLED = STATUSES
 
@@ -50,13 +54,18 @@ class Limits(NamedTuple):
 
 
 class BatchConstants(NamedTuple):
-    """What stays constant while a batch is optimised."""
+    """What stays constant while a batch is optimised.
+
+    Attributes:
+      seeds: each picture's, [batch] int64, where the style loss is random; elsewhere nothing.
+    """
 
     targets: Targets
     weights: LossWeights
     parameters: Any
     limits: Limits
     average_decay: PerPicture
+    seeds: Any = ()
 
 
 class LoopState(NamedTuple):
@@ -177,6 +186,9 @@ class Engine:
                 np.asarray([config.early_stop_tolerance for config in configs], np.float32),
             ),
             np.asarray([config.average_decay for config in configs], np.float32),
+            np.asarray([config.seed for config in configs], np.int64)
+            if isinstance(STYLE_LOSSES[self.kind.style_loss], RandomStyleLoss)
+            else (),
         )
 
     @_on_device
@@ -232,12 +244,18 @@ class Engine:
     def measure(self, image: np.ndarray, problem: Problem) -> Losses:
         """Returns the losses, as floats, of an 8-bit picture [height, width, 3] as a result of `problem`.
 
-        They are measured in float32 whatever the step's precision, so that precisions can be compared.
+        They are measured in float32 whatever the step's precision, so that precisions can be compared. A random style
+        loss is measured along the same directions for all pictures, which no evaluation takes.
         """
         if self.kind.precision != "float32":
             return self._in_float32.measure(image, problem)
         constants = self.constants([problem])
-        arguments = (tf.constant(problem.optimised(image)[np.newaxis]), constants.targets, constants.weights)
+        arguments = (
+            tf.constant(problem.optimised(image)[np.newaxis]),
+            constants.targets,
+            constants.weights,
+            self._draws(*_MEASURED),
+        )
         step = self._step_for(arguments[0], constants)
         if step.measure is None:
             specs = tf.nest.map_structure(_loose_spec, arguments)
@@ -254,7 +272,20 @@ class Engine:
         """Evaluates the objective once, at `images`, outside the compiled loop."""
         images = tf.convert_to_tensor(images)
         objective = self._step_for(images, constants).objective
-        return objective.value_and_gradient(images, constants.targets, constants.weights)
+        draws = self._draws(constants.seeds, np.zeros(1, np.int32))
+        return objective.value_and_gradient(images, constants.targets, constants.weights, draws)
+
+    def _draws(self, seeds: Any, iterations: CountPerPicture) -> tuple[Draw, ...]:
+        """Returns what a random style loss draws for each layer; nothing if it is not random.
+
+        Args:
+          seeds: [batch] int64; not used if the style loss is not random.
+          iterations: of each picture, or one for all.
+        """
+        style_loss = STYLE_LOSSES[self.kind.style_loss]
+        if not isinstance(style_loss, RandomStyleLoss):
+            return ()
+        return style_loss.draws(seeds, iterations, [self._features.channels[name] for name in self.kind.style_layers])
 
     def _step_for(self, images: Images, constants: BatchConstants) -> "_Step":
         """Returns the compiled functions for a batch of pictures of one size."""
@@ -274,13 +305,16 @@ class Engine:
     def _made_step(self, tiles: Tiles | None) -> "_Step":
         kind = self.kind
         layers = (self._features, kind.content_layers, kind.style_layers, kind.content_loss)
-        options: dict[str, Any] = {"normalize_gradients": kind.normalize_gradients}
+        options: dict[str, Any] = {
+            "style_loss": kind.style_loss,
+            "normalize_gradients": kind.normalize_gradients,
+        }
         # The objective stays outside the loop's graph: in a graph with cycles oneDNN's rewriting of operations misses
         # the gradients of poolings, which then take 20 times as long.
         how: dict[str, Any] = {"experimental_attributes": {"_noinline": True}}
         compiled: dict[str, Any] = {"jit_compile": True} if self.compiles_each_size else how
         if tiles is None:
-            objective = Objective(*layers, **options)
+            objective = Objective(*layers, **options, feature_map=kind.feature_map)
             return _Step(objective, tf.function(objective.value_and_gradient, autograph=False, **compiled))
         objective = TiledObjective(
             *layers,
@@ -318,7 +352,12 @@ class Engine:
     def _evaluate(
         self, value_and_gradient: Any, state: LoopState, constants: BatchConstants
     ) -> tuple[LoopState, Tensor, Losses]:
-        losses, gradient = value_and_gradient(state.images, constants.targets, constants.weights)
+        # The line search of L-BFGS compares losses, so that all its evaluations draw the same. Drawing takes a loop over
+        # pictures and stays outside the objective's graph.
+        draws = self._draws(
+            constants.seeds, state.iteration if self.kind.optimizer == "adam" else np.zeros(1, np.int32)
+        )
+        losses, gradient = value_and_gradient(state.images, constants.targets, constants.weights, draws)
         proposal = self._optimizer.propose(state.optimizer, constants.parameters, state.images, losses.total, gradient)
         running = state.status == RUNNING
         accepted = proposal.accepted & running

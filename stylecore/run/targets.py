@@ -44,7 +44,7 @@ class TargetMaker:
     ) -> None:
         self._kind = kind
         self._objective = objective
-        self._style_loss = STYLE_LOSSES["gram"]
+        self._style_loss = STYLE_LOSSES[kind.style_loss]
         self._cache = cachetools.LRUCache[Any, Nests](CACHE_BYTES, getsizeof=_bytes_of)
         self._clock = clock
         self._keeps_from = -math.inf
@@ -106,7 +106,7 @@ class TargetMaker:
                 for styles, total in zip(counted, totals, strict=True)
             ] or [self._blend((0,), layer, statistics, [1.0])]
             blends += blends[:1] * (count - len(blends))
-            targets.append(tf.nest.map_structure(lambda *tensors: tf.stack(tensors, axis=1), *blends))
+            targets.append(tf.nest.map_structure(_stacked, *blends))
             weights.append(tf.constant([totals + [0.0] * (count - len(totals))], tf.float32))
         return tuple(targets), tuple(weights)
 
@@ -191,7 +191,18 @@ def _weights(regions: Sequence[LayerRegion], power: float) -> list[np.ndarray]:
 
 
 def _stack(pictures: Sequence[Nests]) -> Nests:
-    return tf.nest.map_structure(lambda *tensors: tf.concat(tensors, axis=0), *pictures)
+    return tf.nest.map_structure(lambda *tensors: tf.concat(_filled_up(tensors), axis=0), *pictures)
+
+
+def _stacked(*tensors: Tensor) -> Tensor:
+    return tf.stack(_filled_up(tensors), axis=1)
+
+
+def _filled_up(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Returns tensors of one shape: those that are shorter get zeros at their ends."""
+    largest = np.max([tuple(tensor.shape) for tensor in tensors], axis=0)
+    missing = [[[0, end - side] for end, side in zip(largest, tensor.shape, strict=True)] for tensor in tensors]
+    return [tf.pad(tensor, ends) if np.any(ends) else tensor for tensor, ends in zip(tensors, missing, strict=True)]
 
 
 def _bytes_of(targets: Nests) -> int:

@@ -78,6 +78,76 @@ def mask_at_layer(mask, layer):
     return cells.mean(axis=(1, 3))
 
 
+def weighted_moments(features, weights=None):
+    """Mean `[N]` of `features` `[h, w, N]` and mean of F F^T `[N, N]` over positions, by `weights` `[h, w]` >= 0."""
+    columns = np.asarray(features, np.float64).reshape(-1, np.shape(features)[-1])
+    shares = np.ones(len(columns)) if weights is None else np.asarray(weights, np.float64).reshape(-1)
+    shares = shares / shares.sum()
+    return shares @ columns, (columns * shares[:, np.newaxis]).T @ columns
+
+
+def square_root(matrix):
+    """Square root of a symmetric matrix >= 0."""
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+
+
+def gaussian_loss_layer(features, styles, reduction="mean", guide=None):
+    """W = |m - m_s|^2 + tr(Sigma + Sigma_s - 2 (Sigma_s^1/2 Sigma Sigma_s^1/2)^1/2), under `mean` over N.
+
+    `features` is `[h, w, N]`; `styles` a list of (`[h', w', N]`, weight), whose moments are blended by weights of sum
+    1; the sum multiplies the loss. Sigma = S - m m^T + (1e-4 tr S / N + 1e-6) I.
+    """
+
+    def covariance(mean, second):
+        extra = 1e-4 * np.trace(second) / len(mean) + 1e-6
+        return second - np.outer(mean, mean) + extra * np.eye(len(mean))
+
+    total = sum(weight for _, weight in styles)
+    found = [weighted_moments(style) for style, _ in styles]
+    target = [
+        sum(weight / total * part for part, (_, weight) in zip(parts, styles, strict=True))
+        for parts in zip(*found, strict=True)
+    ]
+    mean, second = weighted_moments(features, guide)
+    sigma, sigma_s = covariance(mean, second), covariance(*target)
+    root = square_root(sigma_s)
+    spread = np.trace(sigma + sigma_s - 2 * square_root(root @ sigma @ root))
+    distance = total * (((mean - target[0]) ** 2).sum() + spread)
+    return distance / len(mean) if reduction == "mean" else distance
+
+
+def sliced_loss_layer(features, styles, directions, reduction="mean", guide=None):
+    """Sliced Wasserstein distance along the columns of `directions` `[N, D]`, under `mean` over D.
+
+    `styles` as for `gaussian_loss_layer`: one distribution, the mixture by weight. Along a direction, the projection
+    of rank u (the share of weight below the middle of its own) is compared with the mixture's u-quantile, linear
+    between the middles of its points.
+    """
+    columns = np.asarray(features, np.float64).reshape(-1, np.shape(features)[-1])
+    masses = np.ones(len(columns)) if guide is None else np.asarray(guide, np.float64).reshape(-1)
+    masses = masses / masses.sum()
+    total = sum(weight for _, weight in styles)
+    clouds = [np.asarray(style, np.float64).reshape(-1, columns.shape[1]) for style, _ in styles]
+    present = [(cloud, weight / total) for cloud, (_, weight) in zip(clouds, styles, strict=True) if weight]
+    points = np.concatenate([cloud for cloud, _ in present])
+    shares = np.concatenate([np.full(len(cloud), share / len(cloud)) for cloud, share in present])
+    distance = 0.0
+    for direction in np.asarray(directions, np.float64).T:
+        projected, wanted = columns @ direction, points @ direction
+        order, wanted_order = np.argsort(projected), np.argsort(wanted)
+        own, theirs = masses[order], shares[wanted_order]
+        quantiles = np.interp(np.cumsum(own) - own / 2, np.cumsum(theirs) - theirs / 2, wanted[wanted_order])
+        distance += total * (own * (projected[order] - quantiles) ** 2).sum()
+    return distance / np.shape(directions)[1] if reduction == "mean" else distance
+
+
+def softmax_map(features):
+    """C N exp(F) / sum exp(F) of `features` `[h, w, C]`, the sum over all C channels and N positions."""
+    exponentials = np.exp(np.asarray(features, np.float64) - np.max(features))
+    return exponentials.size * exponentials / exponentials.sum()
+
+
 def total_variation(image):
     """Total variation of `[h, w, 3]`: sum_ij (x_{i+1,j} - x_ij)^2 / h + (x_{i,j+1} - x_ij)^2 / w, channels summed."""
     image = np.asarray(image, np.float64)
@@ -152,18 +222,28 @@ def objective(image, content, styles, config, weights):
 
     `content` is `[h, w, 3]`, `styles` a list of (`[h', w', 3]`, weight), or with masks of (`[h', w', 3]`, weight,
     content mask `[h, w]` or None, style mask `[h', w']` or None). `config` has `content_layers` and
-    `style_layers` (`{Keras name: weight}`), `alpha`, `beta`, `gamma`, `content_loss`, `reduction`, `pooling`;
-    `weights` is as for `vgg_features`. `content`, `style` and `tv` of the result are before alpha, beta and gamma.
+    `style_layers` (`{Keras name: weight}`), `alpha`, `beta`, `gamma`, `content_loss`, `reduction`, `pooling`, and may
+    have `style_loss` (default "gram"; the others without masks), `directions` of each layer for "sliced", and
+    `feature_map` (default "none"); `weights` is as for `vgg_features`. `content`, `style` and `tv` of the result are
+    before alpha, beta and gamma.
     """
 
     def features(pixels, layers):
-        return vgg_features(pixels, weights, list(layers), config.pooling)
+        found = vgg_features(pixels, weights, list(layers), config.pooling)
+        is_mapped = getattr(config, "feature_map", "none") == "softmax"
+        return {name: softmax_map(values) if is_mapped else values for name, values in found.items()}
 
     x = features(image, {**config.content_layers, **config.style_layers})
     p = features(content, config.content_layers)
     painted = [(features(style[0], config.style_layers), *style[1:]) for style in styles]
 
     def style_layer(layer):
+        loss = getattr(config, "style_loss", "gram")
+        if loss != "gram":
+            own = [(features_of_style[layer], weight) for features_of_style, weight in painted]
+            if loss == "gaussian":
+                return gaussian_loss_layer(x[layer], own, config.reduction)
+            return sliced_loss_layer(x[layer], own, config.directions[layer], config.reduction)
         guided = [
             (
                 a[layer],

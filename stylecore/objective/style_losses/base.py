@@ -5,7 +5,7 @@ where guides divide the picture into regions, the regions are the second one.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from stylecore.objective.style_losses.guides import Guides
 from stylecore.tensors import CountPerPicture, Features, Tensor
@@ -15,22 +15,17 @@ Statistics = Any
 Target = Any
 
 
-class Draw(NamedTuple):
-    """What a random style loss draws from: the same seed and iteration give the same numbers."""
-
-    seed: CountPerPicture
-    iteration: CountPerPicture
+# The random numbers of one evaluation and one layer, [batch, ...]; which, a random style loss decides.
+Draw = Tensor
 
 
 class StyleLoss(Protocol):
     """A style loss of one layer.
 
     Attributes:
-      is_random: `loss` wants a Draw.
       mask_power: positions count by this power of the mask, scaled to the mean 1.
     """
 
-    is_random: bool
     mask_power: float
 
     def statistics(self, features: Features, guides: Guides | None) -> Statistics:
@@ -63,3 +58,17 @@ class SummedStyleLoss(StyleLoss, Protocol):
 
     def normalized(self, sums: Statistics, positions: Tensor) -> Statistics:
         """Returns the statistics from sums over `positions` positions, a whole number."""
+
+
+@runtime_checkable
+class RandomStyleLoss(StyleLoss, Protocol):
+    """A style loss whose `loss` wants a Draw."""
+
+    def draws(self, seeds: Tensor, iterations: CountPerPicture, channels: Sequence[int]) -> tuple[Draw, ...]:
+        """Returns the random numbers of an evaluation for each layer.
+
+        Args:
+          seeds: [batch] int64.
+          iterations: of each picture, or one for all. The same seed and iteration give the same numbers in any batch.
+          channels: of each layer.
+        """

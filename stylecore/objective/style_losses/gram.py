@@ -1,12 +1,13 @@
 """The style loss of Gatys, Ecker and Bethge: squared differences of Gram matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from stylecore.objective.style_losses.base import Draw
 from stylecore.objective.style_losses.guides import Guides, guided_rows
+from stylecore.optimizers.products import exact_matmul
 from stylecore.tensors import Features, GramMatrices, Tensor
 
 
@@ -20,7 +21,6 @@ class Gram:
       Gatys, Ecker, Bethge: Image Style Transfer Using Convolutional Neural Networks. CVPR 2016.
     """
 
-    is_random = False
     mask_power = 2.0
 
     def statistics(self, features: Features, guides: Guides | None = None) -> GramMatrices:
@@ -60,23 +60,28 @@ def position_count(features: Features) -> Tensor:
     return tf.reduce_prod(tf.shape(features)[1:3])
 
 
-def second_moments(features: Features, guides: Guides | None) -> Tensor:
+def second_moments(features: Features, guides: Guides | None, exact: bool = False) -> Tensor:
     """Returns sum_k F_ik F_jk over positions k, [batch, channels, channels].
 
     Args:
       features: [batch, height, width, channels], float32.
       guides: where there are regions: position k counts w_rk times in region r, [batch, regions, channels, channels].
+      exact: whether the products keep float32's bits where the device would round them, see `exact_matmul`.
     """
+    matmul = exact_matmul if exact else tf.matmul
     if guides is not None:
-        return _inner_products(guided_rows(features, guides))
-    return _inner_products(tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]]))
+        return _inner_products(guided_rows(features, guides), matmul)
+    return _inner_products(tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]]), matmul)
 
 
-@tf.custom_gradient
-def _inner_products(rows: Tensor) -> Any:
+def _inner_products(rows: Tensor, matmul: Callable[..., Tensor]) -> Tensor:
     """X^T X of each matrix X of [..., rows, columns]; its gradient takes one product where TensorFlow's takes two."""
 
-    def gradient(upstream: Tensor) -> Tensor:
-        return tf.matmul(rows, upstream + tf.linalg.matrix_transpose(upstream))
+    @tf.custom_gradient
+    def value(rows: Tensor) -> Any:
+        def gradient(upstream: Tensor) -> Tensor:
+            return matmul(rows, upstream + tf.linalg.matrix_transpose(upstream))
 
-    return tf.matmul(rows, rows, transpose_a=True), gradient
+        return matmul(rows, rows, transpose_a=True), gradient
+
+    return value(rows)

@@ -189,6 +189,8 @@ SAME_WORK = [
     ({}, {"weights": "elsewhere.h5"}),
     ({"tv_weight": 0.0}, {"tv_weight": -0.0}),
     ({}, {"noise_blend": 0.5}),
+    ({"init": "content"}, {"init": "content", "seed": 31}),
+    ({}, {"style_loss": "gram", "feature_map": "none"}),
 ]
 OTHER_WORK = [
     ({}, {"seed": 31}),
@@ -200,6 +202,10 @@ OTHER_WORK = [
     ({}, {"color": "content"}),
     ({}, {"average_decay": 0.9}),
     ({}, {"normalize_gradients": True}),
+    ({}, {"style_loss": "gaussian"}),
+    ({"style_loss": "gaussian"}, {"style_loss": "sliced"}),
+    ({"init": "content", "style_loss": "sliced"}, {"init": "content", "style_loss": "sliced", "seed": 31}),
+    ({}, {"feature_map": "softmax"}),
     ({"init": "content"}, {"init": "content", "noise_blend": 0.5}),
     ({"init": "content"}, {"init": "image"}),
     ({"init": "image", "noise_blend": 0.5}, {"init": "image", "noise_blend": 0.5, "seed": 31}),
@@ -228,6 +234,8 @@ def test_canonical_form_leaves_out_what_has_no_effect():
         "noise_blend",
         "average_decay",
         "normalize_gradients",
+        "style_loss",
+        "feature_map",
     }
     assert StyleConfig().canonical_json() == json.dumps(canonical, sort_keys=True, separators=(",", ":"))
 

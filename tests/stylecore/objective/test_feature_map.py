@@ -1,0 +1,58 @@
+"""The softmax of features against the float64 reference, and what it does to the features of ResNet50."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from stylecore.config.style_config import StyleConfig
+from stylecore.networks.features import FeatureExtractor
+from stylecore.networks.weights.sources import random_network
+from stylecore.objective.feature_map import mapped, softmax_map
+from tests.support import reference
+from tests.support.loss_checks import SIZES, batch
+from tests.support.pictures import gradient
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_softmax_over_channels_and_positions(size, scale):
+    x = (scale * batch(size, seed=1)).astype(np.float32)
+    found = softmax_map(tf.constant(x)).numpy()
+    np.testing.assert_allclose(found, [reference.softmax_map(image) for image in x], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), 1, rtol=1e-5)
+
+
+def test_gradient_of_the_softmax():
+    x, upstream = batch((3, 4), seed=1), batch((3, 4), seed=2)
+    variable = tf.constant(x, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(variable)
+        total = tf.reduce_sum(softmax_map(variable) * upstream.astype(np.float32))
+    found = tape.gradient(total, variable).numpy()
+    for index, image in enumerate(x):
+        direction = np.random.default_rng(3).normal(size=image.shape)
+        slope = reference.finite_difference(
+            lambda y, i=index: np.sum(reference.softmax_map(y) * upstream[i]), image, direction, 1e-5
+        )
+        assert np.sum(found[index] * direction) == pytest.approx(slope, rel=1e-3, abs=1e-3)
+
+
+def evenness(features):
+    """Returns the entropy of the entries' shares over its largest value, and the largest share over the mean one."""
+    shares = features.astype(np.float64).ravel() / features.sum()
+    logarithms = np.log(np.where(shares > 0, shares, 1))
+    return -np.sum(shares * logarithms) / np.log(shares.size), shares.max() * shares.size
+
+
+def test_resnet50s_features_lose_their_peaks():
+    """What the paper's section 4 blames: few entries of the deep layers hold most, and the entropy is low."""
+    config = StyleConfig(preset="resnet50_swag")
+    layers = [name for name, _ in config.style_layers]
+    plain = FeatureExtractor(random_network("resnet50", 1), layers, "max")
+    # Of random weights activations have no scale of their own: they are brought to the deviation of 1.
+    scaled = {name: values / np.std(values) for name, values in plain(gradient(64, 64, 1)[np.newaxis]).items()}
+    smoothed = mapped(lambda images: {name: tf.constant(values) for name, values in scaled.items()}, "softmax")(None)
+    for name in layers:
+        before, after = evenness(np.asarray(scaled[name])), evenness(smoothed[name].numpy())
+        assert np.asarray(smoothed[name]) == pytest.approx(reference.softmax_map(scaled[name][0])[np.newaxis], rel=1e-3)
+        assert after[0] > before[0]
