@@ -352,8 +352,8 @@ class Engine:
     def _evaluate(
         self, value_and_gradient: Any, state: LoopState, constants: BatchConstants
     ) -> tuple[LoopState, Tensor, Losses]:
-        # The line search of L-BFGS compares losses, so that all its evaluations draw the same. Drawing takes a loop over
-        # pictures and stays outside the objective's graph.
+        # The line search of L-BFGS compares losses, so that all its evaluations draw the same. Drawing takes a loop
+        # over pictures and stays outside the objective's graph.
         draws = self._draws(
             constants.seeds, state.iteration if self.kind.optimizer == "adam" else np.zeros(1, np.int32)
         )
