@@ -44,15 +44,16 @@ def evenness(features):
     return -np.sum(shares * logarithms) / np.log(shares.size), shares.max() * shares.size
 
 
-def test_resnet50s_features_lose_their_peaks():
-    """What the paper's section 4 blames: few entries of the deep layers hold most, and the entropy is low."""
-    config = StyleConfig(preset="resnet50_swag")
-    layers = [name for name, _ in config.style_layers]
+# The features' standard deviation, and whether the softmax makes them more even. Measured on random weights: entropies
+# of 0.90 to 0.93 become 0.84 to 0.88 at a deviation of 1, so that it is small features alone that are smoothed.
+@pytest.mark.parametrize(("deviation", "is_smoothed"), [(0.1, True), (1.0, False)])
+def test_the_softmax_smooths_small_features_of_resnet50_and_sharpens_large_ones(deviation, is_smoothed):
+    layers = [name for name, _ in StyleConfig(preset="resnet50_swag").style_layers]
     plain = FeatureExtractor(random_network("resnet50", 1), layers, "max")
-    # Of random weights activations have no scale of their own: they are brought to the deviation of 1.
-    scaled = {name: values / np.std(values) for name, values in plain(gradient(64, 64, 1)[np.newaxis]).items()}
-    smoothed = mapped(lambda images: {name: tf.constant(values) for name, values in scaled.items()}, "softmax")(None)
-    for name in layers:
-        before, after = evenness(np.asarray(scaled[name])), evenness(smoothed[name].numpy())
-        assert np.asarray(smoothed[name]) == pytest.approx(reference.softmax_map(scaled[name][0])[np.newaxis], rel=1e-3)
-        assert after[0] > before[0]
+    # Activations of random weights have no scale of their own.
+    for values in plain(gradient(64, 64, 1)[np.newaxis]).values():
+        scaled = (deviation * values / np.std(values)).numpy()
+        smoothed = mapped(lambda images, own=scaled: {"layer": tf.constant(own)}, "softmax")(None)["layer"].numpy()
+        np.testing.assert_allclose(smoothed[0], reference.softmax_map(scaled[0]), rtol=1e-3)
+        (entropy, peak), (smoothed_entropy, smoothed_peak) = evenness(scaled), evenness(smoothed)
+        assert (smoothed_entropy > entropy) == (smoothed_peak < peak) == is_smoothed
