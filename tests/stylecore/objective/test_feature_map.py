@@ -53,7 +53,7 @@ def test_the_softmax_smooths_small_features_of_resnet50_and_sharpens_large_ones(
     # Activations of random weights have no scale of their own.
     for values in plain(gradient(64, 64, 1)[np.newaxis]).values():
         scaled = (deviation * values / np.std(values)).numpy()
-        smoothed = mapped(lambda images, own=scaled: {"layer": tf.constant(own)}, "softmax")(None)["layer"].numpy()
+        smoothed = mapped(lambda images: {"layer": images}, "softmax")(tf.constant(scaled))["layer"].numpy()
         np.testing.assert_allclose(smoothed[0], reference.softmax_map(scaled[0]), rtol=1e-3)
         (entropy, peak), (smoothed_entropy, smoothed_peak) = evenness(scaled), evenness(smoothed)
         assert (smoothed_entropy > entropy) == (smoothed_peak < peak) == is_smoothed
