@@ -28,7 +28,8 @@ ABOUT: Mapping[str, str] = {
     "resnet50_swag": "ResNet50 with smoothed features (Wang, Li and Vasconcelos). Unverified: nobody here saw its "
     "picture, and the weights of its losses are those of `basic`.",
 }
-_MISSING = "no picture here: ResNet50's ImageNet weights need a network that Keras can download them from"
+_NO_WEIGHTS = "no picture here: ResNet50's ImageNet weights need a network that Keras can download them from"
+_NOT_MADE = "no picture yet: `make reproduce` makes it"
 
 _GAUSSIAN = """
 ## What `gaussian` leaves out
@@ -76,13 +77,15 @@ def write_presets_page(results: Results, size: Size, page: Path, folder: Path) -
     ]
     for name, fields in PRESETS.items():
         row = finished.get(name)
-        shown = _picture(name, results.pixels[row["run_id"]], page, folder) if row else _MISSING
+        shown = _picture(name, results.pixels[row["run_id"]], page, folder) if row else _missing(fields)
         lines.append(f"| `{name}`<br>{ABOUT[name]} | {shown} | {_fields(fields)} |")
     page.write_text("\n".join(lines) + "\n" + _GAUSSIAN + style_losses_section(), encoding="utf-8")
 
 
 def style_losses_section() -> str:
     """Returns the comparison of the style losses, from the figures of `python -m experiments.style_losses`."""
+    if not STYLE_LOSSES.exists():
+        return ""
     found = json.loads(STYLE_LOSSES.read_text())
     rows = [
         f"| `{loss}` | " + " | ".join(f"{means[measure.key]:.3f}" for measure in MEASURES) + f" | {means['secs']:.0f} |"
@@ -91,6 +94,10 @@ def style_losses_section() -> str:
     heads = " | ".join(measure.label for measure in MEASURES)
     table = [f"| `style_loss` | {heads} | seconds |", "|---" * (len(MEASURES) + 2) + "|", *rows]
     return "\n".join([*_STYLE_LOSSES, *table, ""])
+
+
+def _missing(fields: Mapping[str, Any]) -> str:
+    return _NO_WEIGHTS if fields.get("backbone") == "resnet50" else _NOT_MADE
 
 
 def _picture(name: str, pixels: np.ndarray, page: Path, folder: Path) -> str:
