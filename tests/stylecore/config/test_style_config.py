@@ -28,7 +28,10 @@ BAD = [
     ({"seed": 2**63}, f"seed must be a whole number from 0 to {MAX_SEED}, got {2**63}"),
     ({"image_size": 0}, "image_size must be a whole number from 1 to 16384, got 0"),
     ({"style_scale": 9}, "style_scale must be > 0 and <= 8, got 9"),
-    ({"preset": "nice"}, "preset must be one of basic, two_content_layers, gatys, fast, resnet50, got 'nice'"),
+    (
+        {"preset": "nice"},
+        "preset must be one of basic, two_content_layers, gatys, fast, gaussian, resnet50, resnet50_swag, got 'nice'",
+    ),
     ({"backbone": "vgg"}, "backbone must be one of vgg19, vgg16, resnet50, got 'vgg'"),
     ({"pooling": "average"}, "pooling must be one of max, avg, got 'average'"),
     ({"content_loss": ["l2"]}, "content_loss must be one of l2, l1, got ['l2']"),
