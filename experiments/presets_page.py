@@ -56,7 +56,7 @@ _STYLE_LOSSES = [
     "",
     "## Which style loss",
     "",
-    "Means over two photographs with three paintings each, 160 px, 150 evaluations of Adam from the photograph, by",
+    "Means over two photographs with three paintings each, 160 px, 100 evaluations of Adam from the photograph, by",
     "`python -m experiments.style_losses`:",
     "",
 ]

@@ -29,7 +29,7 @@ from stylecore.networks.weights.sources import load_weights
 RESULT = Path(__file__).parent / "style_losses.json"
 PAIRS = [(photograph, painting) for photograph in ("chelsea", "coffee") for painting in PAINTINGS]
 COMMON: dict[str, Any] = {
-    "image_size": 160, "iterations": 150, "init": "content", "content_layers": ["conv4_2"], "tv_weight": 0.0,
+    "image_size": 160, "iterations": 100, "init": "content", "content_layers": ["conv4_2"], "tv_weight": 0.0,
     "learning_rate": 5.0, "average_decay": 0.9, "precision": "auto",
 }  # fmt: skip
 UNIT = {"content_weight": 0.015, "style_weight": 1.0}
