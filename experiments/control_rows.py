@@ -142,6 +142,19 @@ CONTROLS: Sequence[Control] = (
         ],
         {"photograph": CHELSEA},
     ),
+    Control(
+        "style_loss",
+        [
+            Cell(
+                f"style_loss: {name}",
+                {**_ADAM, "style_loss": name, "content_weight": content, "style_weight": style},
+                content=CHELSEA,
+                styles=({"uri": WAVES},),
+            )
+            for name, content, style in (("gram", 10.0, 2e4), ("gaussian", 0.05, 1.0), ("sliced", 0.05, 1.0))
+        ],
+        {"photograph": CHELSEA, "painting": WAVES},
+    ),
 )
 
 

@@ -1,13 +1,18 @@
 """The rows of pictures of docs/controls.md: valid, and made again only where they are missing."""
 
 import json
+import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from experiments import control_rows, controls
 from experiments.control_rows import CONTROLS, CUP, TABLE, mask_images
+from pipeline.cli.main import main
+from pipeline.grid import write_grid
+from tests.support.paths import ROOT
 from tests.support.pictures import paint
 from transforms.manifest.files import open_manifest, read_slice
 from transforms.manifest.parse import parse_row
@@ -65,3 +70,14 @@ def test_a_rerun_makes_only_what_is_missing_and_notes_whose_commit_made_it(input
     with Image.open(tmp_path / "pictures" / "average_decay.webp") as picture:
         assert picture.format == "WEBP" and picture.width > 4 * 32
     assert str(tmp_path) not in json.dumps(notes)
+
+
+def test_the_grid_sweeps_colour_style_loss_and_region_and_can_be_planned(inputs, tmp_path, capsys):
+    shutil.copy(ROOT / "experiments" / "controls.yaml", inputs.parent)
+    write_grid(str(inputs.parent / "controls.yaml"), str(tmp_path / "m.parquet"), {"weights": "random:1"})
+    rows = rows_of(tmp_path / "m.parquet")
+    axes = {(row.config.color, row.config.style_loss, len(row.styles)) for row in rows}
+    assert len(axes) == len(rows) == pq.read_metadata(tmp_path / "m.parquet").num_rows == 3 * 3 * 2
+    assert all((inputs.parent / uri).is_file() for row in rows for uri in row.image_uris())
+    assert main(["plan", "--manifest", str(tmp_path / "m.parquet")]) == 0
+    assert "runs: 18 distinct" in capsys.readouterr().out
