@@ -20,13 +20,13 @@ from transforms.output import storage
 from transforms.output.choices import Choice, read_choices
 from transforms.output.metrics_files import read_metrics
 from transforms.output.paths import Output
-from transforms.output.record import arrow_config, config_type, metrics_schema
+from transforms.output.record import arrow_config, config_type, metrics_schema, style_type
+from transforms.records import recorded_images
 
 logger = logging.getLogger(__name__)
 
 PICKED_FROM = "picked_from"
 GROUPINGS = ("content", "style")
-_STYLES = pa.list_(pa.struct([("uri", pa.string()), ("weight", pa.float64())]))
 _BETTER_LARGE = frozenset(one.key for one in MEASURES if one.better == "max")
 
 
@@ -157,25 +157,40 @@ def picked_manifest(rows: Iterable[Mapping[str, Any]], overrides: Mapping[str, A
     Raises:
       PickError: a row does not say where its images lie, or its configuration does not take the overrides.
     """
-    columns: dict[str, list[Any]] = {"content": [], "style": [], "config": []}
-    extras = []
+    picked, extras = [], []
     for row in rows:
-        if not row.get("uris"):
-            raise PickError(
-                f"run {row['run_id']}: its metrics do not say where its images lie; "
-                "run the grid's manifest on this directory again, which computes nothing anew"
-            )
-        content, *styles = row["uris"]
-        columns["content"].append(content)
-        columns["style"].append(
-            [{"uri": uri, "weight": style["weight"]} for uri, style in zip(styles, row["style"], strict=True)]
-        )
-        columns["config"].append(arrow_config(_config(row, overrides).to_dict()))
+        picked.append(_manifest_row(row, overrides))
         extras.append({**json.loads(row["extra"] or "{}"), PICKED_FROM: row["run_id"]})
-    kinds = {"content": pa.string(), "style": _STYLES, "config": config_type()}
-    arrays = {name: pa.array(values, kinds[name]) for name, values in columns.items()}
+    kinds = {"content": pa.string(), "style": style_type(), "initial": pa.string(), "config": config_type()}
+    arrays = {name: pa.array([values[name] for values in picked], kind) for name, kind in kinds.items()}
     names = dict.fromkeys(name for extra in extras for name in extra)
     return pa.table(arrays | {name: _extra_column([extra.get(name) for extra in extras]) for name in names})
+
+
+def _manifest_row(row: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns content, style, initial and config of a metrics row, with resolved URIs, as a manifest has them."""
+    try:
+        images = recorded_images(row)
+    except ValueError as error:
+        raise PickError(
+            f"run {row['run_id']}: its metrics do not say where its images lie; "
+            "run the grid's manifest on this directory again, which computes nothing anew"
+        ) from error
+    config = _config(row, overrides)
+    scaled = any(style.scale is not None for style in images.styles)
+    if scaled and config.style_fit != "keep":
+        raise PickError(
+            f"run {row['run_id']}: style_fit must be keep with the scale of a style, got {config.style_fit}"
+        )
+    initial = images.initial if config.init == "image" else None
+    if config.init == "image" and initial is None:
+        raise PickError(f"run {row['run_id']}: init must be noise, content or style without initial, got image")
+    return {
+        "content": images.content.uri,
+        "style": [style.to_record(resolved=True) for style in images.styles],
+        "initial": initial and initial.uri,
+        "config": arrow_config(config.to_dict()),
+    }
 
 
 def _config(row: Mapping[str, Any], overrides: Mapping[str, Any]) -> StyleConfig:

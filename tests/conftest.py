@@ -15,7 +15,7 @@ import pytest
 
 import stylecore  # noqa: F401 - first of all, before TensorFlow: see stylecore/kernels.py
 from tests.support.inputs import TINY, write_manifest
-from tests.support.pictures import paint
+from tests.support.pictures import paint, paint_halves
 
 # What `stylebeam run` may fetch or find on a machine, a test without these markers does not.
 OUTSIDE = ("imagenet", "index")
@@ -43,8 +43,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
-    """A folder with content.png (60x80), tall.png (80x50), style_a.png and style_b.png."""
+    """A folder with content.png (60x80), tall.png (80x50), style_a.png, style_b.png, and masks left.png, right.png."""
     paint(tmp_path / "content.png", 60, 80, 1)
+    paint_halves(tmp_path / "left.png", tmp_path / "right.png", 60, 80)
     paint(tmp_path / "tall.png", 80, 50, 2)
     paint(tmp_path / "style_a.png", 64, 64, 3)
     paint(tmp_path / "style_b.png", 50, 70, 4)

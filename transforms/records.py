@@ -52,10 +52,11 @@ class StyleEntry(NamedTuple):
         masks = {name: sha256[mask.uri] for name, mask in self.masks()}
         return HashedStyle(sha256[self.uri], self.weight, self.scale, **masks)
 
-    def to_record(self) -> dict[str, Any]:
-        """Returns the entry as a record has it: every field, images as written."""
-        masks = {name: None if (mask := getattr(self, name)) is None else mask.written for name in MASKS}
-        return {"uri": self.written, "weight": self.weight, "scale": self.scale, **masks}
+    def to_record(self, resolved: bool = False) -> dict[str, Any]:
+        """Returns every field by its name in a manifest, images as written there or by their resolved URIs."""
+        images = {"uri": NamedImage(self.written, self.uri), **{name: getattr(self, name) for name in MASKS}}
+        named = {name: image and (image.uri if resolved else image.written) for name, image in images.items()}
+        return {**named, "weight": self.weight, "scale": self.scale}
 
 
 @dataclasses.dataclass(frozen=True)

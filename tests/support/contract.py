@@ -46,6 +46,7 @@ COLUMNS = {
     "initial": pa.string(),
     "mask_sha256": pa.list_(pa.string()),
     "initial_sha256": pa.string(),
+    "notes": pa.list_(pa.string()),
 }
 _ENTRY = {"uri", "weight", "scale", "content_mask", "style_mask"}
 TERMS = ("content", "style", "tv")

@@ -31,3 +31,11 @@ def paint(path: Path, height: int, width: int, seed: int) -> Path:
     patches = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
     Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC).save(path)
     return path
+
+
+def paint_halves(left: Path, right: Path, height: int, width: int) -> None:
+    """Writes two masks, of the left and of the right half of a picture; `width` is even."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[:, : width // 2] = 255
+    Image.fromarray(mask).save(left)
+    Image.fromarray(255 - mask).save(right)

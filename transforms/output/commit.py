@@ -142,6 +142,7 @@ def _run_record(run: Run, result: Result) -> RunRecord:
         initial=run.row.initial and run.row.initial.written,
         mask_sha256=list(run.mask_sha256) or None,
         initial_sha256=run.initial_sha256,
+        notes=list(result.notes) or None,
     )
 
 

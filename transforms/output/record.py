@@ -170,6 +170,9 @@ class RunRecord:
         pa.list_(pa.string()), "sha256 of each mask's file, of each style first the content mask", DATASET
     )
     initial_sha256: str | None = _column(pa.string(), "sha256 of the initial picture's file", DATASET)
+    notes: list[str] | None = _column(
+        pa.list_(pa.string()), "what of the masks was left out of the losses, and at which layer", DATASET, DETAILS
+    )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -321,13 +321,14 @@ def check_memory(run: Run, problem: Problem, room: Room) -> None:
     history_size = run.row.config.history_size
     if (reason := does_not_fit(kind, run.height, run.width, history_size, room, run.regions)) is not None:
         raise OutOfMemoryError(reason)
-    for style in problem.styles:
+    for style, entry in zip(problem.styles, run.row.styles, strict=True):
         height, width = style.image.shape[:2]
         masked = style.style_mask is not None
         tiles = target_tiles_of(kind, height, width, room, masked)
         needed = targets_bytes_held(kind, height, width, masked, tiles)
         if room.memory_bytes is not None and needed > room.memory_bytes:
+            field = "style_scale" if entry.scale is None else "style scale"
             raise OutOfMemoryError(
-                f"style_scale must be smaller: {width}x{height} pixels need about {needed / 2**30:.1f} GiB, and the "
+                f"{field} must be smaller: {width}x{height} pixels need about {needed / 2**30:.1f} GiB, and the "
                 f"device has {room.memory_bytes / 2**30:.1f}"
             )

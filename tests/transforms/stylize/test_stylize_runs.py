@@ -10,15 +10,15 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from stylecore import StyleConfig
 from stylecore.images.codec import decode_image
-from stylecore.images.resize import target_size
+from stylecore.networks.precision import Arithmetic
 from stylecore.planning.costs import evaluation_cost, targets_bytes_held
 from stylecore.planning.room import Room, target_tiles_of, tiles_of
 from stylecore.run.engine import Engine
@@ -29,11 +29,13 @@ from tests.support.jobs import run
 from tests.support.outputs import metrics_of
 from tests.support.pictures import paint
 from transforms.batch import RunBatch
-from transforms.input_images import sha256_hex
+from transforms.manifest.parse import parse_row
 from transforms.output import storage
 from transforms.output.paths import Output
 from transforms.output.published_weights import publish_weights
-from transforms.records import HashedStyle, ManifestRow, Reason, Run, StyleEntry, identify_run
+from transforms.probe import image_facts
+from transforms.records import Reason, Run
+from transforms.resolve import resolve_run
 from transforms.stylize import progress, stopping
 from transforms.stylize.loading import load_problem
 from transforms.stylize.stylize_runs import StylizeOptions, StylizeRuns
@@ -59,15 +61,14 @@ def output(inputs):
 def runs(inputs, output):
     """Makes a run of content.png and style_a.png, or of others, from settings."""
 
-    def make(content="content.png", style="style_a.png", **settings):
-        config = StyleConfig(**{**TINY, **settings})
-        (fingerprint,) = publish_weights(output, [("vgg19", config.weights)], None).values()
-        data, painting = (inputs / content).read_bytes(), sha256_hex((inputs / style).read_bytes())
-        size = target_size(*decode_image(data).shape[:2], config.image_size)  # type: ignore[call-arg]
-        styles = (StyleEntry(style, str(inputs / style), 1.0),)
-        row = ManifestRow(0, "m.parquet, row 0", "row-0", content, str(inputs / content), styles, config, None)
-        run_id = identify_run(sha256_hex(data), [HashedStyle(painting, 1.0)], config, fingerprint)
-        return Run(run_id, row, sha256_hex(data), (painting,), fingerprint, *size)
+    def make(content="content.png", style="style_a.png", initial=None, **settings):
+        values = {"content": content, "style": style, "config": {**TINY, **settings}, "initial": initial}
+        row = parse_row(values, 0, 0, str(inputs / "m.parquet"))
+        fingerprints = publish_weights(output, [("vgg19", row.config.weights)], None)
+        facts = {uri: image_facts(uri) for uri in row.image_uris()}
+        run = resolve_run(row, facts, fingerprints, Arithmetic("any"))
+        assert isinstance(run, Run)
+        return run
 
     return make
 
@@ -196,7 +197,19 @@ def test_nothing_is_saved_before_it_is_time(runs, output):
     assert not storage.exists(storage.join(output.root, "checkpoints"))
 
 
-@pytest.mark.parametrize("settings", [{}, {"optimizer": "lbfgs"}], ids=["adam", "lbfgs"])
+TWO_HALVES = [
+    {"uri": "style_a.png", "content_mask": "left.png"},
+    {"uri": "style_b.png", "content_mask": "right.png", "style_mask": "left.png"},
+]
+STOPPED: dict[str, dict[str, Any]] = {
+    "adam": {},
+    "lbfgs": {"optimizer": "lbfgs"},
+    "masks": {"style": TWO_HALVES},
+    "initial": {"init": "image", "initial": "tall.png"},
+}
+
+
+@pytest.mark.parametrize("settings", STOPPED.values(), ids=STOPPED)
 def test_a_stopped_run_goes_on_in_another_batch_to_the_same_bytes(inputs, runs, output, caplog, settings):
     made = [runs(seed=seed, iterations=24, **settings) for seed in (1, 2)]
     undisturbed = begun(inputs / "undisturbed")
@@ -409,15 +422,21 @@ def test_a_picture_larger_than_the_memory_fails_with_its_reason(runs, output):
     assert "image_size must be smaller: 64x48 pixels need" in outcomes[large.run_id].error_message
 
 
-def test_a_style_larger_than_the_memory_fails_its_run_alone(runs, output):
-    plain, large = runs(), runs(style_fit="keep", style_scale=8.0)
+OWN_SCALE = [{"uri": "style_a.png", "scale": 8.0}]
+
+
+@pytest.mark.parametrize(
+    ("field", "settings"), [("style_scale", {"style_scale": 8.0}), ("style scale", {"style": OWN_SCALE})]
+)
+def test_a_style_larger_than_the_memory_fails_its_run_alone(runs, output, field, settings):
+    plain, large = runs(), runs(style_fit="keep", **settings)
     kind, side = large.bucket.kind, 8 * 48
     needed = targets_bytes_held(kind, side, side, tiles=target_tiles_of(kind, side, side, NO_ROOM))
     assert needed > 2 * evaluation_cost(plain.bucket.kind, plain.height, plain.width).bytes_held
     outcomes = stylize(output, [large, plain], room=Room(needed - 1))
     assert outcomes[plain.run_id].status == "done"
     assert outcomes[large.run_id].error_type == "OutOfMemoryError"
-    assert "style_scale must be smaller: 384x384 pixels need" in outcomes[large.run_id].error_message
+    assert f"{field} must be smaller: 384x384 pixels need" in outcomes[large.run_id].error_message
     assert stylize(output, [large], room=Room(needed))[large.run_id].status == "done"
 
 
@@ -433,14 +452,24 @@ def breaks(path):
     path.write_bytes(path.read_bytes()[:100])
 
 
+USED_AS: dict[str, dict[str, Any]] = {
+    "style": {"style": "mine.png"},
+    "mask": {"style": [{"uri": "style_a.png", "content_mask": "left.png", "style_mask": "mine.png"}]},
+    "initial": {"init": "image", "initial": "mine.png"},
+}
+
+
+@pytest.mark.parametrize("used_as", USED_AS)
 @pytest.mark.parametrize(
     ("number", "fault", "error_type"),
     [(1, vanishes, "NotFoundError"), (2, changes, "ChangedError"), (3, breaks, "ChangedError")],
 )
-def test_an_image_that_is_not_what_was_probed_fails_its_run_alone(inputs, runs, output, number, fault, error_type):
+def test_an_image_that_is_not_what_was_probed_fails_its_run_alone(
+    inputs, runs, output, number, fault, error_type, used_as
+):
     # A picture of its own, so that no cache of this process has it.
-    paint(inputs / "mine.png", 48, 64, seed=1000 + number)
-    made = [runs(seed=1), runs(style="mine.png"), runs(seed=2)]
+    paint(inputs / "mine.png", 48, 64, seed=1000 + 10 * number + list(USED_AS).index(used_as))
+    made = [runs(seed=1), runs(**USED_AS[used_as]), runs(seed=2)]
     fault(inputs / "mine.png")
     outcomes = stylize(output, made)
     assert outcomes[made[1].run_id].error_type == error_type
