@@ -25,7 +25,7 @@ MAX_PICTURES = 24
 MAX_PICTURE_BYTES = 256 * 1024
 MAX_REASONS = 20
 _NUMBERS = [one.key for one in (*LOSSES, *MEASURES)]
-_COLUMNS = ["run_id", "status", "content", "style", "config", "height", "width", *_NUMBERS, "extra"]
+_COLUMNS = ["run_id", "status", "content", "style", "initial", "config", "height", "width", *_NUMBERS, "extra"]
 
 
 class ReportError(UsageError, ValueError):

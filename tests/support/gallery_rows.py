@@ -34,10 +34,11 @@ CONFIG = {
 }
 
 
-def metrics_row(number: int, content: str = "photos/town.jpg", style: str = "starry.jpg", **changes: Any) -> dict:
+def metrics_row(number: int, content: str = "photos/town.jpg", style: Any = "starry.jpg", **changes: Any) -> dict:
     """Returns a finished run's row; `config` changes fields of the configuration, other names replace columns."""
     config = {**CONFIG, **changes.pop("config", {})}
     run_id = hashlib.sha256(json.dumps([number, content, style, config]).encode()).hexdigest()[:16]
+    styles: list[dict[str, Any]] = [{"uri": style, "weight": 1.0}] if isinstance(style, str) else style
     terms = {
         "content": 100.0 + number,
         "style": 10.0 + (number * 7) % 36,
@@ -49,7 +50,7 @@ def metrics_row(number: int, content: str = "photos/town.jpg", style: str = "sta
         "run_id": run_id,
         "status": "done",
         "content": content,
-        "style": [{"uri": style, "weight": 1.0}],
+        "style": styles,
         "config": config,
         "image": f"images/{run_id}.png",
         "height": 30,
@@ -68,7 +69,11 @@ def metrics_row(number: int, content: str = "photos/town.jpg", style: str = "sta
         "error_message": None,
         "extra": None,
         "content_thumb": _thumb(content),
-        "style_thumbs": [_thumb(style)],
+        "style_thumbs": [_thumb(entry["uri"]) for entry in styles],
+        "mask_thumbs": [],
+        "initial": None,
+        "initial_thumb": None,
+        "notes": None,
     }
     return row | changes
 
@@ -90,6 +95,37 @@ def grid_rows() -> list[dict]:
     ]
     failures = [failed_row(36, "ImageError", "gone.jpg does not exist"), failed_row(37, "ImageError", "not a picture")]
     return [*rows, *failures, failed_row(38, "Diverged", "the total loss is not finite")]
+
+
+def masked_rows() -> list[dict]:
+    """Returns rows that differ in masks, a scale, or the initial picture alone."""
+    plain: dict[str, Any] = {
+        "uri": "starry.jpg",
+        "weight": 1.0,
+        "scale": None,
+        "content_mask": None,
+        "style_mask": None,
+    }
+    styles = [
+        [plain],
+        [{**plain, "scale": 0.5}],
+        [{**plain, "content_mask": "masks/sky.png", "style_mask": "masks/stars.png"}],
+        [{**plain, "content_mask": "masks/ground.png"}, {**plain, "uri": "scream.jpg", "weight": 0.5}],
+    ]
+    notes = ["content_mask of style 1 is too small at block5_conv1 of 40x30 pixels: left out there"]
+    return [
+        metrics_row(
+            number,
+            style=style,
+            mask_thumbs=[
+                _thumb(entry[name]) for entry in style for name in ("content_mask", "style_mask") if entry[name]
+            ],
+            initial=initial,
+            initial_thumb=initial and _thumb(initial),
+            notes=notes if style[0]["content_mask"] else None,
+        )
+        for number, (style, initial) in enumerate(itertools.product(styles, (None, "drafts/town.png")))
+    ]
 
 
 def judged_rows() -> list[dict]:
@@ -145,7 +181,7 @@ def _write_pictures(directory: Path, row: dict) -> None:
     picture = Image.new("RGB", (row["width"], row["height"]), color)
     picture.save(directory / "images" / f"{row['run_id']}.png")
     picture.save(directory / "thumbs" / f"{row['run_id']}.webp")
-    for thumb in (row["content_thumb"], *row["style_thumbs"]):
+    for thumb in (row["content_thumb"], *row["style_thumbs"], *row["mask_thumbs"], row["initial_thumb"]):
         if thumb:
             picture.save(directory / thumb)
 

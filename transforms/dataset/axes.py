@@ -5,7 +5,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from transforms.gallery.labels import distinct_labels, short_names, style_label, value_label
+from transforms.gallery.labels import (
+    distinct_labels,
+    short_names,
+    style_label,
+    style_parts,
+    style_uris,
+    value_label,
+)
 
 # Of an axis with more values no more are remembered: it is an identifier, as a seed may be.
 MAX_VALUES = 1_000
@@ -21,26 +28,29 @@ class Axis:
 
 
 class Axes:
-    """Collects the distinct values of content, style and each field of the configuration."""
+    """Collects the distinct values of content, style, initial picture and each field of the configuration."""
 
     def __init__(self) -> None:
-        self._content, self._style = _Values(), _Values()
+        self._content, self._style, self._initial = _Values(), _Values(), _Values()
         self._fields: dict[str, _Values] = {}
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Adds a finished row."""
         self._content.add(row["content"])
-        self._style.add([{"uri": style["uri"], "weight": style["weight"]} for style in row["style"]])
+        self._style.add(style_parts(row["style"]))
+        self._initial.add(row["initial"])
         for name, value in row["config"].items():
             self._fields.setdefault(name, _Values()).add(value)
 
     def varying(self) -> tuple[Axis, ...]:
         """Returns what has at least two values; numbers rise, other values are in the order of the manifest."""
         contents = short_names(self._content.values)
-        styles = short_names(style["uri"] for styles in self._style.values for style in styles)
+        styles = short_names(uri for styles in self._style.values for uri in style_uris(styles))
+        initials = short_names(uri for uri in self._initial.values if uri is not None)
         found = [
             self._content.axis("content", lambda uri: contents[uri]),
             self._style.axis("style", lambda style: style_label(style, styles)),
+            self._initial.axis("initial", lambda uri: initials.get(uri, value_label("initial", None))),
             *(values.axis(name, _labelled(name)) for name, values in self._fields.items()),
         ]
         return tuple(axis for axis in found if len(axis.labels) > 1)

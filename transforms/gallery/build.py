@@ -24,7 +24,8 @@ _CONTENT_TYPES = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "
 _CHUNKS = "data"
 _COLUMNS = tuple(
     dict.fromkeys(
-        ["status", "extra", "content_sha256", "style_sha256", "image", "history"]
+        ["status", "extra", "image", "history"]
+        + ["content_sha256", "style_sha256", "mask_sha256", "initial_sha256"]
         + [*columns(DETAILS), *columns(FAILURES)]
         + [column.key for column in (*LOSSES, *MEASURES)]
     )
@@ -202,9 +203,14 @@ def _rows(source: RowSource, within: range) -> Iterator[Mapping[str, Any]]:
     if isinstance(source, MetricsRows):
         source = dataclasses.replace(source, curves=True)
     for _, row in source.rows(_COLUMNS, within):
-        content, styles = row["content_sha256"], row["style_sha256"] or []
         yield {
             **row,
-            "content_thumb": source_path(content) if content else None,
-            "style_thumbs": [source_path(style) for style in styles],
+            "content_thumb": _source(row["content_sha256"]),
+            "style_thumbs": [_source(style) for style in row["style_sha256"] or []],
+            "mask_thumbs": [_source(mask) for mask in row.get("mask_sha256") or []],
+            "initial_thumb": _source(row.get("initial_sha256")),
         }
+
+
+def _source(sha256: str | None) -> str | None:
+    return source_path(sha256) if sha256 else None

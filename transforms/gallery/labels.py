@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 # With more parts than this, the whole URI is clearer than its tail.
@@ -25,16 +25,41 @@ def short_names(uris: Iterable[str]) -> dict[str, str]:
             depths[uri] += 1
 
 
-def style_label(styles: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
-    """Returns the label of a mixture, `starry × 0.7 + scream × 0.3`; of a single style with weight 1, its name alone.
+def style_parts(style: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the entries of a style without the fields that they leave open: older records lack those altogether."""
+    return [{name: value for name, value in entry.items() if value is not None} for entry in style]
+
+
+def style_uris(style: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Returns the URIs of the images and masks of a style."""
+    fields = ("uri", "content_mask", "style_mask")
+    return [entry[name] for entry in style for name in fields if entry.get(name) is not None]
+
+
+def style_label(styles: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """Returns the label of a mixture, `starry × 0.7 in sky + scream at 0.5`; of one plain style, its name alone.
 
     Args:
-      styles: {uri, weight} of each style image.
-      names: URI -> short name, see `short_names`.
+      styles: the entries: a scale comes after `at`, a content mask after `in`, a style mask after `from`.
+      names: URI -> short name of every image and mask, see `short_names`.
     """
-    if len(styles) == 1 and styles[0]["weight"] == 1:
-        return names[styles[0]["uri"]]
-    return " + ".join(f"{names[style['uri']]} × {number_label(style['weight'])}" for style in styles)
+    plain = len(styles) == 1 and styles[0]["weight"] == 1
+    weights = ["" if plain else f" × {number_label(style['weight'])}" for style in styles]
+    return " + ".join(
+        names[style["uri"]] + weight + _place_label(style, names) for style, weight in zip(styles, weights, strict=True)
+    )
+
+
+def style_title(styles: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the whole URIs of a mixture, without weights."""
+    names = {uri: uri for uri in style_uris(styles)}
+    return " + ".join(style["uri"] + _place_label(style, names) for style in styles)
+
+
+def _place_label(style: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    scale = "" if style.get("scale") is None else f" at {number_label(style['scale'])}"
+    masks = (("in", style.get("content_mask")), ("from", style.get("style_mask")))
+    return scale + "".join(f" {word} {names[mask]}" for word, mask in masks if mask is not None)
 
 
 def value_label(name: str, value: Any) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from stylecore.measures.measure import MEASURES
 from transforms.gallery.chunks import ChunkWriter, chunk, js_literal, packed, packed_array
 from transforms.gallery.columns import Column, Columns
+from transforms.gallery.labels import style_parts
 from transforms.output.record import DETAILS, FAILURES, LOSSES, columns
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ DETAIL_CHUNK_BYTES = 192_000
 FAILURE_CHUNK_BYTES = 192_000
 # A further column of the manifest with more values than this identifies rows; it does not group them.
 MAX_LABEL_VALUES = 200
-CONTENT, STYLE, EXTRA = "content", "style", "extra."
+CONTENT, STYLE, INITIAL, EXTRA = "content", "style", "initial", "extra."
 _TERMS = tuple(loss.short for loss in LOSSES)
 NUMBERS = (*(column.key for column in (*LOSSES, *MEASURES)), "seconds")
 
@@ -53,7 +54,7 @@ class PartSummary:
     Attributes:
       number: the part's number.
       run_ids: [runs], bytes of 16 hex digits.
-      columns: CONTENT, STYLE, each field of the configuration by its name, and EXTRA + the name of each further column.
+      columns: CONTENT, STYLE, INITIAL, each field of the configuration, and EXTRA + the name of each further column.
       crowded: the further columns that have too many values to group runs.
       measures: the measures that some run has.
       thumbs: URI of an image -> path of its thumbnail.
@@ -124,7 +125,7 @@ class RunColumns:
         self._run_ids: dict[str, None] = {}
         self._sizes = array("I")
         self._numbers = {key: array("f") for key in NUMBERS}
-        self._content, self._style = Column(), Column()
+        self._content, self._style, self._initial = Column(), Column(), Column()
         self._config = Columns()
         self._extra = Columns(MAX_LABEL_VALUES)
         self._thumbs: dict[str, str] = {}
@@ -142,9 +143,10 @@ class RunColumns:
         self._sizes.extend((row["height"], row["width"]))
         for key, column in self._numbers.items():
             column.append(float("nan") if row.get(key) is None else row[key])
-        style = [{"uri": style["uri"], "weight": style["weight"]} for style in row["style"]]
+        style = style_parts(row["style"])
         self._content.append(row["content"])
         self._style.append(style)
+        self._initial.append(row.get("initial"))
         self._config.append(row["config"])
         self._extra.append(_scalars(row.get("extra")))
         self._note_thumbs(row, style)
@@ -190,11 +192,12 @@ class RunColumns:
     def _columns(self) -> Iterable[tuple[str, Column]]:
         yield CONTENT, self._content
         yield STYLE, self._style
+        yield INITIAL, self._initial
         yield from self._config.items()
         yield from ((EXTRA + name, column) for name, column in self._extra.items())
 
     def _note_thumbs(self, row: Mapping[str, Any], styles: Sequence[Mapping[str, Any]]) -> None:
-        thumbs = [(row["content"], row["content_thumb"])]
+        thumbs = [(row["content"], row["content_thumb"]), (row.get("initial"), row.get("initial_thumb"))]
         thumbs += zip((style["uri"] for style in styles), row["style_thumbs"])
         for uri, thumb in thumbs:
             if thumb:
@@ -220,6 +223,8 @@ def _thumbs(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "content_thumb": _safe_path(row.get("content_thumb")),
         "style_thumbs": [_safe_path(path) for path in row.get("style_thumbs") or []],
+        "mask_thumbs": [_safe_path(path) for path in row.get("mask_thumbs") or []],
+        "initial_thumb": _safe_path(row.get("initial_thumb")),
     }
 
 
@@ -230,7 +235,9 @@ def _safe_path(path: str | None) -> str | None:
 def _detail(row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the page shows of a run that is opened."""
     return {
-        **{column: row.get(column) for column in (*columns(DETAILS), "content_thumb", "style_thumbs")},
+        **{column: row.get(column) for column in columns(DETAILS)},
+        **_thumbs(row),
+        "style": style_parts(row["style"]),
         "image": _safe_path(row.get("image")),
         "extra": _parsed_extra(row.get("extra")),
         "history": _history(row.get("history") or []),

@@ -9,8 +9,15 @@ import numpy as np
 
 from stylecore.measures.measure import MEASURES
 from transforms.gallery.columns import Dictionary
-from transforms.gallery.labels import distinct_labels, short_names, style_label, value_label
-from transforms.gallery.part import CONTENT, EXTRA, MAX_LABEL_VALUES, STYLE, PartSummary, Values
+from transforms.gallery.labels import (
+    distinct_labels,
+    short_names,
+    style_label,
+    style_title,
+    style_uris,
+    value_label,
+)
+from transforms.gallery.part import CONTENT, EXTRA, INITIAL, MAX_LABEL_VALUES, STYLE, PartSummary, Values
 from transforms.output.record import LOSSES
 
 
@@ -127,21 +134,21 @@ class Summary:
         return Dimension(key, described, [place[list(part)].tolist() for part in codes])
 
     def _described(self, key: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-        if key == CONTENT:
-            names = short_names(values)
-            return [_value(names[uri], uri, [self._thumbs.get(uri)]) for uri in values]
+        if key in (CONTENT, INITIAL):
+            names = short_names(uri for uri in values if uri is not None)
+            return [_value(names.get(uri, value_label(key, None)), uri, [self._thumbs.get(uri)]) for uri in values]
         if key == STYLE:
             return self._described_styles(values)
         name = "" if key.startswith(EXTRA) else key
         return [{"label": label} for label in distinct_labels(values, lambda value: value_label(name, value))]
 
     def _described_styles(self, values: Sequence[Any]) -> list[dict[str, Any]]:
-        names = short_names(style["uri"] for styles in values for style in styles)
+        names = short_names(uri for styles in values for uri in style_uris(styles))
         labels = distinct_labels(values, lambda styles: style_label(styles, names))
         return [
             _value(
                 label,
-                " + ".join(style["uri"] for style in styles),
+                style_title(styles),
                 [self._thumbs.get(style["uri"]) for style in styles],
             )
             for label, styles in zip(labels, values, strict=True)
@@ -167,10 +174,14 @@ def _display_place(key: str) -> tuple[int, str]:
     return (0 if key == CONTENT else 1 if key == STYLE else 3 if key.startswith(EXTRA) else 2), key
 
 
-def _value(label: str, full: str, thumbs: list[str | None]) -> dict[str, Any]:
+def _value(label: str, full: str | None, thumbs: list[str | None]) -> dict[str, Any]:
     """Returns a value of a dimension, with `full` only where it differs from the label."""
     shown = [thumb for thumb in thumbs if thumb]
-    return {"label": label, **({"full": full} if full != label else {}), **({"thumbs": shown} if shown else {})}
+    return {
+        "label": label,
+        **({"full": full} if full and full != label else {}),
+        **({"thumbs": shown} if shown else {}),
+    }
 
 
 def _display_order(values: Sequence[Any]) -> list[int]:

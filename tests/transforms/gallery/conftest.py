@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import browsers
 from tests.support.gallery_page import DESKTOP, NOTE_SCRIPTS, PHONE, TIMEOUT_SECS, wait_until
-from tests.support.gallery_rows import grid_rows, judged_rows, write_output
+from tests.support.gallery_rows import grid_rows, judged_rows, masked_rows, write_output
 
 OWN = ("data:", "blob:")  # what the page itself holds: no request
 
@@ -90,3 +90,9 @@ def grid_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def judged_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of judged_rows()."""
     return write_output(tmp_path_factory.mktemp("judged"), judged_rows())
+
+
+@pytest.fixture(scope="session")
+def masked_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of masked_rows()."""
+    return write_output(tmp_path_factory.mktemp("masked"), masked_rows())

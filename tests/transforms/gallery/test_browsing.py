@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.gallery_page import done_rows, run_ids, shown_ids, texts, tick, wait_until
-from tests.support.gallery_rows import failed_row, grid_rows, metrics_row, write_output
+from tests.support.gallery_rows import failed_row, grid_rows, masked_rows, metrics_row, write_output
 
 
 def test_matrix_puts_any_two_dimensions_on_its_axes(show):
@@ -222,3 +222,18 @@ def test_of_many_runs_only_those_in_sight_exist(show, tmp_path):
     page.locator(f"[data-run='{last}']").click()
     page.wait_for_selector("#detail .main-svg")
     assert page.inner_text("#detail .status") == "2,400 of 2,400"
+
+
+def test_details_show_masks_initial_picture_and_notes(show, masked_page):
+    rows = masked_rows()
+    page = show(f"#run={rows[-1]['run_id']}", page_path=masked_page)
+    page.wait_for_selector("dialog .main-svg")
+    assert [text.split("\n") for text in texts(page, ".source figcaption")] == [
+        ["content", "photos/town.jpg"],
+        ["style × 1", "starry.jpg"],
+        ["content mask", "masks/ground.png"],
+        ["style × 0.5", "scream.jpg"],
+        ["initial picture", "drafts/town.png"],
+    ]
+    assert page.locator(".source img").count() == 5
+    assert rows[-1]["notes"][0] in page.inner_text(".facts")

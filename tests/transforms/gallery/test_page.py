@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.support.gallery_reader import chunk_records, details_of, index_of, part_records, runs_of
-from tests.support.gallery_rows import failed_row, grid_rows, metrics_row
+from tests.support.gallery_rows import failed_row, grid_rows, masked_rows, metrics_row
 from transforms.gallery import part
 from transforms.gallery.files import gallery_files
 
@@ -153,6 +153,35 @@ def test_layer_weights_are_readable(pairs):
         "conv1_1",
         "conv1_relu 0.125, conv5_block2_2_conv 0.25",
     ]
+
+
+def test_runs_that_differ_in_masks_scale_or_initial_picture_alone_are_told_apart():
+    output = dict(gallery_files(masked_rows(), "t"))
+    assert labels(output, "style") == [
+        "starry",
+        "starry at 0.5",
+        "starry in sky from stars",
+        "starry × 1 in ground + scream × 0.5",
+    ]
+    assert dimension(output, "style")["values"][2]["full"] == "starry.jpg in masks/sky.png from masks/stars.png"
+    initial = dimension(output, "initial")
+    assert (initial["kind"], initial["ordered"]) == ("parameter", False)
+    assert [(value["label"], "thumbs" in value) for value in initial["values"]] == [("none", False), ("town", True)]
+    assert len({(run["style"], run["initial"]) for run in runs_of(output)}) == len(masked_rows())
+
+
+def test_details_have_masks_and_initial_picture_with_their_thumbnails():
+    rows = masked_rows()
+    for row, detail in zip(rows, details_of(dict(gallery_files(rows, "t"))), strict=True):
+        assert [{**dict.fromkeys(row["style"][0]), **entry} for entry in detail["style"]] == row["style"]
+        names = ("initial", "initial_thumb", "mask_thumbs", "notes")
+        assert {name: detail[name] for name in names} == {name: row[name] for name in names}
+
+
+def test_entries_of_an_older_version_are_those_without_masks():
+    plain, older = masked_rows()[0], metrics_row(1)
+    assert older["style"] == [{"uri": "starry.jpg", "weight": 1.0}] != plain["style"]
+    assert "style" not in [one["key"] for one in index_of(dict(gallery_files([plain, older], "t")))["dimensions"]]
 
 
 def test_short_names_stay_different():

@@ -42,6 +42,11 @@ const CONFIG_ORDER = [
   "seed",
 ];
 
+const MASKS = /** @type {const} */ ([
+  ["content_mask", "content mask"],
+  ["style_mask", "style mask"],
+]);
+
 /** @typedef {[name: string, value: unknown, varies: boolean]} Fact */
 
 /** @type {{ run: number | null, sequence: Runs }} */
@@ -192,14 +197,28 @@ function preloadNeighbours() {
 
 /** @param {Detail} record */
 function sources(record) {
-  const styles = record.style.map((style, number) =>
-    source(
-      record.style.length > 1 || style.weight !== 1 ? `style × ${style.weight}` : "style",
-      style.uri,
-      record.style_thumbs[number],
+  const maskThumbs = record.mask_thumbs.values();
+  const styles = record.style.map((style, number) => [
+    source(styleRole(style, record.style.length), style.uri, record.style_thumbs[number]),
+    MASKS.filter(([field]) => style[field]).map(([field, role]) =>
+      source(role, style[field] ?? "", maskThumbs.next().value ?? null),
     ),
+  ]);
+  return element(
+    "div",
+    { class: "sources" },
+    source("content", record.content, record.content_thumb),
+    styles.flat(2),
+    record.initial ? source("initial picture", record.initial, record.initial_thumb) : null,
   );
-  return element("div", { class: "sources" }, source("content", record.content, record.content_thumb), styles);
+}
+
+/**
+ * @param {Detail["style"][number]} style
+ * @param {number} count
+ */
+function styleRole({ weight, scale }, count) {
+  return `style${count > 1 || weight !== 1 ? ` × ${weight}` : ""}${scale ? ` at ${scale}` : ""}`;
 }
 
 /**
@@ -263,6 +282,7 @@ function provenance(record) {
     "weights_sha256",
     "stylebeam_version",
     "tensorflow_version",
+    ...(record.notes ? ["notes"] : []),
   ];
   const extra =
     record.extra !== null && typeof record.extra === "object"

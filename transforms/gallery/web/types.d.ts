@@ -87,9 +87,13 @@ export interface History {
 export interface Detail {
   run_id: string;
   content: string;
-  style: { uri: string; weight: number }[];
+  style: { uri: string; weight: number; scale?: number; content_mask?: string; style_mask?: string }[];
+  initial: string | null;
   content_thumb: string | null;
   style_thumbs: (string | null)[];
+  /** Of each style first the content mask. */
+  mask_thumbs: (string | null)[];
+  initial_thumb: string | null;
   config: Record<string, unknown>;
   extra: unknown;
   history: History;
