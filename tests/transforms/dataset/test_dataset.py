@@ -96,7 +96,10 @@ def test_columns_are_typed(small_output, tmp_path):
     assert features["label"] == datasets.Value("int64")
     assert features["split"] == datasets.Value("string")
     assert features["loss_total"] == datasets.Value("float32")
-    assert features["style"] == datasets.List({"uri": datasets.Value("string"), "weight": datasets.Value("float64")})
+    number, text = datasets.Value("float64"), datasets.Value("string")
+    entry = {"uri": text, "weight": number, "scale": number, "content_mask": text, "style_mask": text}
+    assert features["style"] == datasets.List(entry)
+    assert features["initial"] == text and features["notes"] == datasets.List(text)
     assert features["config"]["seed"] == datasets.Value("int64")
     config = loaded[0]["config"]
     assert config["content_weight"] == 1e5
