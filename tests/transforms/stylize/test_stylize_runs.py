@@ -205,7 +205,7 @@ STOPPED: dict[str, dict[str, Any]] = {
     "adam": {},
     "lbfgs": {"optimizer": "lbfgs"},
     "masks": {"style": TWO_HALVES},
-    "initial": {"init": "image", "initial": "tall.png"},
+    "initial": {"init": "image", "initial": "tall.png", "noise_blend": 0.5},
 }
 
 
