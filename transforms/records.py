@@ -220,8 +220,10 @@ class Run:
     @property
     def regions(self) -> int:
         """The number of regions that its styles' content masks make, the rest of the picture counted; 0 without any."""
-        masks = {style.content_mask and style.content_mask.uri for style in self.row.styles}
-        return 0 if masks == {None} else len(masks)
+        sha256 = self.sha256 if self.mask_sha256 else {}
+        return region_count(
+            [sha256.get(style.content_mask.uri) if style.content_mask else None for style in self.row.styles]
+        )
 
     @property
     def bucket(self) -> Bucket:
@@ -237,6 +239,15 @@ class HashedStyle(NamedTuple):
     scale: float | None = None
     content_mask: str | None = None
     style_mask: str | None = None
+
+
+def region_count(content_masks: Sequence[str | None]) -> int:
+    """Returns the number of regions that styles with these content masks make, see `Run.regions`.
+
+    Args:
+      content_masks: the hash of each style's content mask, None for a style without one.
+    """
+    return 0 if set(content_masks) == {None} else len(set(content_masks))
 
 
 def identify_run(

@@ -35,6 +35,7 @@ from transforms.records import (
     Run,
     config_identity,
     join_identity,
+    region_count,
     style_identity,
 )
 from transforms.resolve import refusal, resolve_run, usable
@@ -68,11 +69,12 @@ class _Column:
 
 @dataclasses.dataclass(frozen=True)
 class _Style:
-    """A style: what run_ids need of it, and of each entry its size, its own scale and whether it has a content mask."""
+    """A style: what run_ids need of it, the size and the own scale of each entry, and the number of regions."""
 
     first_sha256: str
     identity: str
-    telling: tuple[tuple[Size, float | None, bool], ...]
+    sizes: tuple[tuple[Size, float | None], ...]
+    regions: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,10 +156,12 @@ class RowPlanner:
         if None in usable_facts:
             return None
         sha256 = {uri: image.sha256 for uri, image in facts.items()}
+        styles = [entry.hashed(sha256) for entry in entries]
         return _Style(
-            sha256[entries[0].uri],
-            style_identity([entry.hashed(sha256) for entry in entries]),
-            tuple((_size(facts[entry.uri]), entry.scale, entry.content_mask is not None) for entry in entries),
+            styles[0].sha256,
+            style_identity(styles),
+            tuple((_size(facts[entry.uri]), entry.scale) for entry in entries),
+            region_count([style.content_mask for style in styles]),
         )
 
     def _initial(self, value: Any, directory: str) -> _Initial | None:
@@ -186,7 +190,7 @@ class RowPlanner:
         rows = columns.good()
         parts = [
             columns.content.numbers_by(_size),
-            columns.style.numbers_by(lambda style: style.telling),
+            columns.style.numbers_by(lambda style: (style.sizes, style.regions)),
             columns.config.numbers_by(lambda config: config.telling),
             columns.initial.numbers_by(lambda initial: initial.size),
         ]

@@ -20,7 +20,7 @@ ROW_BYTES = 1024
 _FRAME_BYTES = 32 * 2**10
 _FIRST_SPLITS = ("train", "validation", "test")
 _COLUMNS = (
-    *("run_id", "status", "content", "style", "config", "height", "width", "extra", "frames"),
+    *("run_id", "status", "content", "style", "initial", "config", "height", "width", "extra", "frames"),
     *("stylebeam_version", "tensorflow_version", *(one.key for one in MEASURES)),
 )
 

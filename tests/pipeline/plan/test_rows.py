@@ -43,6 +43,8 @@ STYLES = [
     [{"uri": "missing.png", "weight": 1.0}],
     [{"uri": "style_a.png", "weight": -1.0}],
     [{"uri": "style_a.png", "scale": 0.5}, {"uri": "tall.png", "content_mask": "tall.png", "style_mask": "speck.png"}],
+    [{"uri": "style_a.png", "content_mask": "tall.png"}, {"uri": "tall.png", "content_mask": "speck.png"}],
+    [{"uri": "style_a.png", "content_mask": "tall.png"}, {"uri": "tall.png", "content_mask": "./tall.png"}],
     [{"uri": "style_a.png", "content_mask": "black.png"}],
     [{"uri": "style_a.png", "style_mask": "missing.png"}],
     [{"uri": "black.png", "content_mask": "black.png"}],
@@ -71,6 +73,9 @@ CONFIGS = [
     {**SMALL, "seed": float("nan")},
     None,
 ]
+
+
+LIMITS = BatchLimits(memory_bytes=60 * 10**6)  # So little that the number of regions decides about batch sizes.
 
 
 def random_rows(seed, count=300):
@@ -106,7 +111,7 @@ def one_by_one(manifest, facts, fingerprints):
             if isinstance(run, Reason):
                 yield run.error_message
                 continue
-            group = Group.of(run, batch_size_of(run, BatchLimits()))
+            group = Group.of(run, batch_size_of(run, LIMITS))
             refused = refusal(run, facts)
             yield refused.error_message if refused else (int(run.run_id, 16), place_of(run), group)
 
@@ -136,7 +141,7 @@ def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
     pq.write_table(pa.Table.from_pylist(rows), inputs / "m.parquet", row_group_size=101)
     manifest = open_manifest(str(inputs / "m.parquet"), limit=380)
     facts, fingerprints, counter = Facts(), Fingerprints(), Collected()
-    planner, bad = RowPlanner(counter, facts, fingerprints, Arithmetic("any"), BatchLimits()), []
+    planner, bad = RowPlanner(counter, facts, fingerprints, Arithmetic("any"), LIMITS), []
     for part in manifest.slices:
         taken = 0
         for batch in SliceReader().batches(part):
@@ -148,6 +153,7 @@ def test_the_same_as_one_by_one(inputs, monkeypatch, seed, as_json):
     assert all(reason.error_message.startswith(f"{location}: ") for reason, location in bad)
     for message in REASONS:
         assert any(message in reason.error_message for reason, _ in bad)
+    assert len({group.batch_size for _, _, group in counter.runs if group.bucket.kind.regions}) > 1
     groups = {group.stages for _, _, group in counter.runs}
     assert {len(stages) for stages in groups} == {1, 2}
 
