@@ -75,7 +75,7 @@ CONFIGS = [
 ]
 
 
-LIMITS = BatchLimits(memory_bytes=60 * 10**6)  # So little that the number of regions decides about batch sizes.
+LIMITS = BatchLimits(room=Room(60 * 10**6))  # So little that the number of regions decides about batch sizes.
 
 
 def random_rows(seed, count=300):
