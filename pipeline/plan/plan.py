@@ -77,6 +77,7 @@ class Plan:
       gpus: the GPU types to estimate costs for.
       prices: what workers cost.
       room: the memory of the device, and the tiles that were asked for.
+      too_large_styles: what is wrong with styles that need more than that memory, each once.
     """
 
     manifest: str
@@ -90,6 +91,7 @@ class Plan:
     gpus: tuple[Gpu, ...]
     prices: Prices
     room: Room = UNLIMITED
+    too_large_styles: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +144,7 @@ def plan(options: PlanOptions) -> Plan:
         gpus=gpus,
         prices=prices,
         room=limits.room,
+        too_large_styles=tuple(rows.too_large),
     )
 
 

@@ -66,7 +66,7 @@ def _table(buckets: tuple[BucketCounts, ...]) -> Iterator[str]:
 
 
 def _tiles(plan: Plan) -> Iterator[str]:
-    """Yields a line for each size that is computed in tiles, and one for each that does not fit even so."""
+    """Yields a line for each size that is computed in tiles, and one for each picture or style that does not fit."""
     lines: dict[str, None] = {}
     for group in plan.counts.to_compute:
         kind = group.bucket.kind
@@ -76,6 +76,7 @@ def _tiles(plan: Plan) -> Iterator[str]:
             reason = does_not_fit(kind, height, width, group.history_size, plan.room, group.regions)
             if reason is not None:
                 lines[f"{height} x {width}: will fail: {reason}"] = None
+    lines |= dict.fromkeys(f"will fail: {reason}" for reason in plan.too_large_styles)
     yield from (f"  {line}" for line in list(lines)[:MAX_SHOWN])
 
 

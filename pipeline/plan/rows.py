@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from pipeline.plan.counts import RunCounter
 from stylecore.config.style_config import StyleConfig
+from stylecore.images.style import style_size
 from stylecore.networks.precision import Arithmetic, PrecisionError
+from stylecore.planning.room import style_does_not_fit
 from transforms.batch import BatchLimits, batch_size_of, place_of
 from transforms.deal import along_axis, place
 from transforms.manifest.distinct import number_combinations, number_values, to_rows, to_values
@@ -69,11 +71,11 @@ class _Column:
 
 @dataclasses.dataclass(frozen=True)
 class _Style:
-    """A style: what run_ids need of it, the size and the own scale of each entry, and the number of regions."""
+    """A style: what run_ids need of it, and of each entry the size, the own scale, and whether it has a style mask."""
 
     first_sha256: str
     identity: str
-    sizes: tuple[tuple[Size, float | None], ...]
+    sizes: tuple[tuple[Size, float | None, bool], ...]
     regions: int
 
 
@@ -111,6 +113,9 @@ class RowPlanner:
       fingerprints: (backbone, weights) -> fingerprint; may load weights at their first look-up.
       arithmetic: the precisions that the computing device supports.
       limits: what bounds a batch.
+
+    Attributes:
+      too_large: what is wrong with styles that need more than the device's memory, each once.
     """
 
     def __init__(
@@ -126,6 +131,7 @@ class RowPlanner:
         self._fingerprints = fingerprints
         self._arithmetic = arithmetic
         self._limits = limits
+        self.too_large: dict[str, None] = {}
 
     def take(self, batch: pa.RecordBatch, part: ManifestSlice, offset: int) -> list[BadRow]:
         """Counts the good rows of an Arrow batch and returns the bad ones in order.
@@ -160,7 +166,7 @@ class RowPlanner:
         return _Style(
             styles[0].sha256,
             style_identity(styles),
-            tuple((_size(facts[entry.uri]), entry.scale) for entry in entries),
+            tuple((_size(facts[entry.uri]), entry.scale, entry.style_mask is not None) for entry in entries),
             region_count([style.content_mask for style in styles]),
         )
 
@@ -202,7 +208,18 @@ class RowPlanner:
         return rows[can_run], numbers[combinations[can_run]]
 
     def _group(self, run: Run) -> int:
+        if (reason := self._too_large_style(run)) is not None:
+            self.too_large[reason] = None
         return self._counter.number(run, batch_size_of(run, self._limits), self._limits.room)
+
+    def _too_large_style(self, run: Run) -> str | None:
+        config, kind, room = run.row.config, run.bucket.kind, self._limits.room
+        for style in run.row.styles:
+            size = style_size(*_size(self._facts[style.uri]), run.height, run.width, config, style.scale)
+            masked, own_scale = style.style_mask is not None, style.scale is not None
+            if (reason := style_does_not_fit(kind, *size, room, masked, own_scale)) is not None:
+                return reason
+        return None
 
     def _looked_at_alone(
         self, batch: pa.RecordBatch, rows: np.ndarray, part: ManifestSlice, offset: int

@@ -131,6 +131,32 @@ def does_not_fit(
     return reason
 
 
+def style_does_not_fit(
+    kind: StepKind, height: int, width: int, room: Room, masked: bool, own_scale: bool
+) -> str | None:
+    """Returns what is wrong with a style whose targets need, by estimate, more than the device's memory, even in tiles.
+
+    Args:
+      kind: the step.
+      height, width: at which the style's targets are taken, in pixels.
+      room: the device's memory.
+      masked: whether it has a style mask.
+      own_scale: whether its size is its own `scale`'s.
+
+    Returns:
+      One line; None for a style that fits.
+    """
+    tiles = target_tiles_of(kind, height, width, room, masked)
+    needed = targets_bytes_held(kind, height, width, masked, tiles)
+    if room.memory_bytes is None or needed <= room.memory_bytes:
+        return None
+    field = "style scale" if own_scale else "style_scale"
+    return (
+        f"{field} must be smaller: {width}x{height} pixels need about {needed / 2**30:.1f} GiB, and the device has "
+        f"{room.memory_bytes / 2**30:.1f}"
+    )
+
+
 def _fitting_optimizers(
     kind: StepKind, height: int, width: int, history_size: int, room: Room, regions: int
 ) -> str | None:

@@ -18,8 +18,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from stylecore.kernels import arithmetic_description, check_deterministic
 from stylecore.planning.buckets import StepKind
-from stylecore.planning.costs import targets_bytes_held
-from stylecore.planning.room import UNLIMITED, Room, does_not_fit, target_tiles_of
+from stylecore.planning.room import UNLIMITED, Room, does_not_fit, style_does_not_fit
 from stylecore.run.devices import check_gpu, free_device
 from stylecore.run.engine import Engine
 from stylecore.run.engine_cache import get_engine
@@ -323,12 +322,7 @@ def check_memory(run: Run, problem: Problem, room: Room) -> None:
         raise OutOfMemoryError(reason)
     for style, entry in zip(problem.styles, run.row.styles, strict=True):
         height, width = style.image.shape[:2]
-        masked = style.style_mask is not None
-        tiles = target_tiles_of(kind, height, width, room, masked)
-        needed = targets_bytes_held(kind, height, width, masked, tiles)
-        if room.memory_bytes is not None and needed > room.memory_bytes:
-            field = "style_scale" if entry.scale is None else "style scale"
-            raise OutOfMemoryError(
-                f"{field} must be smaller: {width}x{height} pixels need about {needed / 2**30:.1f} GiB, and the "
-                f"device has {room.memory_bytes / 2**30:.1f}"
-            )
+        masked, own_scale = entry.style_mask is not None, entry.scale is not None
+        reason = style_does_not_fit(kind, height, width, room, masked, own_scale)
+        if reason is not None:
+            raise OutOfMemoryError(reason)

@@ -318,6 +318,18 @@ def test_a_history_that_does_not_fit_comes_with_proposals(inputs, capsys):
     assert "history_size " in line and line.endswith("or optimizer: adam would fit")
 
 
+def test_styles_that_do_not_fit_are_named_once_for_each_size(inputs, capsys):
+    styles = [[{"uri": name, "scale": scale}] for name in ("style_a.png", "style_b.png") for scale in (8.0, 1.0)]
+    rows = [{**GOOD, "style": style, "config": {**TINY, "style_fit": "keep"}} for style in [*styles, *styles]]
+    manifest = write_manifest(inputs / "m.parquet", rows)
+    for gigabytes, sizes in (("0.01", ["384x384", "384x274"]), ("1", [])):
+        assert main(["plan", "--manifest", manifest, "--device_memory_gb", gigabytes]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if "will fail" in line]
+        assert [line.split(" pixels")[0] for line in lines] == [
+            f"  will fail: style scale must be smaller: {size}" for size in sizes
+        ]
+
+
 def test_tiles_that_are_too_small_are_refused(inputs, capsys):
     manifest = write_manifest(inputs / "m.parquet", [GOOD])
     with pytest.raises(SystemExit) as stop:
