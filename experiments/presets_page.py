@@ -85,7 +85,7 @@ def write_presets_page(results: Results, size: Size, page: Path, folder: Path) -
 def style_losses_section() -> str:
     """Returns the comparison of the style losses, from the figures of `python -m experiments.style_losses`."""
     if not STYLE_LOSSES.exists():
-        return ""
+        return "\nThe style losses are not compared yet: `python -m experiments.style_losses` does it on six pairs.\n"
     found = json.loads(STYLE_LOSSES.read_text())
     rows = [
         f"| `{loss}` | " + " | ".join(f"{means[measure.key]:.3f}" for measure in MEASURES) + f" | {means['secs']:.0f} |"
