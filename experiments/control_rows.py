@@ -67,17 +67,17 @@ CONTROLS: Sequence[Control] = (
         [
             Cell(
                 "cup and table",
-                {**_LBFGS, "content_weight": 40.0},
+                _LBFGS,
                 styles=({"uri": FORMS, "content_mask": CUP}, {"uri": WAVES, "content_mask": TABLE}),
             ),
             Cell(
                 "the other way round",
-                {**_LBFGS, "content_weight": 40.0},
+                _LBFGS,
                 styles=({"uri": FORMS, "content_mask": TABLE}, {"uri": WAVES, "content_mask": CUP}),
             ),
             Cell(
                 "both everywhere",
-                {**_LBFGS, "content_weight": 40.0},
+                _LBFGS,
                 styles=({"uri": FORMS, "weight": 0.5}, {"uri": WAVES, "weight": 0.5}),
             ),
         ],
