@@ -31,10 +31,6 @@ MISTAKES = {
     "unknown own option": (["run", "--manifest=M", "--output=O", "--batchsize=3"], "did you mean --batch_size?"),
     "no manifest option": (["run", "--output=O"], "--manifest is required"),
     "no output option": (["run", "--manifest=M"], "--output is required"),
-    "small tiles": (
-        ["run", "--manifest=M", "--output=O", "--tile_px=32"],
-        "--tile_px: must be >= 56, the receptive field in pixels of the layers in tiles, got 32",
-    ),
     "missing manifest": (["run", "--manifest=nothing.parquet", "--output=O"], "nothing.parquet: no such manifest"),
     "bad scheme": (["run", "--manifest=M", "--output=ftp://h/o"], "no file system for ftp://"),
     "missing spec": (["grid", "nothing.yaml", "--output=O"], "nothing.yaml: cannot read it"),

@@ -303,7 +303,7 @@ def test_the_memory_of_the_device_bounds_the_batches_of_a_plan_as_of_a_run(input
 
 def test_it_says_which_sizes_are_computed_in_tiles_and_what_that_costs(inputs, capsys):
     manifest = write_manifest(inputs / "m.parquet", [{**GOOD, "config": TINY}])
-    for gigabytes, how in (("0.005", "layers up to block1_pool twice: about 1."), ("1", None)):
+    for gigabytes, how in (("0.005", "layers up to block1_pool computed twice, about 1."), ("1", None)):
         assert main(["plan", "--manifest", manifest, "--device_memory_gb", gigabytes]) == 0
         printed = capsys.readouterr().out
         assert f"  36 x 48: {how}" in printed if how else "layers" not in printed
