@@ -11,6 +11,7 @@ from stylecore.config.style_config import StyleConfig
 from stylecore.networks.features import FeatureExtractor
 from stylecore.networks.weights.sources import random_network
 from stylecore.objective.objective import Objective, Targets, loss_weights
+from stylecore.objective.style_losses.base import RandomStyleLoss
 from stylecore.objective.style_losses.guides import Guides, padded_guides
 from stylecore.objective.tiles import TiledObjective
 from stylecore.planning.buckets import step_kind
@@ -35,6 +36,8 @@ CASES = [
     (SHALLOW, (65, 90), "block2_pool", 32),
     (SHALLOW | {"content_loss": "l1", "pooling": "avg"}, (97, 71), "block2_pool", 48),
     (SHALLOW | {"reduction": "sum", "color": "content", "tv_weight": 1e3}, (50, 33), "", 24),
+    (SHALLOW | {"style_loss": "gaussian"}, (65, 90), "block2_pool", 32),
+    (SHALLOW | {"style_loss": "sliced"}, (65, 90), "block2_pool", 0),
     (SHALLOW | {"normalize_gradients": True}, (65, 90), "block2_pool", 0),
     (SHALLOW | {"precision": "bfloat16"}, (65, 90), "block2_pool", 32),
     (DEEP, (131, 75), "block3_pool", 64),
@@ -54,9 +57,10 @@ def objectives(networks, settings, last, side_px):
     kind = step_kind(StyleConfig(**settings), "0")
     layers = sorted({*kind.content_layers, *kind.style_layers})
     features = FeatureExtractor(networks[kind.backbone], layers, kind.pooling, kind.precision)
-    shared = (features, kind.content_layers, kind.style_layers, kind.content_loss, "gram", kind.normalize_gradients)
-    return Objective(*shared), TiledObjective(
-        *shared, cut=cut_after(kind, last), side_px=side_px, compiled=lambda function: function
+    shared = (features, kind.content_layers, kind.style_layers, kind.content_loss)
+    options = (kind.style_loss, kind.normalize_gradients)
+    return Objective(*shared, *options), TiledObjective(
+        *shared, *options, cut=cut_after(kind, last), side_px=side_px, compiled=lambda function: function
     )
 
 
@@ -74,15 +78,21 @@ def test_targets_losses_and_gradients_are_those_of_the_whole_picture(networks, s
     # Sums in another order are rounded to other numbers of 8 bits.
     loose = 200 if settings.get("precision") == "bfloat16" else 1
     pictures, contents, style, weights = batch_of(settings, *size)
-    grams = [tf.repeat(gram, 2, axis=0) for gram in whole.style_statistics(style)]
-    targets = Targets(tuple(whole.content_targets(contents)), tuple(grams))
-    found = [*tiled.content_targets(contents), *(tf.repeat(g, 2, axis=0) for g in tiled.style_statistics(style))]
-    for one, wanted in zip(found, [*targets.content, *grams], strict=True):
+    statistics, tiled_statistics = whole.style_statistics(style), tiled.style_statistics(style)
+    blends = [whole.style_loss.blend([layer], [1.0]) for layer in statistics]
+    twice = tf.nest.map_structure(lambda tensor: tf.repeat(tensor, 2, axis=0), tuple(blends))
+    targets = Targets(tuple(whole.content_targets(contents)), twice)
+    found = tf.nest.flatten([tiled.content_targets(contents), tiled_statistics])
+    for one, wanted in zip(found, tf.nest.flatten([targets.content, statistics]), strict=True):
         assert relative(one, wanted) < loose * 1e-5
     pictures = tf.constant(pictures)
-    terms, gradient = tiled.value_and_gradient(pictures, targets, weights)
-    wanted_terms, wanted_gradient = whole.value_and_gradient(pictures, targets, weights)
-    for found in (terms, tiled(pictures, targets, weights)):
+    draws = ()
+    if isinstance(whole.style_loss, RandomStyleLoss):
+        channels = [gram.shape[-1] for gram in objectives(networks, SHALLOW, last, side_px)[0].style_statistics(style)]
+        draws = whole.style_loss.draws(np.array([1, 2], np.int64), np.zeros(2, np.int32), channels)
+    terms, gradient = tiled.value_and_gradient(pictures, targets, weights, draws)
+    wanted_terms, wanted_gradient = whole.value_and_gradient(pictures, targets, weights, draws)
+    for found in (terms, tiled(pictures, targets, weights, draws)):
         np.testing.assert_allclose(tf.stack(found), tf.stack(wanted_terms), rtol=loose * 1e-5)
     for one, wanted in zip(gradient, wanted_gradient, strict=True):
         assert relative(one, wanted) < loose * 1e-4

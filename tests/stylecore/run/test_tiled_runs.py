@@ -9,7 +9,7 @@ from stylecore.planning.buckets import step_kind
 from stylecore.planning.costs import evaluation_cost
 from stylecore.planning.room import UNLIMITED, Room
 from stylecore.planning.tiles import tile_count, tile_start, usual_cut
-from stylecore.run.engine import Engine
+from stylecore.run.engine import Engine, _loose_spec
 from tests.support.small_problems import problem, relative, run
 
 SIZE = (80, 88)
@@ -70,7 +70,8 @@ def operations(engine, problem):
     constants = engine.constants([problem])
     arguments = (tf.constant(problem.initial[np.newaxis]), constants.targets, constants.weights)
     step = engine._step_for(arguments[0], constants)
-    return [node.type for node in step.value_and_gradient.get_concrete_function(*arguments).graph.get_operations()]
+    specs = tf.nest.map_structure(_loose_spec, arguments)
+    return [node.type for node in step.value_and_gradient.get_concrete_function(*specs).graph.get_operations()]
 
 
 def test_what_fits_has_no_operation_of_tiles(network):
