@@ -10,7 +10,7 @@ from stylecore.planning.costs import evaluation_cost
 from stylecore.planning.room import UNLIMITED, Room
 from stylecore.planning.tiles import tile_count, tile_start, usual_cut
 from stylecore.run.engine import Engine, _loose_spec
-from tests.support.small_problems import problem, relative, run
+from tests.support.small_problems import problem, run
 
 SIZE = (80, 88)
 LAYERS = {"content_layers": ["conv3_1"], "style_layers": ["conv1_1", "conv2_1", "conv3_1"]}
@@ -35,17 +35,16 @@ def picture(engine, problem, **options):
     return result.image.astype(np.float64), result.loss_total
 
 
-def test_after_50_steps_tiles_differ_as_batch_sizes_do_and_nowhere_more_at_seams(network):
+def test_after_50_steps_tiles_differ_by_rounding_and_at_seams_no_more_than_elsewhere(network):
     # At a learning rate of 15, 50 steps blow up any difference of the last bit to several grey levels.
     single = made(learning_rate=1.0, pooling="avg")
     whole, tiled = engine_of(network, single), engine_of(network, single, ASKED)
-    (alone, loss), (in_batch, _) = picture(whole, single), picture(whole, single, batch_size=2)
-    in_tiles, tiled_loss = picture(tiled, single)
+    (alone, loss), (in_tiles, tiled_loss) = picture(whole, single), picture(tiled, single)
     assert tiled_loss == pytest.approx(loss, rel=1e-4)
-    assert relative(in_tiles, alone) < 2 * relative(in_batch, alone)
     count = tile_count(SIZE[0], 64, usual_cut(tiled.kind).stride)
     seam = tile_start(1, count, SIZE[0], usual_cut(tiled.kind).stride)
     differences = np.abs(in_tiles - alone)
+    assert differences.mean() < 0.1  # Of a grey level; a batch of two differs by half as much.
     assert differences[seam - 4 : seam + 4].mean() <= 2 * max(differences.mean(), 0.01)
 
 
