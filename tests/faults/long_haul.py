@@ -1,7 +1,8 @@
-"""Two thousand small runs of three sizes in one process: its memory comes to rest, and nothing is traced twice.
+"""Two thousand small runs of three sizes in one process: its memory rests, and nothing is traced twice.
 
-Over the second half the resident size may grow by LIMIT_BYTES a run, and what malloc has handed out by a third of that.
-Before, both grow faster: the sizes come one after the other, and each fills oneDNN's caches of compiled primitives.
+A small job before them meets every size: each fills caches of compiled primitives, the more the larger its pictures
+are. From the first tenth of the two thousand on, the resident size may grow by LIMIT_BYTES a run, and what malloc has
+handed out by a third of that.
 """
 
 import ctypes
@@ -21,7 +22,20 @@ LIMIT_BYTES = 30_000
 
 def measure(folder, runs, iterations):
     manifest = write_grid(folder, -(-runs // (4 * len(PICTURE_SIZES))), PICTURE_SIZES, iterations=iterations)
-    markers, samples, over = folder / "out" / "runs", [], threading.Event()
+    job(manifest, folder / "before", runs // 10)
+    done, samples = job(manifest, folder / "out", runs)
+    return {
+        "runs": done.computed,
+        "all_done": done.computed == done.done == runs,
+        **growth(samples, runs),
+        "traces": (traces := engine_cache.traces()),
+        "no_trace_beyond_the_third": 1 <= traces <= len(PICTURE_SIZES),
+    }
+
+
+def job(manifest, output, runs):
+    """Runs a job in this process; returns what it did, and (finished runs, resident, allocated bytes) on the way."""
+    markers, samples, over = output / "runs", [], threading.Event()
 
     def sample():
         while not over.wait(0.2):
@@ -30,31 +44,25 @@ def measure(folder, runs, iterations):
     sampler = threading.Thread(target=sample)
     sampler.start()
     try:
-        arguments = ["--manifest", manifest, "--output", folder / "out", "--batch_size=4", "--dataset=none"]
+        arguments = ["--manifest", manifest, "--output", output, "--batch_size=4", "--dataset=none"]
         done = run([*map(str, arguments), f"--limit={runs}"])
     finally:
         over.set()
         sampler.join()
-    return {
-        "runs": done.computed,
-        "all_done": done.computed == done.done == runs,
-        **growth(np.array(samples), runs),
-        "traces": (traces := engine_cache.traces()),
-        "no_trace_beyond_the_third": 1 <= traces <= len(PICTURE_SIZES),
-    }
+    return done, np.array(samples)
 
 
 def growth(samples, runs):
-    """Returns megabytes after shares of the runs, the growth a run over the second half, and whether it is small."""
-    finished, resident, allocated = samples[samples[:, 0] > 0].T
-    megabytes = {share: float(np.interp(runs * share / 100, finished, resident)) / 1e6 for share in (10, 50, 99)}
-    late = (finished >= runs / 2) & (finished < runs)
-    slopes = [float(np.polyfit(finished[late], size[late], 1)[0]) for size in (resident, allocated)]
+    """Returns megabytes after each tenth of the runs, the growth a run from the first tenth on, and if it is small."""
+    finished, resident, allocated = samples[(samples[:, 0] >= runs / 10) & (samples[:, 0] < runs)].T
+    tenths = [runs * tenth / 10 for tenth in range(1, 11)]
+    slopes = [float(np.polyfit(finished, size, 1)[0]) for size in (resident, allocated)]
     return {
-        **{f"mb_after_{share}_percent": round(value) for share, value in megabytes.items()},
-        "samples": len(samples),
-        "bytes_per_run_in_second_half": round(slopes[0]),
-        "allocated_bytes_per_run_in_second_half": round(slopes[1]),
+        "resident_mb_after_tenths": np.rint(np.interp(tenths, finished, resident) / 1e6).astype(int).tolist(),
+        "allocated_mb_after_tenths": np.rint(np.interp(tenths, finished, allocated) / 1e6).astype(int).tolist(),
+        "samples": len(finished),
+        "bytes_per_run": round(slopes[0]),
+        "allocated_bytes_per_run": round(slopes[1]),
         "comes_to_rest": slopes[0] < LIMIT_BYTES and slopes[1] < LIMIT_BYTES / 3,
     }
 
