@@ -15,7 +15,6 @@ that take at least `MIN_SECS` of the processor at the largest. Files go to `--fo
 
 import argparse
 import contextlib
-import ctypes
 import dataclasses
 import json
 import logging
@@ -39,6 +38,7 @@ from PIL import Image
 from benchmarks import scaling_doc
 from benchmarks.figures import RESULTS, run_measured
 from benchmarks.provenance import Start
+from transforms.stylize.freed_memory import give_back_freed_memory
 
 SIDE_PX = 8
 CONFIGS = 4
@@ -90,7 +90,7 @@ class StageClock(logging.Handler):
             entry.secs += now - self._began
             entry.cpu_secs += cpu - self._cpu_began
             entry.peak_bytes = max(entry.peak_bytes, peak_bytes())
-        give_back_freed()
+        give_back_freed_memory()
         forget_peak()
         self._running, self._began, self._cpu_began = stage, now, cpu
 
@@ -99,11 +99,6 @@ def peak_bytes() -> int:
     """Returns the most memory that this process has held since `forget_peak`."""
     (peak_kb,) = re.findall(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     return int(peak_kb) * 1024
-
-
-def give_back_freed() -> None:
-    """Makes malloc give what is freed back to the system, which it keeps otherwise; glibc."""
-    ctypes.CDLL(None).malloc_trim(0)
 
 
 def forget_peak() -> None:

@@ -33,6 +33,7 @@ from transforms.output.paths import Output
 from transforms.output.published_weights import load_published
 from transforms.records import Reason, Run
 from transforms.stylize import progress, stopping
+from transforms.stylize.freed_memory import give_back_freed_memory
 from transforms.stylize.loading import Loaded, Loading, LoadingError, load
 from transforms.stylize.settling import Outcome, Settling
 
@@ -157,6 +158,7 @@ class StylizeRuns(beam.DoFn):
                     yield from self._alone(run, device, loading.batch.size)
                 if suspects:
                     self._attempts.end(loading.run_ids)
+        give_back_freed_memory()
 
     def _together(
         self, loading: Loading, trusted: list[tuple[Run, Loaded]], suspects: set[str], device: str
