@@ -11,6 +11,7 @@ from typing import NamedTuple
 from benchmarks.figures import number
 from benchmarks.performance_doc import Lines, filled, results_of
 from benchmarks.provenance import ROOT
+from benchmarks.stages import courses
 from stylecore.planning.costs import FLOAT32_BYTES
 from transforms.deal import RUNS_PER_SHARD, cell_bits
 from transforms.output.paths import ROWS_PER_METRICS_FILE
@@ -113,17 +114,12 @@ def stages_table() -> Lines:
     if not sizes:
         yield f"{MISSING}: `python -m benchmarks.simulated_job`"
         return
-    exponents = {entry["label"]: entry["cpu_exponent"] for entry in results_of("simulated_job")["exponents"]}
     rows = " / ".join(f"{size['rows']:,}" for size in sizes)
     yield f"| stage | seconds at {rows} rows | of the processor | peak MB | exponent |"
     yield "|---|---|---|---|---|"
-    parts = [{stage["label"]: stage for stage in size["stages"]} for size in sizes]
-    longest = sorted(parts[-1], key=lambda label: -parts[-1][label]["cpu_secs"])
-    every = {"all": [{**size, "label": "all"} for size in sizes]}
-    every |= {name: [part.get(name, {}) for part in parts] for name in longest if name in exponents}
-    for name, taken in every.items():
-        columns = (" / ".join(number(part.get(key)) for part in taken) for key in ("secs", "cpu_secs", "peak_mb"))
-        yield f"| {name} | {' | '.join(columns)} | {number(exponents.get(name))} |"
+    for stage in courses(sizes):
+        columns = (" / ".join(number(value) for value in stage[key]) for key in ("secs", "cpu_secs", "peak_mb"))
+        yield f"| {stage['label']} | {' | '.join(columns)} | {stage['cpu_exponent']:.2f} |"
 
 
 def _elements(elements: tuple[Element, ...]) -> Lines:

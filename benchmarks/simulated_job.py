@@ -9,8 +9,8 @@ processes hardly disturb, are those from its first bundle to the next stage's; i
 a stage has freed is given back to the system before the next one, so that no stage answers for another's memory. A
 million rows of an in-process job are in memory several times.
 
-The exponents are those of secs = a * rows^exponent through the sizes, by least squares of the logarithms, for stages
-that take at least `MIN_SECS` of the processor at the largest. Files go to `--folder`, best one in memory, for a while.
+How each stage grows with the rows is computed from the figures of all sizes, see benchmarks/stages.py. Files go to
+`--folder`, best one in memory, for a while.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,12 @@ from PIL import Image
 from benchmarks import scaling_doc
 from benchmarks.figures import RESULTS, run_measured
 from benchmarks.provenance import Start
+from benchmarks.stages import courses
 from transforms.stylize.freed_memory import give_back_freed_memory
 
 SIDE_PX = 8
 CONFIGS = 4
 ROWS_PER_GROUP = 10_000
-MIN_SECS = 1.0
 CONFIG = {
     "weights": "random:1",
     "image_size": SIDE_PX,
@@ -198,23 +198,6 @@ def measure(rows: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def exponents(sizes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the exponent of the whole job, and of each stage that takes at least MIN_SECS at the last size."""
-    rows = np.log([size["rows"] for size in sizes])
-
-    def fitted(name: str, taken: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        secs, cpu_secs = ([entry[key] for entry in taken] for key in ("secs", "cpu_secs"))
-        slopes = (float(np.polyfit(rows, np.log(values), 1)[0]) for values in (secs, cpu_secs))
-        return {"label": name, "cpu_secs": cpu_secs, **dict(zip(("exponent", "cpu_exponent"), slopes, strict=True))}
-
-    found = [fitted("all", sizes)]
-    by_stage = [{stage["stage"]: stage for stage in size["stages"]} for size in sizes]
-    for name, largest in by_stage[-1].items():
-        if largest["cpu_secs"] >= MIN_SECS and all(name in stages for stages in by_stage):
-            found.append(fitted(largest["label"], [stages[name] for stages in by_stage]))
-    return found
-
-
 def print_size(size: dict[str, Any]) -> None:
     """Prints what the stages of one size took, the longest first."""
     secs, cpu_secs = size["secs"], size["cpu_secs"]
@@ -242,13 +225,11 @@ def main() -> None:
         (line,) = [line for line in output.splitlines() if line.startswith('{"rows"')]
         sizes.append({**json.loads(line), "provenance": start.provenance()})
         print_size(sizes[-1])
-        found = exponents(sizes) if len(sizes) > 1 else []
-        (RESULTS / "simulated_job.json").write_text(json.dumps({"sizes": sizes, "exponents": found}, indent=1) + "\n")
+        (RESULTS / "simulated_job.json").write_text(json.dumps({"sizes": sizes}, indent=1) + "\n")
     scaling_doc.write()
-    for entry in found:
-        print(
-            f"rows^{entry['exponent']:.2f}, of the processor rows^{entry['cpu_exponent']:.2f}  {entry['label'][:110]}"
-        )
+    for stage in courses(sizes) if len(sizes) > 1 else ():
+        growth = f"rows^{stage['exponent']:.2f}, of the processor rows^{stage['cpu_exponent']:.2f}"
+        print(f"{growth}  {stage['label'][:110]}")
 
 
 if __name__ == "__main__":

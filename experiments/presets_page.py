@@ -57,9 +57,16 @@ _STYLE_LOSSES = [
     "## Which style loss",
     "",
     "Means over two photographs with three paintings each, 160 px, 100 evaluations of Adam from the photograph, by",
-    "`python -m experiments.style_losses`:",
+    "`python -m experiments.style_losses`, each loss with the weights of its preset, `gatys` or `gaussian`:",
     "",
 ]
+
+_WHICH = """
+With these weights `gaussian` takes most of the painting: forms and colours are the painting's own, where `gram` leaves
+patches of colours that neither image has, and least is left of the photograph. `sliced` keeps the photograph best,
+faces above all. `gram` lies between them, and goes with every optimiser and with tiles. Another content weight moves
+each loss along a front of its own.
+"""
 
 
 def write_presets_page(results: Results, size: Size, page: Path, folder: Path) -> None:
@@ -88,12 +95,12 @@ def style_losses_section() -> str:
         return "\nThe style losses are not compared yet: `python -m experiments.style_losses` does it on six pairs.\n"
     found = json.loads(STYLE_LOSSES.read_text())
     rows = [
-        f"| `{loss}` | " + " | ".join(f"{means[measure.key]:.3f}" for measure in MEASURES) + f" | {means['secs']:.0f} |"
+        f"| `{loss}` | " + " | ".join(f"{means[measure.key]:.3f}" for measure in MEASURES) + " |"
         for loss, means in found["means"].items()
     ]
     heads = " | ".join(measure.label for measure in MEASURES)
-    table = [f"| `style_loss` | {heads} | seconds |", "|---" * (len(MEASURES) + 2) + "|", *rows]
-    return "\n".join([*_STYLE_LOSSES, *table, ""])
+    table = [f"| `style_loss` | {heads} |", "|---" * (len(MEASURES) + 1) + "|", *rows]
+    return "\n".join([*_STYLE_LOSSES, *table, _WHICH])
 
 
 def _missing(fields: Mapping[str, Any]) -> str:

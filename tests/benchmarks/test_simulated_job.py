@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from benchmarks.simulated_job import exponents, simulate, write_grid
+from benchmarks.simulated_job import simulate, write_grid
 from tests.support.contract import violations
 
 ROWS = 400
@@ -39,18 +39,3 @@ def test_every_stage_is_timed(simulated):
     for step in ("ParseRows", "Probe", "ResolveRuns", "GroupShards", "StylizeRuns", "WriteFile", "WriteGallery"):
         assert step in steps
     assert all(stage.secs > 0 and stage.cpu_secs > 0 and stage.peak_bytes > 2**20 for stage in stages.values())
-
-
-def size(rows, **secs):
-    stages = [
-        {"stage": name, "label": name, "secs": taken, "cpu_secs": taken**2, "peak_mb": 1}
-        for name, taken in secs.items()
-    ]
-    return {"rows": rows, "secs": 1.0, "cpu_secs": 1.0, "stages": stages}
-
-
-def test_exponents_are_those_of_the_longer_stages():
-    sizes = [size(rows, square=(rows / 1e3) ** 2, line=rows / 1e3, short=1e-6 * rows) for rows in (1e3, 1e4, 1e5)]
-    found = {entry["label"]: (entry["exponent"], entry["cpu_exponent"]) for entry in exponents(sizes)}
-    assert found.keys() == {"all", "square", "line"}
-    assert found["square"] == pytest.approx((2, 4)) and found["line"] == pytest.approx((1, 2))
