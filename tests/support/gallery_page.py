@@ -30,6 +30,14 @@ def shown_ids(page) -> list[str]:
     return page.eval_on_selector_all(".cell[data-run]", "cells => cells.map(cell => cell.dataset.run)")
 
 
+def wait_for_ids(page, ids: list[str]) -> None:
+    """Waits until these runs are shown in this order: what a new order needs may be loaded first."""
+    deadline = time.monotonic() + TIMEOUT_SECS
+    while (shown := shown_ids(page)) != ids:
+        assert time.monotonic() < deadline, shown
+        page.wait_for_timeout(20)
+
+
 def run_ids(rows: list[dict]) -> list[str]:
     return [row["run_id"] for row in rows]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.gallery_page import done_rows, run_ids, shown_ids, texts, tick, wait_until
+from tests.support.gallery_page import done_rows, run_ids, shown_ids, texts, tick, wait_for_ids, wait_until
 from tests.support.gallery_rows import failed_row, grid_rows, masked_rows, metrics_row, write_output
 
 
@@ -56,9 +56,9 @@ def test_order_by_any_loss(show):
     for loss in ("loss_total", "loss_content", "loss_style", "loss_tv"):
         page.select_option("#sort", loss)
         expected = sorted(done_rows(), key=lambda row: row[loss])
-        assert shown_ids(page) == run_ids(expected)
+        wait_for_ids(page, run_ids(expected))
         page.click("#direction")
-        assert shown_ids(page) == run_ids(expected[::-1])
+        wait_for_ids(page, run_ids(expected[::-1]))
         page.click("#direction")
 
 
