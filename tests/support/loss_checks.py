@@ -9,11 +9,24 @@ from tests.support import reference
 SIZES = [(5, 7), (1, 6), (8, 3)]
 CHANNELS = 4
 REDUCTIONS = ["sum", "mean"]
+# Styles that a target is blended of: the size of each, and its weight.
+STYLES = {
+    "same size": [((5, 7), 1.0)],
+    "own size": [((3, 11), 1.0)],
+    "one position": [((1, 1), 1.0)],
+    "two weighted": [((4, 4), 0.3), ((9, 2), 0.7)],
+    "weights as given": [((6, 5), 2.0), ((2, 3), 0.5), ((5, 7), 0.0)],
+}
 
 
 def batch(size, seed, channels=CHANNELS):
     """Returns features of two pictures, [2, *size, channels] float64."""
     return np.random.default_rng(seed).normal(1, 2, (2, *size, channels))
+
+
+def styles_of(sizes):
+    """Returns (features of two pictures, weight) for each of some STYLES, float32."""
+    return [(batch(size, seed=10 + n).astype(np.float32), weight) for n, (size, weight) in enumerate(sizes)]
 
 
 def check(term, expected, x):

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import pytest
 
 from stylecore.config.style_config import StyleConfig
 from stylecore.run.loop import Optimization
@@ -45,3 +46,14 @@ def bits(result):
 
 def relative(found, wanted):
     return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+
+
+def assert_batch_is_each_alone(engine, problems, images, batch):
+    """Compares losses and gradients of a batch at `images` with those of each problem alone."""
+    together, gradient = engine.losses_and_gradient(images, batch)
+    for index, single in enumerate(problems):
+        alone, own = engine.losses_and_gradient(images[index : index + 1], engine.constants([single]))
+        for term in alone._fields:
+            wanted = float(getattr(alone, term)[0])
+            assert float(getattr(together, term)[index]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+        assert relative(gradient[index].numpy(), own[0].numpy()) < 1e-4

@@ -14,7 +14,7 @@ from stylecore.run.engine import Engine
 from stylecore.run.problem import prepare
 from tests.support import reference
 from tests.support.pictures import noise
-from tests.support.small_problems import relative
+from tests.support.small_problems import assert_batch_is_each_alone, relative
 
 HEIGHT, WIDTH = 18, 13
 LAYERS = {"content_layers": ["conv2_1"], "style_layers": {"conv2_2": 0.4, "conv1_1": 0.6}, "weights": "random:5"}
@@ -125,14 +125,7 @@ def test_pictures_with_any_numbers_of_regions_share_a_batch_and_its_trace(networ
     batch = engine.constants(problems)
     state = engine.start(problems)
     for _ in range(3):
-        images = state.images.numpy()
-        together, gradient = engine.losses_and_gradient(images, batch)
-        for index, single in enumerate(problems):
-            alone, own = engine.losses_and_gradient(images[index : index + 1], engine.constants([single]))
-            for term in TERMS:
-                wanted = float(getattr(alone, term)[0])
-                assert float(getattr(together, term)[index]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
-            assert relative(gradient[index].numpy(), own[0].numpy()) < 1e-4
+        assert_batch_is_each_alone(engine, problems, state.images.numpy(), batch)
         state, _, _ = engine.advance(state, batch, 2)
     other = problem_of(STYLES["soft and weighted"], height=24, width=20)
     engine.advance(engine.start([other]), engine.constants([other]), 1)

@@ -19,7 +19,7 @@ from stylecore.run.result import NotFiniteError, history_stride
 from tests.support import reference
 from tests.support.paths import ROOT
 from tests.support.pictures import gradient
-from tests.support.small_problems import SHALLOW, bits, problem, relative, run
+from tests.support.small_problems import SHALLOW, assert_batch_is_each_alone, bits, problem, run
 
 MIXED: list[dict[str, Any]] = [
     {},
@@ -49,14 +49,7 @@ def test_losses_and_gradients_are_those_of_the_problem_alone(engine):
     batch = engine.constants(problems)
     state = engine.start(problems)
     for _ in range(4):
-        images = state.images.numpy()
-        together, gradient = engine.losses_and_gradient(images, batch)
-        for index, single in enumerate(problems):
-            alone, own = engine.losses_and_gradient(images[index : index + 1], engine.constants([single]))
-            for term in TERMS:
-                wanted = float(getattr(alone, term)[0])
-                assert float(getattr(together, term)[index]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
-            assert relative(gradient[index], own[0]) < 1e-4
+        assert_batch_is_each_alone(engine, problems, state.images.numpy(), batch)
         state, _, _ = engine.advance(state, batch, 3)
 
 

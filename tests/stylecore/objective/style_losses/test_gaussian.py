@@ -12,19 +12,7 @@ from stylecore.networks.weights.sources import load_weights
 from stylecore.objective.style_losses.gaussian import Gaussian, polar_factor
 from stylecore.objective.style_losses.guides import padded_guides
 from tests.support import reference
-from tests.support.loss_checks import REDUCTIONS, SIZES, batch, check
-
-STYLES = {
-    "same size": [((5, 7), 1.0)],
-    "own size": [((3, 11), 1.0)],
-    "one position": [((1, 1), 1.0)],
-    "two weighted": [((4, 4), 0.3), ((9, 2), 0.7)],
-    "weights as given": [((6, 5), 2.0), ((2, 3), 0.5), ((5, 7), 0.0)],
-}
-
-
-def styles_of(sizes):
-    return [(batch(size, seed=10 + n).astype(np.float32), weight) for n, (size, weight) in enumerate(sizes)]
+from tests.support.loss_checks import REDUCTIONS, SIZES, STYLES, batch, check, styles_of
 
 
 def target_of(styles):

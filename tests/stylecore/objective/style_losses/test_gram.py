@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from stylecore.objective.style_losses.gram import Gram, gram_matrix
 from tests.support import reference
-from tests.support.loss_checks import REDUCTIONS, SIZES, batch, check
+from tests.support.loss_checks import REDUCTIONS, SIZES, STYLES, batch, check, styles_of
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -23,19 +23,10 @@ def test_sums_of_tiles_add_up(size):
     np.testing.assert_allclose(gram.normalized(sums, np.prod(size)), gram.statistics(x), rtol=1e-5, atol=1e-5)
 
 
-STYLES = {
-    "same size": [((5, 7), 1.0)],
-    "own size": [((3, 11), 1.0)],
-    "one position": [((1, 1), 1.0)],
-    "two weighted": [((4, 4), 0.3), ((9, 2), 0.7)],
-    "weights as given": [((6, 5), 2.0), ((2, 3), 0.5), ((5, 7), 0.0)],
-}
-
-
 @pytest.mark.parametrize("sizes", STYLES.values(), ids=STYLES)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_loss(sizes, reduction):
-    styles = [(batch(size, seed=10 + n).astype(np.float32), weight) for n, (size, weight) in enumerate(sizes)]
+    styles = styles_of(sizes)
     gram = Gram()
     target = gram.blend([gram.statistics(tf.constant(style)) for style, _ in styles], [weight for _, weight in styles])
 
