@@ -114,7 +114,7 @@ def tiles_table() -> Lines:
     yield f"| {what} | {_or_not(factor, 'factor', '.2f')} | {_or_not(factor, 'estimated_factor', '.2f')} |"
     for name, size in (
         ("memory", "2048x1536 px with `--device_memory_gb 2`"),
-        ("large", "4096x2160 px in bfloat16 with 5 GB"),
+        ("large", "4096x2160 px with 6 GB"),
     ):
         peak, estimate = (_or_not(found.get(name), key, ".2f") for key in ("peak_above_gb", "estimated_gb"))
         yield f"| peak memory of {size}, GB above what the process held before | {peak} | {estimate} |"
