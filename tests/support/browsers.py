@@ -4,8 +4,11 @@ Playwright drives a Firefox that it did not patch by WebDriver BiDi. Media canno
 that of a Firefox which prefers dark. Playwright 1.65 asks each page for a command that Firefox 153 does not know.
 """
 
+import functools
 import importlib.util
 import os
+import re
+import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
@@ -23,16 +26,29 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Playwright does not start Firefox 140, which lacks network.addDataCollector.
+OLDEST_FIREFOX = 153
 # Of Firefox's setting for the content's colours.
 _SCHEMES = {"dark": 0, "light": 1}
 
 
+@functools.cache
 def missing(name: str) -> str | None:
     """Returns why a browser cannot be had, None if it can."""
     if importlib.util.find_spec("playwright") is None:
         return "playwright is not installed"
     variable = f"STYLEBEAM_{name.upper()}"
-    return None if Path(PATHS[name]).exists() else f"there is no {PATHS[name]} (set {variable})"
+    if not Path(PATHS[name]).exists():
+        return f"there is no {PATHS[name]} (set {variable})"
+    if name == "firefox" and (version := _major_version(PATHS[name])) < OLDEST_FIREFOX:
+        return f"{PATHS[name]} is version {version}, and at least {OLDEST_FIREFOX} is needed (set {variable})"
+    return None
+
+
+def _major_version(program: str) -> int:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True, timeout=60).stdout
+    found = re.search(r"\d+", said)
+    return int(found.group()) if found else 0
 
 
 def warn_of_missing() -> None:

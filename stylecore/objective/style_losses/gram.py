@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from stylecore.objective.style_losses.base import Draw
 from stylecore.objective.style_losses.guides import Guides, guided_rows
-from stylecore.optimizers.products import exact_matmul
+from stylecore.optimizers.products import exact_matmul, matmul
 from stylecore.tensors import Features, GramMatrices, Tensor
 
 
@@ -68,20 +68,20 @@ def second_moments(features: Features, guides: Guides | None, exact: bool = Fals
       guides: where there are regions: position k counts w_rk times in region r, [batch, regions, channels, channels].
       exact: whether the products keep float32's bits where the device would round them, see `exact_matmul`.
     """
-    matmul = exact_matmul if exact else tf.matmul
+    product = exact_matmul if exact else matmul
     if guides is not None:
-        return _inner_products(guided_rows(features, guides), matmul)
-    return _inner_products(tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]]), matmul)
+        return _inner_products(guided_rows(features, guides), product)
+    return _inner_products(tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]]), product)
 
 
-def _inner_products(rows: Tensor, matmul: Callable[..., Tensor]) -> Tensor:
+def _inner_products(rows: Tensor, product: Callable[..., Tensor]) -> Tensor:
     """X^T X of each matrix X of [..., rows, columns]; its gradient takes one product where TensorFlow's takes two."""
 
     @tf.custom_gradient
     def value(rows: Tensor) -> Any:
         def gradient(upstream: Tensor) -> Tensor:
-            return matmul(rows, upstream + tf.linalg.matrix_transpose(upstream))
+            return product(rows, upstream + tf.linalg.matrix_transpose(upstream))
 
-        return matmul(rows, rows, transpose_a=True), gradient
+        return product(rows, rows, transpose_a=True), gradient
 
     return value(rows)

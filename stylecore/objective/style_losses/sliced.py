@@ -1,13 +1,14 @@
 """The sliced Wasserstein distance of features, along random directions that are fresh in each evaluation."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from stylecore.objective.style_losses.base import Draw
 from stylecore.objective.style_losses.guides import Guides, guided_rows
 from stylecore.objective.style_losses.transport import transported
+from stylecore.optimizers.products import matmul
 from stylecore.tensors import CountPerPicture, Features, Tensor
 
 
@@ -108,4 +109,13 @@ class Sliced:
 
 def _projected(points: Tensor, directions: Tensor) -> Tensor:
     """Returns [batch, regions, directions, points] of points [batch, regions, points, channels]."""
-    return tf.matmul(directions[:, tf.newaxis], points, transpose_a=True, transpose_b=True)
+    chosen = directions[:, tf.newaxis]
+
+    @tf.custom_gradient
+    def value(points: Tensor) -> Any:
+        def gradient(upstream: Tensor) -> Tensor:
+            return matmul(upstream, chosen, transpose_a=True, transpose_b=True)
+
+        return matmul(chosen, points, transpose_a=True, transpose_b=True), gradient
+
+    return value(points)
