@@ -42,10 +42,11 @@ def write() -> None:
     """Brings docs/performance.md up to date.
 
     Raises:
-      MixedCommitsError: parts of bench.json were measured at different commits; the document stays as it is.
+      MixedCommitsError: parts of one result file were measured at different commits; the document stays as it is.
     """
-    bench = results_of("bench")
+    bench, gpu = results_of("bench"), results_of("gpu")
     one_commit("bench.json", bench.get("parts", {}), bench.get("secs", {}))
+    one_commit("gpu.json", gpu.get("parts", {}), gpu.get("parts", {}))
     DOC.write_text(filled(DOC.read_text()))
 
 
@@ -156,6 +157,57 @@ def predicted_table() -> Lines:
             yield f"| {gpu.name}, `{preset}` | {_arithmetic(gpu, precision)} | {number(per_hour)} | {cost:,.2f} |"
 
 
+def gpus_table() -> Lines:
+    """Yields what benchmarks/gpu.py measured, or that nothing was."""
+    found = results_of("gpu")
+    if not found:
+        yield "Not measured: there was no GPU to measure on."
+        return
+    weights = ", ".join(sorted({part["weights"] for part in found["parts"].values() if "weights" in part}))
+    yield f"{found['device']}, {found['date']}, weights of VGG19: {weights}."
+    yield ""
+    yield "| figure | measured | |"
+    yield "|---|---|---|"
+    for name, figure in found["figures"].items():
+        if "value" in figure:
+            yield f"| {name.replace('_', ' ')} | {number(figure['value'])} | {_about_gpu_figure(figure)} |"
+        else:
+            yield f"| {name.replace('_', ' ')} | not measured | {figure['not_measured']} |"
+
+
+def _about_gpu_figure(figure: Mapping[str, Any]) -> str:
+    """Returns what stands beside a figure of a GPU: what it is to be compared with."""
+    if "predicted" in figure:
+        return f"predicted {number(figure['predicted'])}"
+    if "share_of_peak" in figure:
+        return f"{figure['share_of_peak']:.0%} of the data sheet's peak"
+    if "within" in figure:
+        return f"at most {figure['tolerances'][1]:.2g}" + ("" if figure["within"] else ": too far")
+    return f"in batches of {figure['batch_size']}" if "batch_size" in figure else ""
+
+
+def exported_table() -> Lines:
+    """Yields what benchmarks/run_exported_step.py printed on a GPU, or that nothing was."""
+    found = results_of("exported_step")
+    if not found:
+        yield "Not measured: there was no GPU to measure on."
+        return
+    yield f"{found['device']}, jax {found['jax']}."
+    yield ""
+    yield "| case | function | ms a picture | TFLOP/s | share of the peak | scratch, MB | error of gradient or step |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, case in found["cases"].items():
+        for function in ("evaluation", "step"):
+            row = case[function]
+            share = f"{row['share_of_peak']:.0%}" if "share_of_peak" in row else "unknown"
+            error = row["errors"]["gradient" if function == "evaluation" else "images"]
+            scratch = "unknown" if row["scratch_bytes"] is None else f"{row['scratch_bytes'] / 1e6:,.0f}"
+            yield (
+                f"| {name.replace('_', ' ')} | {function} | {number(1e3 * row['secs_per_picture'])} | "
+                f"{number(row['flops_per_sec'] / 1e12)} | {share} | {scratch} | {error:.2g} |"
+            )
+
+
 def picture_secs(config: StyleConfig, precision: str, gpu: Gpu, side_px: int = PREDICTED_PX) -> float:
     """Returns the predicted seconds of one square picture in a full batch."""
     device = gpu_device(gpu)
@@ -179,6 +231,8 @@ TABLES: Mapping[str, Callable[[], Lines]] = {
     "tiles": tiles_table,
     "ceilings": ceilings_table,
     "predicted": predicted_table,
+    "gpus": gpus_table,
+    "exported": exported_table,
 }
 
 
