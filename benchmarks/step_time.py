@@ -1,11 +1,12 @@
-"""The compiled step over the bare convolutions of the same shapes, and the step of one style loss over another's.
+"""The compiled step over the bare convolutions of the same shapes, and over the step with other settings.
 
-    python -m benchmarks.step_time [--sides_px 128 256 512] [--precisions float32 bfloat16] [--only style_losses]
+    python -m benchmarks.step_time [--sides_px 128 256 512] [--precisions float32 bfloat16] [--only PART]
 
 The bare convolutions are the chain of tf.nn.conv2d, ReLU and pooling up to the same layer, and the gradient of the sum
 of its output with respect to the picture: no losses, no optimiser, no bookkeeping. Both are compiled, each at its best
-batch. The style losses beside Gram matrices are compared with these in batches of the default size. The two take turns
-of a few seconds each, and the figure is the median of the turns' ratios, because the load of a shared machine changes.
+batch. The style losses beside Gram matrices are compared with these, and L-BFGS's first Hessians with one another, in
+batches of the default size. The two take turns of a few seconds each, and the figure is the median of the turns'
+ratios, because the load of a shared machine changes.
 """
 
 import argparse
@@ -33,7 +34,8 @@ PRECISIONS = ("float32", "bfloat16")
 DEEPEST = "block5_conv2"  # of the preset `basic`
 BATCH_SIZES = (1, 2, 4, 8)
 MAX_PIXELS = 2**19
-STYLE_LOSSES_SIDE_PX = 256
+PARTS = ("convolutions", "style_losses", "first_hessian")
+STYLE_LOSSES_SIDE_PX = FIRST_HESSIAN_SIDE_PX = 256
 STYLE_LOSS_STEPS = {"basic": "float32", "fast": "auto"}
 TURNS, PIECE_SECS, TRIAL_SECS = 7, 1.5, 1.0
 
@@ -153,10 +155,28 @@ def ratios(ours: tuple[int, Step], other: tuple[int, Step]) -> list[float]:
 def measure(
     sides_px: Sequence[int] = SIDES_PX, precisions: Sequence[str] = PRECISIONS, only: str | None = None
 ) -> Iterator[Figure]:
-    """Yields a figure for each precision and size, and one for each style loss beside Gram matrices."""
-    if only != "style_losses":
+    """Yields the figures of one part, or of all."""
+    if only in (None, "convolutions"):
         yield from over_convolutions(sides_px, precisions)
-    yield from over_gram_matrices()
+    if only in (None, "style_losses"):
+        yield from over_gram_matrices()
+    if only in (None, "first_hessian"):
+        yield over_plain_first_hessian()
+
+
+def over_plain_first_hessian() -> Figure:
+    """Returns the time of a step of `gatys` with the spectral first Hessian over that with the plain one."""
+    weights = load_weights("vgg19", "imagenet")
+    side_px, size = FIRST_HESSIAN_SIDE_PX, default_batch_size(FIRST_HESSIAN_SIDE_PX, FIRST_HESSIAN_SIDE_PX)
+    plain = StyleConfig(preset="gatys", iterations=1_000_000)
+    engine = Engine(step_kind(plain, weights.fingerprint), weights.network)
+    steps = [
+        (size, our_step(engine, dataclasses.replace(plain, precondition=precondition), side_px, size))
+        for precondition in ("spectral", "none")
+    ]
+    turns = ratios(*steps)
+    details = {"ratios": [round(ratio, 3) for ratio in turns], "batch_size": size}
+    return Figure(f"step_with_spectral_first_hessian_{side_px}_px", statistics.median(turns), details)
 
 
 def over_gram_matrices() -> Iterator[Figure]:
@@ -210,7 +230,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sides_px", type=int, nargs="+", default=SIDES_PX)
     parser.add_argument("--precisions", nargs="+", default=PRECISIONS, choices=PRECISIONS)
-    parser.add_argument("--only", choices=["style_losses"])
+    parser.add_argument("--only", choices=PARTS)
     print_figures(measure(**vars(parser.parse_args())))
 
 

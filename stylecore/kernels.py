@@ -41,6 +41,14 @@ def has_onednn() -> bool:
     return bool(_pywrap_util_port.IsMklEnabled())
 
 
+def is_compiled_with_xla() -> bool:
+    """Returns whether what is traced is part of a function that XLA compiles: it lacks some of TensorFlow's kernels."""
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util
+
+    return bool(control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+
+
 def arithmetic_description(cpuinfo: Path = _CPUINFO) -> str:
     """Returns what the last bits of a result depend on: device, TensorFlow's version, kernels, instructions.
 

@@ -46,6 +46,11 @@ class Adam:
         return AdamParameters(*(np.asarray([getattr(c, name) for c in configs], np.float32) for name in names))
 
     @staticmethod
+    def prepared(parameters: AdamParameters, images: Images) -> AdamParameters:
+        """Returns the parameters as they are."""
+        return parameters
+
+    @staticmethod
     def init(images: Images, parameters: AdamParameters) -> AdamState:
         """Returns the state before the first evaluation, which is made at `images`."""
         return AdamState(tf.zeros_like(images), tf.zeros_like(images), tf.zeros_like(parameters.learning_rate))

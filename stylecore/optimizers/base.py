@@ -47,6 +47,10 @@ class Optimizer(Protocol):
         """Stacks the optimiser's parameters from a batch's configurations, as NumPy arrays [batch]."""
 
     @staticmethod
+    def prepared(parameters: Any, images: Images) -> Any:
+        """Returns the parameters with what all evaluations of pictures of one size share, so that it is made once."""
+
+    @staticmethod
     def init(images: Images, parameters: Any) -> Any:
         """Returns the state before the first evaluation, which is made at `images`."""
 
@@ -68,7 +72,7 @@ class Optimizer(Protocol):
 
         Args:
           state: as `init` or the proposal before gave it.
-          parameters: from `parameters`.
+          parameters: from `parameters` or `prepared`.
           images: where the objective was evaluated.
           total: its value there.
           gradient: its gradient there.

@@ -6,7 +6,9 @@ projection), and the step is searched along the projected arc. To leave the box 
 triple the loss of the delivered one.
 
 The inverse Hessian is applied in its compact form: a few matrix products with the whole history and two triangular
-solves in float64, where the two-loop recursion would pass over the pictures many times.
+solves in float64, where the two-loop recursion would pass over the pictures many times. Memory traffic is what it
+costs: in an evaluation each s is read three times, each y once, and y without its held pixels is written once and read
+four times. The ring is written in place.
 
 References:
   Byrd, Nocedal, Schnabel: Representations of Quasi-Newton Matrices and Their Use in Limited Memory Methods.
@@ -15,15 +17,16 @@ References:
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from stylecore.config.style_config import StyleConfig
+from stylecore.kernels import is_compiled_with_xla
 from stylecore.optimizers.base import HIGHEST, LOWEST, Proposal, is_finite, per_image
-from stylecore.optimizers.products import exact_matmul
-from stylecore.optimizers.spectral import CORNER, EXPONENT, smoothed
+from stylecore.optimizers.products import Factor, factor, product, weighted_sum
+from stylecore.optimizers.spectral import CORNER, EXPONENT, smooth_square, smoothed, spectrum
 from stylecore.tensors import CountPerPicture, Gradients, Histories, Images, MaskPerPicture, PerPicture, Tensor
 
 # Armijo's fraction of the decrease that the gradient promises.
@@ -44,14 +47,16 @@ class LbfgsParameters(NamedTuple):
     Attributes:
       history_size: curvature pairs that each image keeps.
       spectral: whether its first Hessian is smooth in frequency, not a multiple of the identity.
-      exponent: p of that first Hessian, float32 scalar, see `spectral.smoothed`.
+      exponent: p of that first Hessian, float32 scalar, see `spectral.spectrum`.
       corner: f0 of it, float32 scalar.
+      basis: a `spectral.Spectrum`, that first Hessian for the pictures' size; () until it is made.
     """
 
     history_size: CountPerPicture
     spectral: MaskPerPicture
     exponent: Tensor
     corner: Tensor
+    basis: Any = ()
 
 
 class LbfgsState(NamedTuple):
@@ -102,6 +107,12 @@ class Lbfgs:
         )
 
     @staticmethod
+    def prepared(parameters: LbfgsParameters, images: Images) -> LbfgsParameters:
+        """Returns the parameters with the first Hessian for the size of `images`."""
+        basis = spectrum(images, parameters.spectral, parameters.exponent, parameters.corner)
+        return parameters._replace(basis=basis)
+
+    @staticmethod
     def init(images: Images, parameters: LbfgsParameters) -> LbfgsState:
         """Returns the state before the first evaluation, which is made at `images`."""
         batch, *shape = images.shape
@@ -142,6 +153,8 @@ class Lbfgs:
         state: LbfgsState, parameters: LbfgsParameters, images: Images, total: PerPicture, gradient: Gradients
     ) -> Proposal:
         """Accepts the evaluation at `images` or cuts the step."""
+        if not parameters.basis:
+            parameters = Lbfgs.prepared(parameters, images)
         finite = is_finite(total, gradient)
         first = tf.math.is_inf(state.total)
         promised = dot(state.gradient, images - state.images)
@@ -203,10 +216,15 @@ def _ring(state: LbfgsState, pairs: np.ndarray) -> np.ndarray:
 
 
 def _push(history: Histories, newest: Tensor, slot: CountPerPicture, store: MaskPerPicture) -> Histories:
-    """Writes the newest entry of each image that stores one; the others keep what was there."""
+    """Writes the newest entry of each image that stores one, in place; the others keep what was there."""
     places = tf.stack([tf.range(tf.shape(slot)[0]), slot], axis=1)
-    entry = _choose(store, newest, tf.gather_nd(history, places))
-    return tf.tensor_scatter_nd_update(history, places, entry)
+    before = tf.gather_nd(history, places)
+    entry = _choose(store, newest, before)
+    if is_compiled_with_xla():
+        return tf.tensor_scatter_nd_update(history, places, entry)
+    # On a CPU the kernel above copies the whole history and this one does not. x - x is 0 and 0 + x is x, to the bit.
+    empty = tf.raw_ops.ScatterNdNonAliasingAdd(input=history, indices=places, updates=-before)
+    return tf.raw_ops.ScatterNdNonAliasingAdd(input=empty, indices=places, updates=entry)
 
 
 def _turn(state: LbfgsState, parameters: LbfgsParameters, turning: MaskPerPicture) -> LbfgsState:
@@ -218,19 +236,22 @@ def _turn(state: LbfgsState, parameters: LbfgsParameters, turning: MaskPerPictur
     # Where the direction hardly descends, the history does not describe this region.
     descends = dot(state.gradient, newton) < -1e-8 * tf.sqrt(dot(downhill, downhill) * dot(newton, newton))
     usable = curved & descends
-    smooth = _first_hessian(downhill, free, parameters)
+    stuck = turning & ~usable
+    smooth = tf.cond(
+        tf.reduce_any(stuck), lambda: _first_hessian(downhill, free, parameters), lambda: tf.zeros_like(downhill)
+    )
     direction = _choose(usable, newton, smooth)
     first_step = FIRST_STEP / tf.maximum(tf.reduce_max(tf.abs(smooth), axis=[1, 2, 3]), 1e-30)
     return state._replace(
         direction=_choose(turning, direction, state.direction),
         step=tf.where(turning, tf.where(usable, 1.0, first_step), state.step),
-        kept=tf.where(turning & ~usable, 0, state.kept),
+        kept=tf.where(stuck, 0, state.kept),
     )
 
 
 def _first_hessian(vector: Gradients, free: Tensor, parameters: LbfgsParameters) -> Gradients:
     """Returns M B M times a vector that is zero where a pixel is held."""
-    return free * smoothed(vector, parameters.spectral, parameters.exponent, parameters.corner)
+    return free * smoothed(vector, parameters.spectral, parameters.basis)
 
 
 def _newton(
@@ -249,39 +270,46 @@ def _newton(
     # From ages to places in the ring and back again: the permutation is its own inverse.
     ages = tf.where(places < size, (state.newest[:, tf.newaxis] - places) % size, places)
     # Of S M Y^T one mask is enough, and the vectors are masked: S itself needs none.
-    s, y = _rows(state.steps), _rows(state.changes * free[:, tf.newaxis])
-    v = tf.reshape(downhill, [tf.shape(downhill)[0], -1, 1])
-    sy = _by_age(exact_matmul(s, y, transpose_b=True), ages)
+    masked = _rows(state.changes * free[:, tf.newaxis])
+    s, y = factor(_rows(state.steps)), factor(masked)
+    sy = _by_age(product(s, y, transpose_b=True), ages)
     curvature = tf.linalg.diag_part(sy)
-    length = tf.gather(tf.cast(tf.reduce_sum(tf.square(y), axis=2), tf.float64), ages, batch_dims=1)
+    length = tf.gather(tf.cast(_squares(masked), tf.float64), ages, batch_dims=1)
     counts = (tf.range(pairs) < state.kept[:, tf.newaxis]) & (curvature > LEAST_CURVATURE * length)
     both = counts[:, :, tf.newaxis] & counts[:, tf.newaxis]
     triangle = tf.linalg.set_diag(tf.where(both, sy, 0.0), tf.where(counts, curvature, 1.0))
 
     newest = tf.argmax(tf.cast(counts, tf.int32), axis=1)  # The newest pair that counts; any if none does.
     change = free * tf.gather(state.changes, tf.gather(ages, newest, batch_dims=1), batch_dims=1)
-    smooth_length = dot(change, _first_hessian(change, free, parameters))
-    gamma = tf.cast(tf.gather(curvature, newest, batch_dims=1), v.dtype) / tf.maximum(smooth_length, TINY)
+    smooth_length = smooth_square(change, parameters.spectral, parameters.basis)
+    gamma = tf.cast(tf.gather(curvature, newest, batch_dims=1), change.dtype) / tf.maximum(smooth_length, TINY)
 
-    def products(rows: Tensor, vector: Tensor) -> Tensor:
-        return tf.where(
-            counts, tf.gather(tf.cast(exact_matmul(rows, vector)[..., 0], tf.float64), ages, batch_dims=1), 0.0
-        )
+    def products(rows: Factor, vector: Gradients) -> Tensor:
+        column = tf.reshape(vector, [tf.shape(vector)[0], -1, 1])
+        found = tf.cast(product(rows, factor(column))[..., 0], tf.float64)
+        return tf.where(counts, tf.gather(found, ages, batch_dims=1), 0.0)
 
-    def combined(rows: Tensor, weights: Tensor) -> Tensor:
-        # Not a matrix product: with one weight a pair, the sum is bound by memory and needs no tensor cores.
-        weights = tf.cast(tf.gather(weights, ages, batch_dims=1), rows.dtype)
-        return free * tf.reshape(tf.reduce_sum(rows * weights[..., tf.newaxis], axis=1), tf.shape(downhill))
+    def combined(rows: Factor, weights: Tensor) -> Gradients:
+        by_place = tf.cast(tf.gather(weights, ages, batch_dims=1), tf.float32)
+        return free * tf.reshape(weighted_sum(by_place, rows), tf.shape(downhill))
 
-    a = _solved(triangle, products(s, v))
+    a = _solved(triangle, products(s, downhill))
     w = per_image(gamma) * _first_hessian(downhill - combined(y, a), free, parameters)
-    c = _solved(triangle, curvature * a - products(y, tf.reshape(w, tf.shape(v))), adjoint=True)
+    c = _solved(triangle, curvature * a - products(y, w), adjoint=True)
     return w + combined(s, c), tf.reduce_any(counts, axis=1)
 
 
 def _rows(history: Histories) -> Tensor:
     """Returns each image's history as a matrix, [batch, history, pixels]."""
     return tf.reshape(history, tf.concat([tf.shape(history)[:2], [-1]], axis=0))
+
+
+def _squares(rows: Tensor) -> Tensor:
+    """Returns the inner product of each row with itself, [batch, history]."""
+    if is_compiled_with_xla():
+        return tf.reduce_sum(tf.square(rows), axis=2)
+    # One operation, where squares would be written and read again.
+    return tf.square(tf.math.reduce_euclidean_norm(rows, axis=2))
 
 
 def _by_age(products: Tensor, ages: Tensor) -> Tensor:

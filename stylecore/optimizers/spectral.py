@@ -4,48 +4,100 @@ L-BFGS begins every direction with an estimate of the inverse Hessian. The multi
 takes treats all frequencies of a picture alike, but the losses of deep features are flattest towards the low ones: B
 gives these longer steps from the start, where curvature pairs would have to find them one by one.
 
-The transform and its inverse are two products each with dense cosine matrices, so B takes 4 HW (H + W) operations a
-channel. L-BFGS applies it three times in an evaluation: by count 1.2 % of the arithmetic of VGG19 to conv5_2 at 256 px,
-2.4 % at 512 and 4.8 % at 1024. The time was not measured.
+The transform and its inverse are two products each with dense cosine matrices, 2 HW (H + W) operations a channel each.
+L-BFGS takes three of them in an evaluation, B and the transform of a norm: by count 0.6 % of the arithmetic of VGG19 to
+conv5_2 at 256 px, 1.2 % at 512 and 2.4 % at 1024. The matrices are made once for many evaluations.
 
 References:
   Ahmed, Natarajan, Rao: Discrete Cosine Transform. IEEE Transactions on Computers, 1974.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from stylecore.optimizers.products import exact_matmul
-from stylecore.tensors import Images, MaskPerPicture, Tensor
+from stylecore.tensors import Images, MaskPerPicture, PerPicture, Tensor
 
 # The exponent p and the corner frequency f0 (1: the highest frequency along an axis): see benchmarks/evaluations.py.
 EXPONENT, CORNER = 0.5, 0.05
 
 
-def smoothed(images: Images, chosen: MaskPerPicture, exponent: Tensor, corner: Tensor) -> Images:
+class Spectrum(NamedTuple):
+    """B for pictures of one size; all three are 0 where no picture of a batch has it.
+
+    Attributes:
+      rows: the cosines of the vertical frequencies, [height, height] float32.
+      columns: those of the horizontal ones, [width, width] float32.
+      gains: the eigenvalues of B, [height, width] float32.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    gains: Tensor
+
+
+def spectrum(images: Images, chosen: MaskPerPicture, exponent: Tensor, corner: Tensor) -> Spectrum:
+    """Returns B for pictures of the size of `images`.
+
+    Args:
+      images: [batch, height, width, channels].
+      chosen: [batch], bool: which of them have it.
+      exponent: p >= 0, float32 scalar.
+      corner: f0 > 0, float32 scalar.
+    """
+    height, width = tf.unstack(tf.shape(images)[1:3])
+
+    def made() -> Spectrum:
+        return Spectrum(cosines(height), cosines(width), gains(height, width, exponent, corner))
+
+    def nothing() -> Spectrum:
+        return Spectrum(tf.zeros([height, height]), tf.zeros([width, width]), tf.zeros([height, width]))
+
+    return tf.cond(tf.reduce_any(chosen), made, nothing)
+
+
+def smoothed(images: Images, chosen: MaskPerPicture, basis: Spectrum) -> Images:
     """Returns B times each chosen image, and the others to the bit as they are.
 
     Args:
       images: [batch, height, width, channels], float32; any values, such as a gradient's.
       chosen: [batch], bool.
-      exponent: p >= 0, float32 scalar.
-      corner: f0 > 0, float32 scalar.
+      basis: for their size.
 
     Returns:
       The same shape.
     """
 
-    def transformed() -> Tensor:
-        shape = tf.shape(images)
-        rows, columns = cosines(shape[1]), cosines(shape[2])
-        planes = tf.transpose(images, [0, 3, 1, 2])
-        spectrum = exact_matmul(exact_matmul(rows, planes), columns, transpose_b=True)
-        spectrum *= gains(shape[1], shape[2], exponent, corner)
-        planes = exact_matmul(exact_matmul(rows, spectrum, transpose_a=True), columns)
-        return tf.where(chosen[:, tf.newaxis, tf.newaxis, tf.newaxis], tf.transpose(planes, [0, 2, 3, 1]), images)
+    def filtered() -> Images:
+        scaled = basis.gains * _coefficients(images, basis)
+        planes = exact_matmul(exact_matmul(basis.rows, scaled, transpose_a=True), basis.columns)
+        return tf.transpose(planes, [0, 2, 3, 1])
 
-    return tf.cond(tf.reduce_any(chosen), transformed, lambda: images)
+    return _where_chosen(chosen, filtered, images)
+
+
+def smooth_square(images: Images, chosen: MaskPerPicture, basis: Spectrum) -> PerPicture:
+    """Returns x . B x of each chosen image x, and x . x of the others; the arguments are those of `smoothed`."""
+
+    def filtered() -> PerPicture:
+        return tf.reduce_sum(basis.gains * tf.square(_coefficients(images, basis)), axis=[1, 2, 3])
+
+    return _where_chosen(chosen, filtered, tf.reduce_sum(tf.square(images), axis=[1, 2, 3]))
+
+
+def _where_chosen(chosen: MaskPerPicture, filtered: Callable[[], Tensor], otherwise: Tensor) -> Tensor:
+    """Selects per image what `filtered` computes, which it does only if any image is chosen."""
+    mask = tf.reshape(chosen, [-1] + [1] * (len(otherwise.shape) - 1))
+    return tf.cond(tf.reduce_any(chosen), lambda: tf.where(mask, filtered(), otherwise), lambda: otherwise)
+
+
+def _coefficients(images: Images, basis: Spectrum) -> Tensor:
+    """Returns the cosine transform, [batch, channels, height, width]."""
+    planes = tf.transpose(images, [0, 3, 1, 2])
+    return exact_matmul(exact_matmul(basis.rows, planes), basis.columns, transpose_b=True)
 
 
 def gains(height: Tensor, width: Tensor, exponent: Tensor, corner: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ HELD_FACTOR = 1.25
 _LOSS_PASSES = 12
 _ADAM_PASSES, _ADAM_HELD = 20, 10
 _LBFGS_PASSES, _LBFGS_HELD = 50, 20
-_LBFGS_PASSES_PER_PAIR, _LBFGS_HELD_PER_PAIR = 20, 9
+_LBFGS_PASSES_PER_PAIR, _LBFGS_HELD_PER_PAIR = 10, 9
 # Tensors of a style layer's size that regions add where they divide the picture among them: features gathered, weighted
 # and back again; and what one region that is the whole picture adds to the memory.
 _REGION_PASSES = 10

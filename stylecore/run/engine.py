@@ -328,6 +328,7 @@ class Engine:
     def _advance_in_graph(
         self, value_and_gradient: Any, state: LoopState, constants: BatchConstants, evaluations: Tensor
     ) -> tuple[LoopState, Tensor, Losses]:
+        constants = constants._replace(parameters=self._optimizer.prepared(constants.parameters, state.images))
         count = tf.shape(state.status)[0]
         per_problem = tf.TensorShape([None])
         records = (

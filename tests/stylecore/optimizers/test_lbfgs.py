@@ -184,3 +184,24 @@ def test_the_history_size_of_an_image_is_its_own(size):
     own = minimise(loss, starts[:1], 30, [size])
     np.testing.assert_allclose(mixed.totals[:10, 0], own.totals[:10, 0], rtol=1e-4)
     assert mixed.totals[-1, 0] > mixed.totals[-1, 1]
+
+
+@pytest.mark.parametrize("precondition", ["none", "spectral"])
+def test_xla_compiles_it(precondition):
+    parameters = Lbfgs.parameters([StyleConfig(optimizer="lbfgs", history_size=3, precondition=precondition)] * 2)
+    loss, start = quadratic(10.0, somewhere(1, 18)[0]), tf.constant(somewhere(2, 19))
+
+    def step(state, images):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            totals = loss(images)
+        return Lbfgs.propose(state, parameters, images, totals, tape.gradient(totals, images))
+
+    def asked(function):
+        state, images = Lbfgs.init(start, parameters), start
+        for _ in range(6):
+            proposal = function(state, images)
+            state, images = proposal.state, proposal.images
+        return images
+
+    np.testing.assert_allclose(asked(tf.function(step, jit_compile=True)), asked(tf.function(step)), atol=0.05)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from stylecore.config.style_config import StyleConfig
 from stylecore.optimizers import lbfgs
 from stylecore.optimizers.lbfgs import Lbfgs, LbfgsParameters
-from stylecore.optimizers.spectral import smoothed
+from stylecore.optimizers.spectral import smooth_square, smoothed, spectrum
 
 rng = np.random.default_rng(0)
 
@@ -22,28 +22,47 @@ def reference(image, exponent, corner):
     return scipy.fft.idctn(gains[..., None] * spectrum, axes=(0, 1), norm="ortho")
 
 
+def basis_for(images, exponent=0.5, corner=0.05):
+    return spectrum(images, np.array([True]), np.float32(exponent), np.float32(corner))
+
+
 @pytest.mark.parametrize(("exponent", "corner"), [(0.5, 0.05), (1.0, 0.3), (0.25, 0.1)])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (17, 32), (40, 23)])
 def test_it_is_the_filter_in_the_cosine_transform(shape, exponent, corner):
     images = rng.normal(size=(2, *shape, 3)).astype(np.float32)
-    found = smoothed(images, np.array([True, True]), np.float32(exponent), np.float32(corner)).numpy()
-    for image, result in zip(images, found, strict=True):
-        np.testing.assert_allclose(result, reference(image, exponent, corner), atol=2e-6)
+    arguments = images, np.array([True, True]), basis_for(images, exponent, corner)
+    squares = smooth_square(*arguments).numpy()
+    for image, result, square in zip(images, smoothed(*arguments).numpy(), squares, strict=True):
+        expected = reference(image, exponent, corner)
+        np.testing.assert_allclose(result, expected, atol=2e-6)
+        assert square == pytest.approx((image * expected).sum(), rel=1e-4)
 
 
 def test_an_image_that_is_not_chosen_stays_to_the_bit_as_it_is():
     images = rng.normal(size=(2, 12, 9, 3)).astype(np.float32)
-    found = smoothed(images, np.array([False, True]), np.float32(0.5), np.float32(0.05)).numpy()
+    arguments = images, np.array([False, True]), basis_for(images)
+    found, squares = smoothed(*arguments).numpy(), smooth_square(*arguments).numpy()
     np.testing.assert_array_equal(found[0], images[0])
     assert not np.array_equal(found[1], images[1])
+    plain = np.square(images).sum(axis=(1, 2, 3))
+    assert squares[0] == pytest.approx(plain[0]) and squares[1] < 0.9 * plain[1]
+
+
+def test_where_no_image_is_chosen_there_is_no_filter():
+    images = rng.normal(size=(2, 12, 9, 3)).astype(np.float32)
+    basis = spectrum(images, np.array([False, False]), np.float32(0.5), np.float32(0.05))
+    assert not any(part.numpy().any() for part in basis)
+    np.testing.assert_array_equal(smoothed(images, np.array([False, False]), basis), images)
 
 
 @pytest.mark.parametrize("shape", [(31, 45), (64, 64), (33, 7)])
 def test_position_and_neighbours_change_no_bit(shape):
     images = rng.normal(size=(4, *shape, 3)).astype(np.float32)
-    parameters = (np.ones(4, bool), np.float32(0.5), np.float32(0.05))
-    turned = smoothed(np.ascontiguousarray(images[::-1]), *parameters).numpy()[::-1]
-    np.testing.assert_array_equal(turned, smoothed(images, *parameters).numpy())
+    arguments = np.ones(4, bool), basis_for(images)
+    backwards = np.ascontiguousarray(images[::-1])
+    for function in (smoothed, smooth_square):
+        turned = function(backwards, *arguments).numpy()[::-1]
+        np.testing.assert_array_equal(turned, function(images, *arguments).numpy())
 
 
 def dense_product(steps, changes, free, vector, exponent, corner):
@@ -85,7 +104,9 @@ def test_the_compact_form_is_the_two_loop_recursion_on_the_free_pixels(spectral)
         kept=tf.constant([kept]),
         newest=tf.constant([1]),
     )
-    found, curved = lbfgs._newton(state, parameters, tf.constant(vector[None]), tf.constant(free[None]))
+    found, curved = lbfgs._newton(
+        state, Lbfgs.prepared(parameters, state.images), tf.constant(vector[None]), tf.constant(free[None])
+    )
     assert curved.numpy().all()
     expected = dense_product(steps, changes, free, vector, 0.5 if spectral else 0.0, 0.1)
     np.testing.assert_allclose(found.numpy()[0], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
