@@ -1,7 +1,8 @@
 """Names for the tensors that functions take and return: what each holds, its shape and its range.
 
 TensorFlow ships no type information, so to a type checker every one of them is Any; to a reader the name says more.
-Wherever a name says float32, the values are float32 at every precision of the convolutions.
+Wherever a name says float32, the values are float32 at every precision of the convolutions; features come in their
+layer's precision.
 """
 
 from typing import Any
@@ -13,7 +14,8 @@ Tensor = Any
 Images = Tensor
 # The gradient of each picture's total loss to its pixels, [batch, height, width, 3] float32, any sign.
 Gradients = Tensor
-# Activations of one layer, [batch, height, width, channels] float32, height and width being the layer's own.
+# Activations of one layer, [batch, height, width, channels], height and width being the layer's own; float32 or
+# bfloat16, as the layer computes. As targets they are float32.
 Features = Tensor
 # Position-normalised Gram matrices of one layer, [batch, channels, channels] float32, symmetric; with guides
 # [batch, regions, channels, channels].

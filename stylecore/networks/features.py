@@ -55,7 +55,7 @@ class _Layers:
     def _activations(self, inputs: Tensor) -> dict[str, Features]:
         outputs = self._model(inputs, training=False)
         outputs = outputs if isinstance(outputs, list) else [outputs]
-        return {name: tf.cast(output, tf.float32) for name, output in zip(self.layers, outputs, strict=True)}
+        return dict(zip(self.layers, outputs, strict=True))
 
 
 class FeatureExtractor(_Layers):
@@ -80,7 +80,7 @@ class FeatureExtractor(_Layers):
         self.channels = {name: network.get_layer(name).output.shape[-1] for name in self.layers}
 
     def __call__(self, images: Images) -> dict[str, Features]:
-        """Returns the activations of each layer by its name; BatchNorm uses its stored statistics."""
+        """Returns the activations of each layer by its name, in its precision; BatchNorm uses its stored statistics."""
         return self._activations(preprocess(images))
 
     def with_layers(self, layers: Sequence[str]) -> "FeatureExtractor":
@@ -106,7 +106,7 @@ class DeepFeatureExtractor(_Layers):
         super().__init__(network, [self._begin], layers)
 
     def __call__(self, activations: Features) -> dict[str, Features]:
-        """Returns the activations of each layer by its name, given those of the layer at which they begin."""
+        """Returns the activations of each layer by its name, in its precision, given those of the first one."""
         return self._activations(tf.cast(activations, self._begin.dtype))
 
 

@@ -15,12 +15,12 @@ def softmax_map(features: Features) -> Features:
     The mean of the result is 1. Without the factor C N its entries would be so small that gradients underflow.
 
     Args:
-      features: [batch, height, width, channels], float32.
+      features: [batch, height, width, channels], in any precision; the result is float32.
 
     References:
       Wang, Li, Vasconcelos: Rethinking and Improving the Robustness of Image Style Transfer. CVPR 2021, section 5.
     """
-    flat = tf.reshape(features, [tf.shape(features)[0], -1])
+    flat = tf.reshape(tf.cast(features, tf.float32), [tf.shape(features)[0], -1])
     entries = tf.cast(tf.shape(flat, out_type=tf.int64)[1], tf.float32)
     return tf.reshape(entries * tf.nn.softmax(flat), tf.shape(features))
 

@@ -1,4 +1,4 @@
-"""The content loss and total variation, as they are printed, for a batch: pure functions of float32 tensors.
+"""The content loss and total variation, as they are printed, for a batch: pure functions, computed in float32.
 
 Each returns one number per image, [batch]. The `*_mean_factor` functions turn a printed sum into the mean over its
 terms (the reduction `mean`), so that both reductions share one graph.
@@ -18,11 +18,11 @@ def content_loss(features: Features, target: Features, kind: str) -> PerPicture:
     """L2: 1/2 sum (F - P)^2. L1: sum abs(F - P).
 
     Args:
-      features: [batch, height, width, channels], float32.
-      target: of the same shape.
+      features: [batch, height, width, channels], in any precision.
+      target: of the same shape, float32.
       kind: "l2" or "l1".
     """
-    difference = features - target
+    difference = tf.cast(features, tf.float32) - target
     if kind == "l1":
         return tf.reduce_sum(tf.abs(difference), axis=[1, 2, 3])
     return 0.5 * tf.reduce_sum(tf.square(difference), axis=[1, 2, 3])

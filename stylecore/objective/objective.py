@@ -121,7 +121,7 @@ class Objective:
     def content_targets(self, images: Images) -> tuple[Features, ...]:
         """Returns the images' content features, one tensor a layer."""
         features = self._features(images)
-        return tuple(features[name] for name in self._content_layers)
+        return tuple(tf.cast(features[name], tf.float32) for name in self._content_layers)
 
     def style_statistics(self, images: Images, guides: tuple[Guides, ...] = ()) -> tuple[Statistics, ...]:
         """Returns the images' style statistics, a nest a layer; with guides, of each of their regions."""
@@ -177,11 +177,11 @@ class Objective:
     def _seen(
         self, features: dict[str, Features], layers: Sequence[str], weight: PerPicture, shares: LayerWeightsPerPicture
     ) -> dict[str, Features]:
-        """Returns what a loss sees of the features: themselves, with their gradients normalised where it is so."""
+        """Returns what a loss sees of the features: themselves, or in float32 with their gradients normalised."""
         if not self._normalize_gradients:
             return features
         return {
-            name: with_normalized_gradient(features[name], weight * shares[:, index])
+            name: with_normalized_gradient(tf.cast(features[name], tf.float32), weight * shares[:, index])
             for index, name in enumerate(layers)
             if name in features
         }

@@ -61,7 +61,7 @@ class _Part(NamedTuple):
 
     Attributes:
       sums: a nest of sums over positions, which add up.
-      maps: activations of some layers, which lie side by side.
+      maps: activations of some layers in float32, which lie side by side.
     """
 
     sums: Any
@@ -116,7 +116,7 @@ class TiledObjective(Objective):
         names = [*self._front_content, *self._bridge]
         whole = self._together(images, names, lambda pixels, tile: _Part((), self._maps(pixels, tile)))
         features = dict(zip(names, whole.maps, strict=True)) | self._deep_features(whole)
-        return tuple(features[name] for name in self._content_layers)
+        return tuple(tf.cast(features[name], tf.float32) for name in self._content_layers)
 
     def style_statistics(self, images: Images, guides: tuple[Guides, ...] = ()) -> tuple[Statistics, ...]:
         """Returns the images' style statistics, a nest a layer; with guides, of each of their regions."""
@@ -242,11 +242,11 @@ class TiledObjective(Objective):
             self._summed.sums(style[name], guide)
             for name, guide in zip(self._front_style, guides or [None] * len(self._front_style), strict=True)
         )
-        return _Part((lost, sums), tuple(features[name] for name in self._bridge))
+        return _Part((lost, sums), _in_float32(features, self._bridge))
 
     def _maps_of_tile(self, pixels: Images, tile: _Tile) -> tuple[Features, ...]:
         features = self._features_of_tile(pixels, tile)
-        return tuple(features[name] for name in (*self._front_content, *self._bridge))
+        return _in_float32(features, (*self._front_content, *self._bridge))
 
     def _gradient_of_tile(self, pixels: Images, compared: _Compared, tile: _Tile, upstream: _Part) -> Gradients:
         """Returns the gradient to the tile's pixels, halo included, from those to the sums and the whole maps."""
@@ -312,6 +312,10 @@ class _OneTile:
 
     def normalized(self, sums: Statistics, positions: Tensor) -> Statistics:
         return sums
+
+
+def _in_float32(features: dict[str, Features], names: Sequence[str]) -> tuple[Features, ...]:
+    return tuple(tf.cast(features[name], tf.float32) for name in names)
 
 
 def _cropped(maps: Tensor, begin: Tensor, end: Tensor) -> Tensor:

@@ -76,7 +76,8 @@ class Gaussian:
 
     def sums(self, features: Features, guides: Guides | None = None) -> Moments:
         """Returns the sums of F and F F^T over positions."""
-        # The covariance is a small difference of these products.
+        # The covariance is a small difference of these products: neither they nor their gradients may be rounded.
+        features = tf.cast(features, tf.float32)
         return Moments(first_moments(features, guides), second_moments(features, guides, exact=True))
 
     def normalized(self, sums: Moments, positions: Tensor) -> Moments:

@@ -61,10 +61,10 @@ def position_count(features: Features) -> Tensor:
 
 
 def second_moments(features: Features, guides: Guides | None, exact: bool = False) -> Tensor:
-    """Returns sum_k F_ik F_jk over positions k, [batch, channels, channels].
+    """Returns sum_k F_ik F_jk over positions k, [batch, channels, channels] float32.
 
     Args:
-      features: [batch, height, width, channels], float32.
+      features: [batch, height, width, channels]; without guides the product of the gradient is made in their precision.
       guides: where there are regions: position k counts w_rk times in region r, [batch, regions, channels, channels].
       exact: whether the products keep float32's bits where the device would round them, see `exact_matmul`.
     """
@@ -75,13 +75,18 @@ def second_moments(features: Features, guides: Guides | None, exact: bool = Fals
 
 
 def _inner_products(rows: Tensor, product: Callable[..., Tensor]) -> Tensor:
-    """X^T X of each matrix X of [..., rows, columns]; its gradient takes one product where TensorFlow's takes two."""
+    """X^T X in float32 of each matrix X of [..., rows, columns]; its gradient X (U + U^T) is as precise as X.
+
+    TensorFlow's own takes two products. The sums over all rows are compared with others of their size, so that they
+    need float32; the gradient goes on into convolutions that round it anyway.
+    """
 
     @tf.custom_gradient
     def value(rows: Tensor) -> Any:
         def gradient(upstream: Tensor) -> Tensor:
-            return product(rows, upstream + tf.linalg.matrix_transpose(upstream))
+            return product(rows, tf.cast(upstream + tf.linalg.matrix_transpose(upstream), rows.dtype))
 
-        return product(rows, rows, transpose_a=True), gradient
+        wide = tf.cast(rows, tf.float32)
+        return product(wide, wide, transpose_a=True), gradient
 
     return value(rows)

@@ -78,7 +78,7 @@ def dense_guides(roots: Tensor) -> Guides:
 def guided_rows(features: Features, guides: Guides) -> Tensor:
     """Returns the features of each region's positions times their roots, [batch, regions, rows, channels] float32."""
     shape = tf.shape(features)
-    flat = tf.reshape(features, [shape[0], -1, features.shape[-1]])
+    flat = tf.reshape(tf.cast(features, tf.float32), [shape[0], -1, features.shape[-1]])
     return _guided_rows(flat, guides)
 
 

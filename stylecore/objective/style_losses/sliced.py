@@ -58,6 +58,7 @@ class Sliced:
     def statistics(self, features: Features, guides: Guides | None = None) -> Cloud:
         """Returns the features themselves: directions to come ask for all of them."""
         if guides is None:
+            features = tf.cast(features, tf.float32)
             points = tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]])
             return Cloud(points, tf.ones_like(points[..., :1]))
         present = tf.cast(guides.roots > 0, tf.float32)
