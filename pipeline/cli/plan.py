@@ -5,7 +5,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from pipeline.cli.command import Commands, ExitStatus
-from pipeline.options import add_tiles_option, add_weights_options, positive, positive_number
+from pipeline.options import add_tiles_option, add_weights_options, frame_count, positive, positive_number
 
 if TYPE_CHECKING:
     from pipeline.plan.counts import Counts
@@ -26,6 +26,7 @@ def declare(commands: Commands) -> None:
     )
     parser.add_argument("--device_memory_gb", type=positive_number, metavar="GB", help="as `run` would be given it")
     add_tiles_option(parser)
+    parser.add_argument("--frames", type=frame_count, default=0, metavar="N", help="as `run` would be given it")
     parser.add_argument("--gpu", metavar="TYPE", help="estimate time and cost for this type alone, such as nvidia-l4")
     parser.add_argument("--prices", metavar="FILE", help="what workers cost, a file like pipeline/dataflow/prices.json")
     add_weights_options(parser)

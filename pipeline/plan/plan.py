@@ -78,6 +78,7 @@ class Plan:
       prices: what workers cost.
       room: the memory of the device, and the tiles that were asked for.
       too_large_styles: what is wrong with styles that need more than that memory, each once.
+      frames: the number of thumbnails on the way that are kept of each run.
     """
 
     manifest: str
@@ -92,6 +93,7 @@ class Plan:
     prices: Prices
     room: Room = UNLIMITED
     too_large_styles: tuple[str, ...] = ()
+    frames: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +107,7 @@ class PlanOptions:
     max_batch_secs: float = 600.0
     device_memory_gb: float | None = None
     tile_px: int | None = None
+    frames: int = 0
     weights_dir: str | None = None
     weights_source: str = "auto"
     gpu: str | None = None
@@ -145,6 +148,7 @@ def plan(options: PlanOptions) -> Plan:
         prices=prices,
         room=limits.room,
         too_large_styles=tuple(rows.too_large),
+        frames=options.frames,
     )
 
 

@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Iterator
 
-from pipeline.cli.command import duration, plural
+from pipeline.cli.command import duration, plural, size
 from pipeline.dataflow.estimates import CPU, GPU_EFFICIENCY, gpu_device, total_secs
 from pipeline.plan.counts import BucketCounts, Group
 from pipeline.plan.plan import MAX_SHOWN, BadRows, Plan
+from pipeline.plan.sizes import output_sizes
 from stylecore.planning.buckets import StepKind
 from stylecore.planning.costs import TWO_CORES, Device, evaluation_cost
 from stylecore.planning.room import does_not_fit, time_factor
@@ -108,7 +109,16 @@ def _time(plan: Plan, here: Device | None) -> Iterator[str]:
     batches = sum(entry.batches for entry in plan.counts.buckets)
     yield f"to compute: {plural(todo, 'run')} in {plural(batches, 'batch')}"
     if todo:
+        yield _sizes(plan)
         yield from _costs(plan, here)
+
+
+def _sizes(plan: Plan) -> str:
+    found = output_sizes(plan.counts.to_compute, plan.frames)
+    parts = [f"pictures {size(found.pictures)}", f"thumbnails {size(found.thumbnails)}"]
+    if plan.frames:
+        parts.append(f"frames {size(found.frames)}")
+    return f"  the pictures will take about {size(sum(found))}: {', '.join(parts)}"
 
 
 def _costs(plan: Plan, here: Device | None) -> Iterator[str]:

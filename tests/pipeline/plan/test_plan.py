@@ -15,11 +15,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 
+from pipeline.cli.command import size
 from pipeline.cli.main import main
 from pipeline.computing import batch_limits
 from pipeline.plan.counts import RunCounter
 from pipeline.plan.plan import MAX_REASONS, MAX_SHOWN, BadRows, PlanOptions, plan
 from pipeline.plan.report import report
+from pipeline.plan.sizes import PNG_BYTES_PER_PIXEL, WEBP_BYTES_PER_PIXEL, output_sizes
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.weights.sources import DOWNLOADS, random_network, save_weights
 from stylecore.planning.costs import evaluation_cost
@@ -50,6 +52,22 @@ def printed(found):
 
 def tree(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_the_bytes_of_pictures_thumbnails_and_frames(inputs):
+    rows = [{**GOOD, "config": {**TINY, "iterations": 4, "seed": seed}} for seed in (1, 2)]
+    manifest = write_manifest(inputs / "m.parquet", rows)
+    plain, framed, many = (planned(manifest, frames=frames) for frames in (0, 3, 100))
+    pixels = sum(entry.runs * entry.bucket.height * entry.bucket.width for entry in plain.counts.buckets)
+    found = [output_sizes(plan.counts.to_compute, plan.frames) for plan in (plain, framed, many)]
+    # The pictures are smaller than their thumbnails may be.
+    thumbnails = pytest.approx(WEBP_BYTES_PER_PIXEL * pixels, abs=1)
+    assert [sizes.pictures for sizes in found] == [pytest.approx(PNG_BYTES_PER_PIXEL * pixels, abs=1)] * 3
+    assert [sizes.thumbnails for sizes in found] == [thumbnails] * 3
+    # A run of four iterations has no more than four frames.
+    assert [sizes.frames for sizes in found] == [0, 3 * found[0].thumbnails, 4 * found[0].thumbnails]
+    assert "the pictures will take about" in printed(plain) and "frames" not in printed(plain)
+    assert f"frames {size(found[1].frames)}" in printed(framed)
 
 
 def test_rows_runs_duplicates_and_shapes_are_counted(inputs):
