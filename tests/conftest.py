@@ -3,9 +3,10 @@
 Fixtures import what they need themselves: a test of a configuration loads neither Beam nor TensorFlow.
 """
 
+import functools
 import importlib.util
 import os
-import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,10 @@ import pytest
 
 import stylecore  # noqa: F401 - first of all, before TensorFlow: see stylecore/kernels.py
 from tests.support.inputs import TINY, write_manifest
+from tests.support.paths import copied
 from tests.support.pictures import paint, paint_halves
 
-# What `stylebeam run` may fetch or find on a machine, a test without these markers does not.
-OUTSIDE = ("imagenet", "index")
+# What `stylebeam run` may fetch or find on a machine, a test without the marker `imagenet` does not.
 REACH = ("PIP_NO_INDEX", "PIP_FIND_LINKS", "XDG_CACHE_HOME")
 _here = {name: os.environ.get(name) for name in REACH}
 _cache = tempfile.TemporaryDirectory(prefix="stylebeam_cache_")
@@ -32,13 +33,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Lets marked tests reach the package index and the user's cache, and no others."""
-    is_outside = any(item.get_closest_marker(name) for name in OUTSIDE)
+    """Lets tests of real weights reach the package index and the user's cache, and no others."""
+    is_outside = item.get_closest_marker("imagenet") is not None
     for name, value in (_here if is_outside else {**dict.fromkeys(REACH), **_nowhere}).items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def pytest_collection_finish() -> None:
+    """Makes each network of random weights, and its file, once a process: most of a small job's time."""
+    for module, name, kept in (
+        ("stylecore.networks.weights.sources", "random_network", 4),
+        ("transforms.output.published_weights", "network_bytes", 1),
+    ):
+        if loaded := sys.modules.get(module):
+            setattr(loaded, name, functools.lru_cache(kept)(getattr(loaded, name)))
 
 
 @pytest.fixture
@@ -78,7 +89,7 @@ def finished_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small_output(finished_job: Path, tmp_path: Path) -> Path:
     """A copy of the output directory of `finished_job`, to do with as one likes."""
-    return Path(shutil.copytree(finished_job / "output", tmp_path / "small_output"))
+    return copied(finished_job / "output", tmp_path / "small_output")
 
 
 @pytest.fixture(scope="module")

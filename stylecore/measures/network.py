@@ -48,7 +48,7 @@ class PictureNetwork:
         self._styles_lock, self._lock = threading.Lock(), threading.Lock()
         places = [tf.TensorSpec([None], tf.int32)] * len(LAYERS)
         specs = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([2, 2], tf.int32), places, places]
-        self._look = tf.function(self._looked_at, input_signature=specs)
+        self._look = tf.function(self._looked_at, input_signature=specs, autograph=False)
 
     def compare(self, picture: np.ndarray, content: np.ndarray, styles: Styles) -> NetworkMeasures:
         """Returns LPIPS and the style distance of a picture; see `measure` for the arguments.

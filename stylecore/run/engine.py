@@ -259,7 +259,7 @@ class Engine:
         step = self._step_for(arguments[0], constants)
         if step.measure is None:
             specs = tf.nest.map_structure(_loose_spec, arguments)
-            step.measure = tf.function(step.objective, input_signature=specs)
+            step.measure = tf.function(step.objective, input_signature=specs, autograph=False)
         return Losses(*(float(term[0]) for term in step.measure(*arguments)))
 
     @functools.cached_property

@@ -168,15 +168,17 @@ class _TargetFunctions:
 
     def __init__(self, kind: StepKind, objective: Objective) -> None:
         image = tf.TensorSpec([None, None, None, 3], tf.float32)
-        self.content = tf.function(objective.content_targets, input_signature=[image])
-        self.statistics = tf.function(objective.style_statistics, input_signature=[image])
+        self.content = tf.function(objective.content_targets, input_signature=[image], autograph=False)
+        self.statistics = tf.function(objective.style_statistics, input_signature=[image], autograph=False)
         guides = Guides(
             tf.TensorSpec([1, 1, None], tf.int32),
             tf.TensorSpec([1, 1, None, 1], tf.float32),
             tf.TensorSpec([1, 1, None], tf.int32),
         )
         self.guided_statistics = tf.function(
-            objective.style_statistics, input_signature=[image, (guides,) * len(kind.style_layers)]
+            objective.style_statistics,
+            input_signature=[image, (guides,) * len(kind.style_layers)],
+            autograph=False,
         )
 
 

@@ -7,11 +7,8 @@ command, given again, takes the directory back. Started together, they race for 
 """
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pyarrow.parquet as pq
@@ -19,11 +16,11 @@ import pyarrow.parquet as pq
 from tests.faults.jobs import finished, keeps_the_contract, main_of, pictures, write_grid
 from tests.support import gcs_emulator
 from tests.support.outputs import metrics_of
-from tests.support.paths import ROOT
+from tests.support.processes import STYLEBEAM, Process
 
 OPTIONS = ("--measures=none", "--batch_size=1", "--dataset=none", "--checkpoint_secs=1")
 # The name of the machine is what tells a job whether it can know of another one's process.
-_AS_ON = "import platform, sys; platform.node = lambda: '{host}'; from pipeline.cli.main import main; sys.exit(main())"
+_AS_ON = f"import platform; platform.node = lambda: '{{host}}'; {STYLEBEAM}"
 
 
 def measure(folder, seeds, iterations):
@@ -71,7 +68,7 @@ def refused_then_taken_over(first_manifest, second_manifest, output):
         "refused_job_wrote_nothing": (output / "job.json").read_bytes() == record,
     }
     first.kill()
-    first.communicate()
+    first.wait()
     kept = finished(output)
     second = start(second_manifest, output)
     said = said_by(second)
@@ -167,21 +164,14 @@ def write_manifests(folder, seeds, iterations):
 
 
 def start(manifest, output, host=None):
-    """Starts `stylebeam run`, on a machine of another name if one is given; standard error is piped."""
-    program = ["-c", _AS_ON.format(host=host)] if host else ["-m", "pipeline"]
-    return subprocess.Popen(
-        [sys.executable, *program, "run", "--manifest", str(manifest), "--output", str(output), *OPTIONS],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    """Starts `stylebeam run`, on a machine of another name if one is given."""
+    code = _AS_ON.format(host=host) if host else STYLEBEAM
+    return Process(code, "run", "--manifest", str(manifest), "--output", str(output), *OPTIONS)
 
 
 def said_by(job):
     """Waits until a job ends; returns what it said on standard error beside its progress and where weights are from."""
-    lines = job.communicate()[1].splitlines()
+    lines = job.errors().splitlines()
     return [line for line in lines if not line.startswith("weights of ") and " runs done, " not in line]
 
 
@@ -189,7 +179,7 @@ def hold(job, condition):
     """Halts a job (SIGSTOP) once a condition holds, which must be before it ends: in the middle of its work."""
     while not condition():
         if job.poll() is not None:
-            raise RuntimeError(f"exit status {job.returncode}\n{job.communicate()[1][-3000:]}")
+            raise RuntimeError(f"exit status {job.returncode}\n{job.errors()[-3000:]}")
         time.sleep(0.02)
     job.send_signal(signal.SIGSTOP)
 

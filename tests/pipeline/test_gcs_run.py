@@ -14,6 +14,7 @@ from tests.support.inputs import TINY, write_manifest
 from tests.support.jobs import run
 from tests.support.outputs import metrics_of
 from tests.support.pictures import paint
+from tests.support.processes import STYLEBEAM, Process
 from transforms.output import storage
 from transforms.output.published_weights import network_bytes
 
@@ -133,12 +134,11 @@ def test_a_job_that_lost_pieces_makes_those_and_no_others(done, manifest, emulat
 
 def test_a_killed_job_is_resumed(done, manifest, emulator):
     arguments = ["--manifest", manifest, "--output", "gs://bucket/killed", "--batch_size", "1"]
-    process = emulator.command("run", *arguments)
+    process = Process(STYLEBEAM, "run", *arguments, STORAGE_EMULATOR_HOST=emulator.url)
     while not emulator.objects("killed/runs/") and process.poll() is None:
         time.sleep(0.01)
     process.kill()
-    _, errors = process.communicate()
-    assert process.returncode == -9, errors
+    assert process.wait() == -9, process.errors()
     killed = StatusReader("gs://bucket/killed").read()
     assert (killed.state, killed.is_known) == (STOPPED, True)
     left = emulator.objects("killed/images/")
@@ -162,34 +162,22 @@ def results(emulator, output, folder):
     return rows, numbers, {path.name: path.read_bytes() for path in (folder / "failures").iterdir()}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_job_under_any_faults_ends_with_the_results_of_one_without(
-    done, manifest, emulator, quick_retries, tmp_path, seed
-):
+def test_a_job_under_any_faults_ends_with_the_results_of_one_without(done, manifest, emulator, quick_retries, tmp_path):
     """From the look at the manifest to the last page of the gallery, and in a rerun, which is told nothing else."""
-    arguments = ["--manifest", manifest, "--output", f"gs://bucket/faults{seed}"]
+    arguments = ["--manifest", manifest, "--output", "gs://bucket/faults"]
     kinds = ("reset", "lost", "cut", 408, 429, 500, 502, 503, 504)
     for computed in (RUNS, 0):
-        with emulator.failing(*kinds, share=0.2, seed=seed) as faults:
+        with emulator.failing(*kinds, share=0.2, seed=1) as faults:
             summary = run(arguments)
         assert faults.count.total() >= 5
         assert (summary.done, summary.computed, summary.failed) == (RUNS, computed, done.failed)
-        rows, numbers, failures = results(emulator, f"faults{seed}", tmp_path / f"{computed}")
+        rows, numbers, failures = results(emulator, "faults", tmp_path / f"{computed}")
         expected_rows, expected_numbers, expected_failures = results(emulator, "out", tmp_path / f"out{computed}")
         assert (rows, failures) == (expected_rows, expected_failures)
         for found, expected in zip(numbers, expected_numbers, strict=True):
             assert found == pytest.approx(expected, rel=1e-3)
     assert (tmp_path / "0" / "gallery" / "index.html").exists()
     assert summary.gallery is not None
-
-
-def test_a_storm_of_errors_ends_with_every_run_done(done, manifest, emulator, quick_retries):
-    emulator.requests.clear()
-    with emulator.failing(503, share=0.2, seed=3) as faults:
-        summary = run(["--manifest", manifest, "--output", "gs://bucket/storm", "--batch_size", "2"])
-    assert faults.count[503] > len(emulator.requests) / 10
-    assert (summary.done, summary.computed, summary.failed) == (RUNS, RUNS, done.failed)
-    assert names(emulator, "storm", "images") == names(emulator, "storm", "runs") == names(emulator, "out", "runs")
 
 
 def test_a_storm_of_broken_connections_loses_and_repeats_nothing(done, manifest, emulator, quick_retries):

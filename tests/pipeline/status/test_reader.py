@@ -4,8 +4,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,8 +14,8 @@ from pipeline.status.process import this_process
 from pipeline.status.reader import FINISHED, RUNNING, STOPPED, StatusReader
 from pipeline.status.report import one_line, report, watch
 from tests.support.inputs import TINY, write_manifest
-from tests.support.paths import ROOT
 from tests.support.pictures import paint
+from tests.support.processes import STYLEBEAM, Process
 from transforms.output.storage import NotFoundError, StorageError
 
 NOW = 1_800_000_000.0
@@ -34,12 +32,8 @@ class Job:
         rows = [{**row, "config": {**TINY, "iterations": iterations, "seed": seed}} for seed in range(runs)]
         manifest = write_manifest(folder / "m.parquet", [*rows, {**row, "content": "missing.png"}])
         self.output = folder / "out"
-        command = [sys.executable, "-m", "pipeline", "run", "--manifest", manifest, "--output", str(self.output)]
-        self.errors = folder / "stderr"
-        with self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [*command, "--batch_size", "1"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors
-            )
+        arguments = ["--manifest", manifest, "--output", str(self.output), "--batch_size=1"]
+        self.process = Process(STYLEBEAM, "run", *arguments)
 
     def wait_for(self, condition, secs=120.0):
         end = time.monotonic() + secs
@@ -48,7 +42,7 @@ class Job:
                 status = StatusReader(str(self.output)).read()
                 if condition(status):
                     return status
-            assert self.process.poll() is None, self.errors.read_text()
+            assert self.process.poll() is None, self.process.errors()
             time.sleep(0.05)
         raise AssertionError("nothing happened")
 
@@ -107,8 +101,8 @@ def test_a_finished_job_with_failed_rows_exits_with_3(jobs, capsys):
 
 def test_a_job_whose_output_is_no_terminal_prints_no_bar(jobs):
     job, _ = jobs
-    job.process.wait(120)
-    assert "runs/s" not in job.errors.read_text() and "\r" not in job.errors.read_text()
+    said = job.process.errors()
+    assert "runs/s" not in said and "\r" not in said
 
 
 def test_a_finished_job_without_failures_exits_with_0(small_output):

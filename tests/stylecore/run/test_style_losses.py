@@ -43,14 +43,20 @@ def engine_of():
     return get
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "optimizer", "precision"),
+    [
+        *((loss, optimizer, "float32") for loss in LOSSES for optimizer in OPTIMIZERS),
+        ("gaussian", "lbfgs", "bfloat16"),
+        ("sliced", "adam", "bfloat16"),
+        ("softmax", "adam", "bfloat16"),
+    ],
+)
 def test_the_style_loss_falls(engine_of, loss, optimizer, precision):
-    settings = {**loss, **optimizer, "precision": precision, "iterations": 15}
+    settings = {**LOSSES[loss], **OPTIMIZERS[optimizer], "precision": precision, "iterations": 15}
     (result,) = run(engine_of(settings), [problem(1, **settings)])
     assert result.error is None
-    assert result.loss_style < 0.5 * result.history[0].style or loss == LOSSES["softmax"]
+    assert result.loss_style < 0.5 * result.history[0].style or loss == "softmax"
     assert result.loss_total < result.history[0].total
 
 
