@@ -8,16 +8,17 @@ one; the figure is by how many megabytes the process grows beyond what it held a
 
 import itertools
 import json
+import multiprocessing
 import random
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.figures import Figure, main_of, run_measured
+from benchmarks.figures import Figure, main_of
 from benchmarks.million_rows import memory_growth
 from stylecore.config.style_config import StyleConfig
 from transforms.manifest.files import open_manifest
@@ -114,17 +115,15 @@ def grown_mb(step: str, rows: int, folder: str) -> int:
 
 def measure(rows: int) -> Iterator[Figure]:
     """Yields megabytes of each step."""
-    with tempfile.TemporaryDirectory() as folder:
+    # Each task has a process of its own, which begins with this module imported.
+    forkserver = multiprocessing.get_context("forkserver")
+    forkserver.set_forkserver_preload(["benchmarks.heavy_rows"])
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, forkserver, max_tasks_per_child=1) as pool:
         for name, count in (("one", 1), ("many", rows)):
-            _call("prepare", f"({count}, Path({folder!r}, {name!r}))")
+            pool.submit(prepare, count, Path(folder, name)).result()
         for step in STEPS:
-            grown = int(_call("print", f"(grown_mb({step!r}, {rows}, {folder!r}))"))
+            grown = pool.submit(grown_mb, step, rows, folder).result()
             yield Figure(f"{step}_grown_mb", grown, {"rows": rows, "rows_mb": rows * EXTRA_BYTES >> 20})
-
-
-def _call(name: str, arguments: str) -> str:
-    code = f"from pathlib import Path; from benchmarks.heavy_rows import *; {name}{arguments}"
-    return run_measured([sys.executable, "-c", code]).output.strip().rpartition("\n")[2]
 
 
 if __name__ == "__main__":

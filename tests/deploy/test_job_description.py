@@ -69,15 +69,14 @@ class Description:
         return {name for name, t in self.leaves.items() if t.environment_id and self.hints(t)}
 
 
-def describe(emulator, inputs, gpu):
+def describe(emulator, gpu):
     """Writes the description of a job of one run."""
     folder = gpu.replace(":", "-")
-    put(emulator, f"{folder}/in", inputs, "m.parquet", "content.png", "style_a.png")
     root = storage.join(emulator.bucket, folder)
     image = "europe-west4-docker.pkg.dev/project/stylebeam/stylebeam:tag"
     arguments = [
-        f"--manifest={root}/in/m.parquet",
-        f"--output={root}/out",
+        f"--manifest={emulator.bucket}/in/m.parquet",
+        f"--output={emulator.bucket}/out",
         "--runner=DataflowRunner",
         "--project=project",
         "--region=us-central1",
@@ -103,11 +102,12 @@ def descriptions(emulator, tmp_path_factory):
     paint(inputs / "content.png", 60, 80, 1)
     paint(inputs / "style_a.png", 64, 64, 3)
     write_manifest(inputs / "m.parquet", ROWS)
+    put(emulator, "in", inputs, "m.parquet", "content.png", "style_a.png")
     known = {}
 
     def description(gpu):
         if gpu not in known:
-            known[gpu] = describe(emulator, inputs, gpu)
+            known[gpu] = describe(emulator, gpu)
         return known[gpu]
 
     return description
@@ -177,7 +177,7 @@ def test_the_hinted_step_commits_before_it_yields(descriptions, emulator, monkey
     stylize = step_of(descriptions("l4"))
     assert isinstance(stylize, StylizeRuns)
     monkeypatch.setattr(sys.modules[StylizeRuns.__module__], "check_gpu", lambda: None)
-    output = Output(storage.join(emulator.bucket, "l4", "out"))
+    output = Output(storage.join(emulator.bucket, "out"))
     batches = [(RunBatch(1, (make_run(output, emulator.bucket, seed),)),) for seed in (1, 2)]
 
     def committed(run_id, record):
@@ -203,7 +203,7 @@ def step_of(description):
 
 def make_run(output, bucket, seed):
     """A run of the job's images, as the steps before make it."""
-    content, style = (storage.join(bucket, "l4", "in", name) for name in ("content.png", "style_a.png"))
+    content, style = (storage.join(bucket, "in", name) for name in ("content.png", "style_a.png"))
     config = StyleConfig.from_dict({**TINY, "seed": seed})
     styles = (StyleEntry(style, style, 1.0),)
     row = ManifestRow(seed, "m.parquet", f"row-{seed}", content, content, styles, config, None)

@@ -17,6 +17,7 @@ from tests.support.gcs_emulator import Emulator, put
 from tests.support.inputs import TINY, write_manifest
 from tests.support.jobs import run
 from tests.support.outputs import metrics_of
+from tests.support.paths import copied
 from tests.support.pictures import paint
 from transforms import probe
 from transforms.output import commit
@@ -27,14 +28,22 @@ LONG_AGO = (1e9, 1e9)
 RUNS = 4
 
 
-@pytest.fixture
-def job(finished_job: Path, tmp_path: Path) -> Path:
-    """A copy of `finished_job` whose images were painted long ago and are known."""
-    folder = Path(shutil.copytree(finished_job, tmp_path / "job"))
+@pytest.fixture(scope="module")
+def known_job(finished_job: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Where a copy of `finished_job` stood when its images, painted long ago, became known, and a copy of that."""
+    folder = copied(finished_job, tmp_path_factory.mktemp("known") / "job")
     for image in folder.glob("*.png"):
         os.utime(image, LONG_AGO)
     rerun(folder)
-    return folder
+    return folder, copied(folder, folder.with_name("copy"))
+
+
+@pytest.fixture
+def job(known_job: tuple[Path, Path]) -> Path:
+    """`known_job` as it was, in its place: images are known by their absolute paths."""
+    folder, copy = known_job
+    shutil.rmtree(folder)
+    return copied(copy, folder)
 
 
 @pytest.fixture
