@@ -70,8 +70,7 @@ test-fast: install
 
 # What takes minutes to show: kills, two jobs at once, full disks, two thousand runs, lost workers. See tests/faults/README.md.
 faults: install
-	$(BIN)/python -m pytest -q tests/transforms/stylize/test_stylize_runs.py -k kills_its_process
-	for fault in kills two_jobs two_manifests full_disk cluster long_haul; do $(BIN)/python -m tests.faults.$$fault || exit 1; done
+	for fault in kills kills_its_process two_jobs two_manifests full_disk cluster long_haul; do $(BIN)/python -m tests.faults.$$fault || exit 1; done
 
 # Puts the source in the form that `make lint` asks for.
 format: install

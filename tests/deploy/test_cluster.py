@@ -1,7 +1,11 @@
-"""A cluster as `make cluster` starts it, and a job on it that loses a worker: small; `make faults` runs it larger."""
+"""A cluster as `make cluster` starts it, and a job that loses its worker; `make faults` has two of them."""
 
+import os
+import shlex
 import signal
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apache_beam as beam
@@ -9,25 +13,57 @@ import pytest
 
 from deploy.cluster import ClusterError, Member, addresses_of, job_command, running, watch
 from pipeline.beam_options import parse_options, workers_are_here
+from pipeline.cli.main import main
 from pipeline.lost import lost_part
-from tests.faults import cluster
+from tests.faults.cluster import GOES_ON, children
+from tests.faults.jobs import finished, keeps_the_contract, pictures, write_grid
+from tests.support.jobs import run
+
+
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory):
+    """The addresses of a cluster of one worker, and the worker."""
+    with running(tmp_path_factory.mktemp("cluster"), 1) as (addresses, (_, worker)):
+        yield addresses, worker
+
+
+def kill_once_a_run_is_done(worker, output):
+    """Kills what the worker's pool has started, in the middle of its work."""
+    deadline = time.monotonic() + 120
+    while not finished(output) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for number in children(worker.process.pid):
+        os.kill(number, signal.SIGKILL)
 
 
 @pytest.mark.slow
-def test_a_job_that_loses_a_worker_is_completed_by_the_command_that_it_names(tmp_path):
-    figures = cluster.measure(tmp_path, seeds=2, iterations=150, kills=1)
-    assert [name for name, value in figures.items() if value is False] == []
-    assert 0 < figures["finished_at_kills"][0] < figures["runs"] == figures["computed_directly"]
+def test_a_job_that_loses_its_worker_is_completed_by_the_command_that_it_names(one_worker, tmp_path, capsys):
+    addresses, worker = one_worker
+    manifest, output = write_grid(tmp_path, seeds=1, iterations=60), tmp_path / "out"
+    options = ["--batch_size=1", "--deterministic", "--dataset=none"]
+    command = shlex.split(job_command(str(manifest), str(output), addresses, 1))
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill_once_a_run_is_done, worker, output)
+        assert main([*command[1:], *options]) == 1
+        killing.result()
+    said, kept = capsys.readouterr().err, finished(output)
+    goes_on = GOES_ON.fullmatch(said.strip().splitlines()[-1])
+    assert goes_on is not None and "Traceback" not in said
+    assert 0 < len(kept) < 4
+    assert main(shlex.split(goes_on[1])[1:]) == 0
+    assert kept.items() <= finished(output).items()
+    assert keeps_the_contract(output)
+    assert run(["--manifest", str(manifest), "--output", str(tmp_path / "direct"), *options]).computed == 4
+    assert pictures(output) == pictures(tmp_path / "direct")
 
 
-def test_a_worker_that_dies_in_a_step_without_output_ends_the_job(tmp_path):
+def test_a_worker_that_dies_in_a_step_without_output_ends_the_job(one_worker):
     """Beam's own service would wait for ever."""
-    with running(tmp_path, 1) as (addresses, _):
-        words = job_command("m.parquet", "out", addresses, 1).split()
-        pipeline = beam.Pipeline(options=parse_options(words[2:]))
-        _ = pipeline | beam.Create([signal.SIGKILL]) | beam.Map(signal.raise_signal)
-        with pytest.raises(RuntimeError) as caught:
-            pipeline.run().wait_until_finish(duration=120_000)
+    words = job_command("m.parquet", "out", one_worker[0], 1).split()
+    pipeline = beam.Pipeline(options=parse_options(words[2:]))
+    _ = pipeline | beam.Create([signal.SIGKILL]) | beam.Map(signal.raise_signal)
+    with pytest.raises(RuntimeError) as caught:
+        pipeline.run().wait_until_finish(duration=120_000)
     assert lost_part(caught.value, pipeline.options) == "a worker's process has died"
 
 

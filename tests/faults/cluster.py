@@ -25,9 +25,7 @@ from transforms.output import gcs, storage
 OUTPUT = "gs://bucket/out"
 OPTIONS = ("--batch_size=1", "--deterministic", "--dataset=none")
 _MEMBER = re.compile(r"^(\S+) (?:is|ended with .* it is) process (\d+)", re.MULTILINE)
-_GOES_ON = re.compile(
-    r"stylebeam: a worker's process has died; what is finished is kept, this goes on from there: (.+)"
-)
+GOES_ON = re.compile(r"stylebeam: a worker's process has died; what is finished is kept, this goes on from there: (.+)")
 
 
 class Cluster:
@@ -52,9 +50,7 @@ class Cluster:
 
     def computing(self, name):
         """The process numbers of what a worker's pool has started."""
-        pool = self.member(name)
-        found = (path.read_text().split() for path in Path(f"/proc/{pool}/task").glob("*/children"))
-        return [int(number) for numbers in found for number in numbers]
+        return children(self.member(name))
 
     def run(self, command):
         """Starts a job as a shell would."""
@@ -68,6 +64,12 @@ class Cluster:
         self.process.send_signal(signal.SIGINT)
         ended_well = self.process.wait() == 0
         return ended_well and not any(map(group_lives, members))
+
+
+def children(number):
+    """The process numbers of what a process has started."""
+    found = (path.read_text().split() for path in Path(f"/proc/{number}/task").glob("*/children"))
+    return [int(child) for numbers in found for child in numbers]
 
 
 def group_lives(number):
@@ -129,7 +131,7 @@ def kill_and_go_on(cluster, kills):
         print(said, flush=True)
         figures["finished_at_kills"].append(len(finished()))
         figures["status_is_1"] &= job.returncode == 1
-        goes_on = _GOES_ON.fullmatch(said.strip().splitlines()[-1])
+        goes_on = GOES_ON.fullmatch(said.strip().splitlines()[-1])
         figures["one_line_and_the_command"] &= goes_on is not None and "Traceback" not in said
         figures["no_worker_computes_on"] &= not (cluster.computing("worker-1") or cluster.computing("worker-2"))
         figures["finished_untouched"] &= before.items() <= finished().items()
