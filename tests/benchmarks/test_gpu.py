@@ -11,6 +11,7 @@ import tensorflow as tf
 from benchmarks import gpu, gpu_parts, performance_doc
 from benchmarks.gpu_parts import PARTS, NotMeasuredError, Setting, measured
 from benchmarks.gpus import relative_error
+from stylecore import StyleConfig
 from stylecore.networks.weights.sources import load_weights
 from tests.support.paths import ROOT
 
@@ -28,6 +29,12 @@ def briefly(monkeypatch):
     monkeypatch.setattr(gpu_parts, "BATCH_SIZES", (1,))
     monkeypatch.setattr(Setting, "batch_size", lambda self, side_px, arithmetic: 2)
     monkeypatch.setattr(Setting, "arithmetics", ("float32",))
+    monkeypatch.setattr(gpu_parts, "config_of", shallow)
+
+
+def shallow(arithmetic, optimizer="adam"):
+    layers = {"content_layers": ["block2_conv1"], "style_layers": {"block1_conv1": 1.0}}
+    return StyleConfig(**layers, optimizer=optimizer, iterations=1_000_000)
 
 
 def found_by(setting, part):
@@ -62,15 +69,14 @@ def test_times_are_measured(setting, part):
 
 @pytest.mark.usefixtures("briefly")
 def test_pictures_an_hour_follow_from_the_steps_of_each_stage(setting, monkeypatch):
-    monkeypatch.setattr(gpu_parts, "steady_secs", lambda step, batch_size: 0.5)
-    found = found_by_names(setting, "pictures", ["pictures_per_hour_basic", "pictures_per_hour_fast"])
-    assert found["pictures_per_hour_basic"]["value"] == pytest.approx(3600 / (0.5 * 1500))
-    assert found["pictures_per_hour_fast"]["value"] == pytest.approx(3600 / (0.5 * 200))
+    def secs_of_size(engine, config, side_px, batch_size):
+        return {32: 0.5, 16: 0.25}[side_px]
 
-
-def found_by_names(setting, part, names):
-    measurements = PARTS[part](setting)
-    return {name: {"value": measurements[name]()[0]} for name in names}
+    monkeypatch.setattr(gpu_parts, "our_step", secs_of_size)
+    monkeypatch.setattr(gpu_parts, "steady_secs", lambda step, batch_size: step)
+    measurements = PARTS["pictures"](setting)
+    assert measurements["pictures_per_hour_basic"]()[0] == pytest.approx(3600 / (0.5 * 1500))
+    assert measurements["pictures_per_hour_fast"]()[0] == pytest.approx(3600 / (0.25 * 120 + 0.5 * 80))
 
 
 def test_what_cannot_be_measured_says_why(setting):
@@ -138,9 +144,12 @@ def test_a_trial_prints_and_writes_nothing(tmp_path):
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
-def test_without_a_gpu_it_says_so_in_one_line():
-    with pytest.raises(gpu.PartError, match="TensorFlow finds none"):
-        gpu.run_part("peaks", "gpu", [32], "random:1", 120.0)
+def test_without_a_gpu_it_says_so_in_one_line(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gpu_parts", "peaks", "--sides_px", "32", "--secs", "60"])
+    with pytest.raises(SystemExit, match="TensorFlow finds no GPU here") as ended:
+        gpu_parts.main()
+    with pytest.raises(gpu.PartError, match="TensorFlow finds no GPU here"):
+        gpu.read_part([], str(ended.value))
 
 
 def test_the_page_shows_what_was_measured_and_what_was_not(monkeypatch):
