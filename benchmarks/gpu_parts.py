@@ -7,7 +7,6 @@ import argparse
 import dataclasses
 import functools
 import json
-import resource
 import statistics
 import sys
 import time
@@ -368,24 +367,16 @@ def reached(setting: Setting, arithmetic: str, side_px: int, secs: float) -> dic
 
 
 def peak_bytes(setting: Setting, work: Callable[[], Any]) -> int:
-    """Returns by how much the memory in use rose at most while `work` ran.
-
-    A CPU tells only the highest peak of the process: work that stays below an earlier one is not measured.
-    """
-    if setting.on_gpu:
-        name = setting.device.removeprefix("/device:")
-        tf.config.experimental.reset_memory_stats(name)
-        before = tf.config.experimental.get_memory_info(name)["current"]
-        kept = work()
-        peak = tf.config.experimental.get_memory_info(name)["peak"]
-    else:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        kept = work()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    del kept
-    if peak <= before:
-        raise NotMeasuredError("the process has held more before")
-    return int(peak - before)
+    """Returns by how much the GPU's memory in use rose at most while `work` ran."""
+    if not setting.on_gpu:
+        raise NotMeasuredError(
+            "a process tells only its own highest peak: benchmarks/held_memory.py takes one for each"
+        )
+    name = setting.device.removeprefix("/device:")
+    tf.config.experimental.reset_memory_stats(name)
+    before = tf.config.experimental.get_memory_info(name)["current"]
+    work()
+    return int(tf.config.experimental.get_memory_info(name)["peak"] - before)
 
 
 def measured(setting: Setting, part: Part) -> Iterator[dict[str, Any]]:
