@@ -20,13 +20,11 @@ import numpy as np
 from benchmarks.bench import machine
 from benchmarks.figures import RESULTS, run_measured
 from benchmarks.provenance import ROOT, Start
-from demo.paintings import PAINTINGS
-from demo.photographs import PHOTOGRAPHS
-from stylecore.images.resize import resize
 from stylecore.measures.network import PictureNetwork
 from stylecore.networks.layers import LPIPS_NETWORK
 from stylecore.networks.lpips_vgg16 import HEADS
 from stylecore.networks.weights.sources import load_weights
+from tests.support.real_pictures import pair
 
 RESULT = RESULTS / "lpips.json"
 AGREE = 1e-3
@@ -48,9 +46,7 @@ def pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns six (picture, content) of one size each, uint8, by name: photographs, and mixtures with a painting."""
     made = {}
     for photograph, painting, share, height, width in _PAIRS:
-        content, style = (
-            resize(np.asarray(load()), height, width) for load in (PHOTOGRAPHS[photograph], PAINTINGS[painting])
-        )
+        content, style = pair(photograph, painting, height, width)
         picture = np.rint((1 - share) * content + share * style).astype(np.uint8)
         made[f"{photograph}, {share:.0%} of {painting}"] = picture, np.rint(content).astype(np.uint8)
     return made

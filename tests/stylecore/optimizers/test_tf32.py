@@ -1,5 +1,7 @@
 """TensorFloat-32, emulated: L-BFGS keeps its bits, and what is rounded in the Gram matrices does not show."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -68,33 +70,41 @@ def test_a_direction_keeps_its_bits(emulation, precondition):
     assert float(tf.norm(rounded - exact) / tf.norm(exact)) < 1e-6
 
 
+def ends(loss):
+    """The share of their first loss that five problems end with."""
+    if loss == "quadratic":
+        centres, starts = (np.concatenate([somewhere(1, first + seed) for seed in range(5)]) for first in (0, 20))
+        path = minimise(quadratic(1e4, centres), starts, 120)
+    else:
+        path = minimise(rosenbrock, np.concatenate([somewhere(1, seed, 70.0, 90.0) for seed in range(5)]), 400)
+    return path.totals[-1] / path.totals[0]
+
+
+exact_ends = functools.cache(ends)
+
+
 @pytest.mark.parametrize("loss", ["quadratic", "rosenbrock"])
 def test_lbfgs_ends_as_low_with_rounded_products(emulation, loss):
-    def ends():
-        if loss == "quadratic":
-            paths = (minimise(quadratic(1e4, somewhere(1, seed)), somewhere(1, 20 + seed), 120) for seed in range(5))
-        else:
-            paths = (minimise(rosenbrock, somewhere(1, seed, 70.0, 90.0), 400) for seed in range(5))
-        return [float(path.totals[-1, 0] / path.totals[0, 0]) for path in paths]
-
-    exact = ends()
+    exact = exact_ends(loss)
     with emulation():
-        rounded = ends()
+        rounded = ends(loss)
     assert np.median(rounded) < 1.25 * np.median(exact)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_pictures_end_as_low_with_rounded_products_and_gram_matrices(emulation, optimizer):
-    """A start that differs in its last bit changes single losses by up to 14 % under L-BFGS, and 3 % under Adam."""
+def test_pictures_end_as_low_with_rounded_products_and_gram_matrices(optimizer):
+    """Rounded towards 0, the worst case. A start that differs in its last bit changes single losses by up to 14 %
+    under L-BFGS, and 3 % under Adam.
+    """
     network, kind = random_network("vgg19", 0), step_kind(StyleConfig(**SHALLOW, optimizer=optimizer), "0")
     problems = [problem(seed, optimizer=optimizer, iterations=60, seed=seed) for seed in range(8)]
 
-    def ends():
+    def losses():
         return np.asarray([result.loss_total for result in run(Engine(kind, network), problems, batch_size=8)])
 
-    exact = ends()
-    with emulation():
-        rounded = ends()
+    exact = losses()
+    with tf32_matrix_products(ROUNDINGS["towards 0"]):
+        rounded = losses()
     assert abs(np.median(rounded / exact) - 1) < 0.03
 
 

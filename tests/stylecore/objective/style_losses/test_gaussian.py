@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from demo.paintings import PAINTINGS
-from demo.photographs import PHOTOGRAPHS
 from stylecore.images.resize import resize
 from stylecore.networks.features import FeatureExtractor
 from stylecore.networks.weights.sources import load_weights
@@ -13,6 +11,7 @@ from stylecore.objective.style_losses.gaussian import Gaussian, polar_factor
 from stylecore.objective.style_losses.guides import padded_guides
 from tests.support import reference
 from tests.support.loss_checks import REDUCTIONS, SIZES, STYLES, batch, check, styles_of
+from tests.support.real_pictures import painting, photograph
 
 
 def target_of(styles):
@@ -106,8 +105,8 @@ PAIRS = [
 def real_features():
     """ImageNet's VGG19 of each image, {name: {layer: [1, h, w, c]}}."""
     extract = FeatureExtractor(load_weights("vgg19", "imagenet").network, LAYERS, "max")
-    images = {name: resize(np.asarray(PAINTINGS[name]()), 120, 160) for _, name, *_ in PAIRS}
-    images["chelsea"] = resize(np.asarray(PHOTOGRAPHS["chelsea"]()), 120, 160)
+    images = {name: resize(painting(name), 120, 160) for _, name, *_ in PAIRS}
+    images["chelsea"] = resize(photograph("chelsea"), 120, 160)
     images["noise"] = np.random.default_rng(0).uniform(0, 255, (120, 160, 3))
     images["near"] = 0.8 * images["geometric_forms"] + 0.2 * images["chelsea"]
     return {name: extract(image[np.newaxis].astype(np.float32)) for name, image in images.items()}
