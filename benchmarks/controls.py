@@ -16,7 +16,8 @@ from benchmarks.step_time import Step, ratios, step_of
 from stylecore import Style, StyleConfig
 from stylecore.images.style import AnyStyle, has_regions
 from stylecore.networks.weights.sources import load_weights
-from stylecore.planning.buckets import default_batch_size, step_kind
+from stylecore.planning.batches import default_batch_size
+from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
 from stylecore.run.problem import prepare
 

@@ -13,7 +13,8 @@ from benchmarks.figures import Figure, main_of
 from benchmarks.step_time import evaluations_in, our_step, secs_per_picture
 from stylecore import StyleConfig
 from stylecore.networks.weights.sources import random_network
-from stylecore.planning.buckets import default_batch_size, step_kind
+from stylecore.planning.batches import default_batch_size
+from stylecore.planning.buckets import step_kind
 from stylecore.planning.costs import evaluation_cost
 from stylecore.run.engine import Engine
 from stylecore.run.speed import measure_device

@@ -27,7 +27,8 @@ from benchmarks.provenance import Start
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.precision import Arithmetic
 from stylecore.networks.weights.sources import random_network
-from stylecore.planning.buckets import default_batch_size, step_kind
+from stylecore.planning.batches import default_batch_size
+from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
 from stylecore.run.problem import prepare
 from stylecore.run.snapshot import Snapshot

@@ -25,7 +25,8 @@ from stylecore import StyleConfig
 from stylecore.networks.features import preprocess
 from stylecore.networks.precision import device_arithmetic
 from stylecore.networks.weights.sources import load_weights
-from stylecore.planning.buckets import default_batch_size, step_kind
+from stylecore.planning.batches import default_batch_size
+from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
 from stylecore.run.problem import Problem, prepare
 

@@ -7,36 +7,31 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 
 from pipeline.beam_options import StyleBeamOptions, runs_here
 from pipeline.dataflow.estimates import gpu_device
-from pipeline.dataflow.gpus import SLOWEST, Gpu, gpu_of_device, parse_gpu
+from pipeline.dataflow.gpus import Gpu, gpu_of_device, gpu_of_memory, parse_gpu
 from pipeline.options import OptionError
 from stylecore.networks.precision import Arithmetic, device_arithmetic
-from stylecore.planning.buckets import BATCH_PIXELS, MAX_BATCH_SIZE
+from stylecore.planning.batches import ComputingDevice, full_batch
 from stylecore.planning.costs import TWO_CORES
-from stylecore.planning.room import Room, machine_memory_bytes
+from stylecore.planning.room import Room
 from transforms.batch import BatchLimits
 
 if TYPE_CHECKING:
     from transforms.stylize.stylize_runs import StylizeOptions
 
-# 64 pictures of 256x256 fill any GPU in the table. Assumed, not measured: there was no GPU to measure on.
-GPU_BATCH_PIXELS = 64 * 256 * 256
-# Of small pictures, which leave a GPU with little to do: not measured either.
-GPU_BATCH_RUNS = 256
 
-
-def batch_limits(options: PipelineOptions, here: str | None = None) -> BatchLimits:
+def batch_limits(options: PipelineOptions, here: ComputingDevice | None = None) -> BatchLimits:
     """Returns what bounds batches: the options, and the memory and speed of the chosen device or of this machine.
 
     Args:
       options: the command line's options.
-      here: the name of this machine's device as TensorFlow gives it, or "CPU"; None asks TensorFlow.
+      here: this machine's device; None asks TensorFlow.
     """
     own = options.view_as(StyleBeamOptions)
     gpu: Gpu | None = None
     if own.gpu:
         gpu = parse_gpu(own.gpu)[0]
-    elif (name := _gpu_here(options, here)) is not None:
-        gpu = gpu_of_device(name) or SLOWEST
+    elif (device := _device_here(options, here)) is not None and device.is_gpu:
+        gpu = gpu_of_device(device.name) or gpu_of_memory(device.memory_bytes)
     room = Room(device_memory_bytes(options, here), own.tile_px)
     return limits_on(gpu, room, own.batch_size, own.max_batch_secs)
 
@@ -53,8 +48,7 @@ def limits_on(gpu: Gpu | None, room: Room, batch_size: int | None, max_secs: flo
     return BatchLimits(
         batch_size=batch_size,
         max_secs=max_secs,
-        pixels=GPU_BATCH_PIXELS if gpu else BATCH_PIXELS,
-        runs=GPU_BATCH_RUNS if gpu else MAX_BATCH_SIZE,
+        full=full_batch(is_gpu=gpu is not None),
         room=room,
         secs_per_pixel_and_iteration=(gpu_device(gpu) if gpu else TWO_CORES).secs_per_pixel_and_iteration(),
     )
@@ -95,7 +89,7 @@ def stylize_options(options: PipelineOptions, require_gpu: bool) -> "StylizeOpti
     )
 
 
-def device_memory_bytes(options: PipelineOptions, here: str | None = None) -> int | None:
+def device_memory_bytes(options: PipelineOptions, here: ComputingDevice | None = None) -> int | None:
     """Returns a process' share of the device's memory, None where this machine cannot know it; see `batch_limits`.
 
     Every process sees all GPUs of its machine, and TensorFlow takes their memory as it needs it, so that the processes
@@ -105,28 +99,25 @@ def device_memory_bytes(options: PipelineOptions, here: str | None = None) -> in
     if own.device_memory_gb:
         return int(own.device_memory_gb * 1e9)
     if own.gpu:
-        memory_bytes = parse_gpu(own.gpu)[0].memory_bytes
-    elif not runs_here(options):
-        return None
-    elif (name := _gpu_here(options, here)) is None:
-        memory_bytes = machine_memory_bytes()
-    elif (gpu := gpu_of_device(name)) is None:
+        memory_bytes: int | None = parse_gpu(own.gpu)[0].memory_bytes
+    elif (device := _device_here(options, here)) is None:
         return None
     else:
-        memory_bytes = gpu.memory_bytes
-    return memory_bytes // _processes(options)
+        known = gpu_of_device(device.name) if device.is_gpu else None
+        memory_bytes = known.memory_bytes if known else device.memory_bytes
+    return None if memory_bytes is None else memory_bytes // _processes(options)
 
 
-def _gpu_here(options: PipelineOptions, here: str | None) -> str | None:
-    """Returns the name of the GPU on this machine that computes the job, None if there is none."""
+def _device_here(options: PipelineOptions, here: ComputingDevice | None) -> ComputingDevice | None:
+    """Returns the device of this machine, None if the job runs elsewhere."""
     if not runs_here(options):
         return None
     if here is None:
         # Imported here: `plan` shares this file and needs no TensorFlow.
-        from stylecore.run.devices import device_name
+        from stylecore.run.devices import computing_device
 
-        here = device_name()
-    return None if here == "CPU" else here
+        here = computing_device()
+    return here
 
 
 def _processes(options: PipelineOptions) -> int:

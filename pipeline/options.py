@@ -51,7 +51,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="DIR", help="output directory, local or gs://")
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows of the manifest")
     parser.add_argument(
-        "--batch_size", type=positive, metavar="N", help="runs per batch (default: chosen by their size in pixels)"
+        "--batch_size",
+        type=positive,
+        metavar="N",
+        help="runs per batch (default: as many as fill the device and fit into its memory)",
     )
     parser.add_argument(
         "--max_batch_secs",
@@ -64,7 +67,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--device_memory_gb",
         type=positive_number,
         metavar="GB",
-        help="memory of the device that computes; bounds batches (default: the GPU type's, or this machine's)",
+        help="memory of the device that computes; bounds batches (default: the GPU's, or this machine's)",
     )
     add_tiles_option(parser)
     parser.add_argument(

@@ -8,16 +8,14 @@ from typing import Any
 
 import apache_beam as beam
 
-from stylecore.planning.buckets import BATCH_PIXELS, MAX_BATCH_SIZE, default_batch_size
-from stylecore.planning.costs import TWO_CORES, evaluation_cost
+from stylecore.planning.batches import CPU_BATCH, FullBatch, batch_size_on
+from stylecore.planning.costs import TWO_CORES
 from stylecore.planning.pyramid import stages
 from stylecore.planning.room import UNLIMITED, Room, tiles_of, time_factor
 from stylecore.planning.tiles import Tiles
 from transforms.deal import PLACE_BITS, Deal, along_axis, cell_bits, place
 from transforms.records import Run
 
-# The share of the device's memory for a batch; the rest is left to the weights, cached targets and the process itself.
-BUDGET_SHARE = 0.6
 # The estimated time of the batches in a group: against it, loading the first of them hardly counts.
 GROUP_SECS = 60.0
 
@@ -41,29 +39,30 @@ class BatchLimits:
     Attributes:
       batch_size: runs in a batch; None chooses by the size of their pictures.
       max_secs: the longest estimated time of a batch.
-      pixels: the number of pixels in a batch beyond which the device gains nothing.
-      runs: the largest number of runs in a batch that is chosen by its pixels.
+      full: the batch beyond which the device gains nothing.
       room: the device's memory, and the tiles that were asked for.
       secs_per_pixel_and_iteration: the device's speed, for the estimated time.
     """
 
     batch_size: int | None = None
     max_secs: float = 600.0
-    pixels: int = BATCH_PIXELS
-    runs: int = MAX_BATCH_SIZE
+    full: FullBatch = CPU_BATCH
     room: Room = UNLIMITED
     secs_per_pixel_and_iteration: float = TWO_CORES.secs_per_pixel_and_iteration()
 
 
 def batch_size_of(run: Run, limits: BatchLimits) -> int:
     """Returns a run's batch size, from its size, its iterations and the limits, never from the runs left to do."""
-    config = run.row.config
-    size = limits.batch_size or default_batch_size(run.height, run.width, limits.pixels, limits.runs)
-    if _tiles(run, run.height, run.width, limits):
-        size = 1  # Its tiles fill the device.
-    elif limits.room.memory_bytes is not None:
-        held = evaluation_cost(run.bucket.kind, run.height, run.width, config.history_size, run.regions).bytes_held
-        size = min(size, int(limits.room.memory_bytes * BUDGET_SHARE / held))
+    size = batch_size_on(
+        limits.full,
+        limits.room,
+        run.bucket.kind,
+        run.height,
+        run.width,
+        run.row.config.history_size,
+        run.regions,
+        limits.batch_size,
+    )
     return max(1, min(size, int(limits.max_secs / _secs_of(run, limits))))
 
 

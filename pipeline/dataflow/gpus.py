@@ -150,8 +150,8 @@ H100 = Gpu(
     ),
 )
 
+# The slowest first.
 GPUS = (T4, L4, A100, A100_80GB, H100)
-SLOWEST = T4
 
 
 def parse_gpu(text: str) -> tuple[Gpu, int]:
@@ -178,6 +178,14 @@ def gpu_of_device(name: str) -> Gpu | None:
     if "MIG" in words:
         return None
     return next((gpu for gpu in GPUS if set(gpu.name.upper().split()) <= words), None)
+
+
+def gpu_of_memory(memory_bytes: int | None) -> Gpu:
+    """Returns the type that an unknown GPU is taken for where its speed matters: the slowest of those with the most
+    memory that is not more than its own; the slowest of all if its memory is unknown or less than theirs.
+    """
+    smaller = [gpu for gpu in GPUS if gpu.memory_bytes <= (memory_bytes or 0)]
+    return max(smaller, key=lambda gpu: gpu.memory_bytes, default=GPUS[0])
 
 
 def _by_name(name: str) -> Gpu:

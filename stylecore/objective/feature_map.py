@@ -25,8 +25,13 @@ def softmax_map(features: Features) -> Features:
     return tf.reshape(entries * tf.nn.softmax(flat), tf.shape(features))
 
 
-def mapped(extract: Extractor, feature_map: str) -> Extractor:
-    """Returns an extractor of features, mapped as `feature_map` says: "none" or "softmax"."""
+def map_features(features: dict[str, Features], feature_map: str) -> dict[str, Features]:
+    """Returns features by layer, mapped as `feature_map` says: "none" or "softmax"."""
     if feature_map == "none":
-        return extract
-    return lambda images: {name: softmax_map(features) for name, features in extract(images).items()}
+        return features
+    return {name: softmax_map(found) for name, found in features.items()}
+
+
+def mapped(extract: Extractor, feature_map: str) -> Extractor:
+    """Returns an extractor of features that are mapped, see `map_features`."""
+    return extract if feature_map == "none" else lambda images: map_features(extract(images), feature_map)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from stylecore.networks.features import FeatureExtractor
 from stylecore.objective import losses
+from stylecore.objective.feature_map import map_features
 from stylecore.objective.objective import Losses, LossWeights, Objective, Targets, projected
 from stylecore.objective.style_losses.base import Draw, Statistics, StyleLoss, SummedStyleLoss
 from stylecore.objective.style_losses.guides import Guides, dense_guides, dense_roots
@@ -77,6 +78,7 @@ class TiledObjective(Objective):
       content_loss: "l2" or "l1".
       style_loss: a name in STYLE_LOSSES; unless the picture is one tile, its statistics are means over positions.
       normalize_gradients: of each loss layer; only where the picture is one tile.
+      feature_map: what the losses see of the features, see `map_features`; "none" unless the picture is one tile.
       cut: where the network is cut.
       side_px: as in `Tiles`.
       compiled: makes each of the functions that compute layers one operation of the graph. Memory is bounded because
@@ -91,6 +93,7 @@ class TiledObjective(Objective):
         content_loss: str,
         style_loss: str = "gram",
         normalize_gradients: bool = False,
+        feature_map: str = "none",
         *,
         cut: Cut,
         side_px: int,
@@ -98,6 +101,7 @@ class TiledObjective(Objective):
     ) -> None:
         super().__init__(features, content_layers, style_layers, content_loss, style_loss, normalize_gradients)
         self._summed = self.style_loss if isinstance(self.style_loss, SummedStyleLoss) else _OneTile(self.style_loss)
+        self._feature_map = feature_map
         self._cut = cut
         self._side_px = side_px
         wanted = {*content_layers, *style_layers}
@@ -115,7 +119,8 @@ class TiledObjective(Objective):
         """Returns the images' content features, one tensor a layer."""
         names = [*self._front_content, *self._bridge]
         whole = self._together(images, names, lambda pixels, tile: _Part((), self._maps(pixels, tile)))
-        features = dict(zip(names, whole.maps, strict=True)) | self._deep_features(whole)
+        front = whole.maps[: len(self._front_content)]
+        features = dict(zip(self._front_content, front, strict=True)) | self._deep_features(whole)
         return tuple(tf.cast(features[name], tf.float32) for name in self._content_layers)
 
     def style_statistics(self, images: Images, guides: tuple[Guides, ...] = ()) -> tuple[Statistics, ...]:
@@ -228,10 +233,12 @@ class TiledObjective(Objective):
         """Returns the sums of the content losses, where there are targets, and of the style losses."""
         features = self._features_of_tile(pixels, tile)
         weights = compared.weights
-        content, style = features, features
+        content = style = map_features(features, self._feature_map)
         if weights:
-            content = self._seen(features, self._content_layers, weights.content, weights.content_layers)
-            style = self._seen(features, self._style_layers, weights.style, weights.style_layers)
+            content, style = (
+                self._seen(content, self._content_layers, weights.content, weights.content_layers),
+                self._seen(style, self._style_layers, weights.style, weights.style_layers),
+            )
         lost = tuple(
             losses.content_loss(content[name], _cropped(target, *self._own(name, tile)), self._content_loss)
             for name, target in zip(self._front_content if weights else (), compared.content, strict=True)
@@ -246,7 +253,8 @@ class TiledObjective(Objective):
 
     def _maps_of_tile(self, pixels: Images, tile: _Tile) -> tuple[Features, ...]:
         features = self._features_of_tile(pixels, tile)
-        return _in_float32(features, (*self._front_content, *self._bridge))
+        content = map_features(features, self._feature_map)
+        return (*_in_float32(content, self._front_content), *_in_float32(features, self._bridge))
 
     def _gradient_of_tile(self, pixels: Images, compared: _Compared, tile: _Tile, upstream: _Part) -> Gradients:
         """Returns the gradient to the tile's pixels, halo included, from those to the sums and the whole maps."""
@@ -261,7 +269,7 @@ class TiledObjective(Objective):
         )
 
     def _deep_features(self, whole: _Part) -> dict[str, Features]:
-        return self._back(whole.maps[-1]) if self._back else {}
+        return map_features(self._back(whole.maps[-1]), self._feature_map) if self._back else {}
 
     def _joined_statistics(
         self, whole: _Part, size: Tensor, deep: dict[str, Features], guides: tuple[Guides, ...]

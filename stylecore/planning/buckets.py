@@ -1,12 +1,8 @@
-"""Which problems can share a batch, and how many fit into one. Light: no TensorFlow."""
+"""Which problems can share a batch. Light: no TensorFlow."""
 
 import dataclasses
 
 from stylecore.config.style_config import StyleConfig
-
-# Enough to keep two CPU cores busy; the fastest batches of benchmarks/results/bench.json have 2^16 to 2^19 pixels.
-BATCH_PIXELS = 2**17
-MAX_BATCH_SIZE = 64
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -76,8 +72,3 @@ def bucket_of(config: StyleConfig, weights_sha256: str, height: int, width: int,
     """
     kind = step_kind(config, weights_sha256, regions)
     return Bucket(kind, height, width, tuple(scale for scale, _ in config.pyramid))
-
-
-def default_batch_size(height: int, width: int, pixels: int = BATCH_PIXELS, runs: int = MAX_BATCH_SIZE) -> int:
-    """Returns how many pictures of height x width pixels make a good batch: at most `pixels` pixels and `runs` runs."""
-    return max(1, min(runs, pixels // (height * width)))

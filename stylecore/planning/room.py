@@ -202,8 +202,6 @@ def _chosen(
     held: Callable[[Tiles | None], int],
     secs: Callable[[Tiles], float],
 ) -> Tiles | None:
-    if kind.feature_map == "softmax":
-        return None  # Not even one tile: what is compared is not what the deep layers are computed from.
     asked = room.tile_px is not None and max(height, width) > room.tile_px and needs_whole(kind) is None
     if not asked and (room.memory_bytes is None or held(None) <= room.memory_bytes):
         return None

@@ -41,6 +41,9 @@ MemoryKey = tuple[int, int, int, int]
 # Seed and iteration of the random numbers with which delivered pictures are measured.
 _MEASURED = (np.zeros(1, np.int64), np.full(1, -1, np.int32))
 
+# XLA compiles the loop for a fixed number of records; a longer call compiles it anew.
+_RECORDS = 512
+
 STATUSES = range(5)
 RUNNING, ALL_ITERATIONS, CONVERGED, FAILED, STALLED = STATUSES
 
@@ -108,7 +111,8 @@ class Engine:
       kind: what the compiled step fixes.
       network: the whole backbone with the weights that `kind` names, on the same device.
       device: TensorFlow's name of the device; empty leaves the choice to TensorFlow.
-      xla: compiles the objective with XLA, anew for each size of batch and images; for GPUs.
+      xla: compiles with XLA, anew for each size of batch and images: the whole loop with optimiser and objective, and
+        the targets, so that both round alike; of pictures in tiles each tile's layers alone. For GPUs.
       clock: the time in seconds, by which lessons about memory are forgotten.
       room: decides which pictures are computed in tiles.
     """
@@ -230,15 +234,31 @@ class Engine:
           The next state; the number of the iterate that each evaluation gave, [evaluations, batch] int32, -1 where it
           gave none; and the losses of each evaluation, every term [evaluations, batch].
         """
+        state, made, numbers, losses = self.compiled_advance(state, constants, evaluations)(
+            state, constants, evaluations
+        )
+        return state, numbers[:made], Losses(*(term[:made] for term in losses))
+
+    @_on_device
+    def compiled_advance(self, state: LoopState, constants: BatchConstants, evaluations: int) -> Any:
+        """Returns the `tf.function` behind `advance` for batches like this one.
+
+        It takes the arguments of `advance` and returns the next state, the number of evaluations made, and the numbers
+        and losses of all its records, of which those evaluations fill the first ones.
+
+        Args: see `advance`; `evaluations` is the largest number that it is called with.
+        """
         step = self._step_for(state.images, constants)
-        if step.advance is None:
+        if step.advance is None or (step.records is not None and step.records < evaluations):
+            step.records = max(_RECORDS, evaluations) if step.loop_in_xla else None
             specs = tf.nest.map_structure(_loose_spec, (state, constants))
             step.advance = tf.function(
-                functools.partial(self._advance_in_graph, step.value_and_gradient),
+                functools.partial(self._advance_in_graph, step.value_and_gradient, step.records),
                 input_signature=[*specs, tf.TensorSpec([], tf.int32)],
                 autograph=False,
+                jit_compile=step.loop_in_xla or None,
             )
-        return step.advance(state, constants, evaluations)
+        return step.advance
 
     @_on_device
     def measure(self, image: np.ndarray, problem: Problem) -> Losses:
@@ -294,8 +314,9 @@ class Engine:
         height, width = images.shape[1:3]
         return self._step(tiles_of(self.kind, height, width, pairs, self._room, regions))
 
-    def _target_objective(self, height: int, width: int, masked: bool) -> Objective:
-        return self._step(target_tiles_of(self.kind, height, width, self._room, masked)).objective
+    def _target_objective(self, height: int, width: int, masked: bool) -> tuple[Objective, bool]:
+        step = self._step(target_tiles_of(self.kind, height, width, self._room, masked))
+        return step.objective, step.loop_in_xla
 
     def _step(self, tiles: Tiles | None) -> "_Step":
         if tiles not in self._steps:
@@ -308,14 +329,16 @@ class Engine:
         options: dict[str, Any] = {
             "style_loss": kind.style_loss,
             "normalize_gradients": kind.normalize_gradients,
+            "feature_map": kind.feature_map,
         }
         # The objective stays outside the loop's graph: in a graph with cycles oneDNN's rewriting of operations misses
         # the gradients of poolings, which then take 20 times as long.
         how: dict[str, Any] = {"experimental_attributes": {"_noinline": True}}
         compiled: dict[str, Any] = {"jit_compile": True} if self.compiles_each_size else how
         if tiles is None:
-            objective = Objective(*layers, **options, feature_map=kind.feature_map)
-            return _Step(objective, tf.function(objective.value_and_gradient, autograph=False, **compiled))
+            objective = Objective(*layers, **options)
+            value_and_gradient = tf.function(objective.value_and_gradient, autograph=False, **compiled)
+            return _Step(objective, value_and_gradient, loop_in_xla=self.compiles_each_size)
         objective = TiledObjective(
             *layers,
             **options,
@@ -326,29 +349,30 @@ class Engine:
         return _Step(objective, tf.function(objective.value_and_gradient, autograph=False, **how))
 
     def _advance_in_graph(
-        self, value_and_gradient: Any, state: LoopState, constants: BatchConstants, evaluations: Tensor
-    ) -> tuple[LoopState, Tensor, Losses]:
+        self,
+        value_and_gradient: Any,
+        records: int | None,
+        state: LoopState,
+        constants: BatchConstants,
+        evaluations: Tensor,
+    ) -> tuple[LoopState, Tensor, Tensor, Losses]:
+        """Makes the loop of `compiled_advance`, with room for so many records; None: for as many as evaluations."""
         constants = constants._replace(parameters=self._optimizer.prepared(constants.parameters, state.images))
-        count = tf.shape(state.status)[0]
-        per_problem = tf.TensorShape([None])
-        records = (
-            tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=per_problem),
-            Losses(*(tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=per_problem) for _ in range(4))),
-        )
+        shape = tf.stack([evaluations if records is None else records, tf.shape(state.status)[0]])
+        empty = tf.fill(shape, -1), Losses(*(tf.zeros(shape) for _ in Losses._fields))
 
-        def go_on(done: Tensor, state: LoopState, records: Any) -> Tensor:
+        def go_on(done: Tensor, state: LoopState, written: Any) -> Tensor:
             return (done < evaluations) & tf.reduce_any(state.status == RUNNING)
 
-        def evaluate(done: Tensor, state: LoopState, records: Any) -> tuple[Tensor, LoopState, Any]:
-            state, iterate, losses = self._evaluate(value_and_gradient, state, constants)
-            numbers, terms = records
-            written = Losses(*(array.write(done, term) for array, term in zip(terms, losses, strict=True)))
-            return done + 1, state, (numbers.write(done, iterate), written)
+        def evaluate(done: Tensor, state: LoopState, written: Any) -> tuple[Tensor, LoopState, Any]:
+            state, *record = self._evaluate(value_and_gradient, state, constants)
+            written = tf.nest.map_structure(
+                lambda rows, row: tf.tensor_scatter_nd_update(rows, [[done]], row[tf.newaxis]), written, tuple(record)
+            )
+            return done + 1, state, written
 
-        done, state, (numbers, terms) = tf.while_loop(go_on, evaluate, (tf.constant(0), state, records))
-        shape = tf.stack([done, count])
-        stacked = Losses(*(tf.reshape(array.stack(), shape) for array in terms))
-        return state, tf.reshape(numbers.stack(), shape), stacked
+        made, state, (numbers, losses) = tf.while_loop(go_on, evaluate, (tf.constant(0), state, empty))
+        return state, made, numbers, losses
 
     def _evaluate(
         self, value_and_gradient: Any, state: LoopState, constants: BatchConstants
@@ -386,12 +410,19 @@ class Engine:
 
 @dataclasses.dataclass
 class _Step:
-    """What is compiled for pictures that are computed in one way, whole or in tiles; None until it is needed."""
+    """What is compiled for pictures that are computed in one way, whole or in tiles; None until it is needed.
+
+    Attributes:
+      loop_in_xla: XLA compiles everything: the targets, and the loop around the objective with the optimiser.
+      records: the most evaluations that `advance` can make; None sets no limit.
+    """
 
     objective: Objective
     value_and_gradient: Any
+    loop_in_xla: bool = False
     measure: Any = None
     advance: Any = None
+    records: int | None = None
 
 
 def _memory_key(problems: Sequence[Problem]) -> MemoryKey:

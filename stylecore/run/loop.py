@@ -9,7 +9,7 @@ or not finite leaves its batch; the others go on, in a smaller batch once half h
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,30 +44,6 @@ _MIN_ITERATIONS_TO_REBATCH = 20
 # How cuDNN, cuBLAS and XLA fail on GPUs, apart from memory.
 _DEVICE_ERRORS = (tf.errors.InternalError, tf.errors.UnknownError, tf.errors.NotFoundError)
 _STOP_REASONS = {ALL_ITERATIONS: "iterations", CONVERGED: "converged", STALLED: "stalled"}
-
-
-def optimize(
-    engine: Engine,
-    problems: Sequence[Problem],
-    *,
-    batch_size: int | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    max_evaluations: int = MAX_EVALUATIONS_PER_CALL,
-) -> Iterator[Done]:
-    """Optimises problems of one bucket and yields (index, result) of each as soon as it is done.
-
-    Args:
-      engine: the engine of the problems' StepKind.
-      problems: at least one; all of one bucket.
-      batch_size: see Optimization.
-      on_progress: called between calls into TensorFlow.
-      max_evaluations: see Optimization.
-    """
-    for event in Optimization(engine, problems, batch_size=batch_size, max_evaluations=max_evaluations).events():
-        if isinstance(event, tuple):
-            yield event
-        elif isinstance(event, Progress) and on_progress:
-            on_progress(event)
 
 
 class Optimization:

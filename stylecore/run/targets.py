@@ -1,5 +1,6 @@
 """What the pictures of a batch are compared with, computed one image at a time and cached; and what is left out."""
 
+import functools
 import hashlib
 import math
 from collections.abc import Callable, Sequence
@@ -35,12 +36,13 @@ class TargetMaker:
 
     Args:
       kind: what the compiled step fixes.
-      objective: (height, width, whether a mask says where) -> what computes content targets and statistics of an image.
+      objective: (height, width, whether a mask says where) -> what computes content targets and statistics of an image,
+        and whether XLA compiles it as it compiles that of the pictures: both then round alike.
       clock: the time in seconds.
     """
 
     def __init__(
-        self, kind: StepKind, objective: Callable[[int, int, bool], Objective], clock: Callable[[], float]
+        self, kind: StepKind, objective: Callable[[int, int, bool], tuple[Objective, bool]], clock: Callable[[], float]
     ) -> None:
         self._kind = kind
         self._objective = objective
@@ -118,9 +120,9 @@ class TargetMaker:
 
     def _functions_for(self, image: Tensor, masked: bool = False) -> "_TargetFunctions":
         height, width = image.shape[1:3]
-        objective = self._objective(height, width, masked)
+        objective, xla = self._objective(height, width, masked)
         if objective not in self._functions:
-            self._functions[objective] = _TargetFunctions(self._kind, objective)
+            self._functions[objective] = _TargetFunctions(self._kind, objective, xla)
         return self._functions[objective]
 
     def _blend(
@@ -166,19 +168,18 @@ class TargetMaker:
 class _TargetFunctions:
     """What of an objective is compiled for targets."""
 
-    def __init__(self, kind: StepKind, objective: Objective) -> None:
+    def __init__(self, kind: StepKind, objective: Objective, xla: bool) -> None:
+        compiled = functools.partial(tf.function, autograph=False, jit_compile=xla or None)
         image = tf.TensorSpec([None, None, None, 3], tf.float32)
-        self.content = tf.function(objective.content_targets, input_signature=[image], autograph=False)
-        self.statistics = tf.function(objective.style_statistics, input_signature=[image], autograph=False)
+        self.content = compiled(objective.content_targets, input_signature=[image])
+        self.statistics = compiled(objective.style_statistics, input_signature=[image])
         guides = Guides(
             tf.TensorSpec([1, 1, None], tf.int32),
             tf.TensorSpec([1, 1, None, 1], tf.float32),
             tf.TensorSpec([1, 1, None], tf.int32),
         )
-        self.guided_statistics = tf.function(
-            objective.style_statistics,
-            input_signature=[image, (guides,) * len(kind.style_layers)],
-            autograph=False,
+        self.guided_statistics = compiled(
+            objective.style_statistics, input_signature=[image, (guides,) * len(kind.style_layers)]
         )
 
 

@@ -24,11 +24,12 @@ from pipeline.plan.report import report
 from pipeline.plan.sizes import PNG_BYTES_PER_PIXEL, WEBP_BYTES_PER_PIXEL, output_sizes
 from stylecore.config.style_config import StyleConfig
 from stylecore.networks.weights.sources import DOWNLOADS, random_network, save_weights
+from stylecore.planning.batches import MEMORY_SHARE
 from stylecore.planning.costs import evaluation_cost
 from stylecore.planning.room import UNLIMITED
 from tests.support.inputs import TINY, write_manifest
 from transforms import deal
-from transforms.batch import BUDGET_SHARE, BatchLimits, BatchRuns, batch_size_of, place_of
+from transforms.batch import BatchLimits, BatchRuns, batch_size_of, place_of
 from transforms.output.published_weights import find_weights
 from transforms.records import ManifestRow, Reason, Run
 
@@ -312,7 +313,7 @@ def test_the_memory_of_the_device_bounds_the_batches_of_a_plan_as_of_a_run(input
         (bucket,) = planned(manifest, device_memory_gb=float(gigabytes)).counts.buckets
         cost = evaluation_cost(bucket.bucket.kind, 36, 48)
         assert run_limits.room.memory_bytes == float(gigabytes) * 1e9
-        assert bucket.batch_size == max(1, min(64, int(run_limits.room.memory_bytes * BUDGET_SHARE / cost.bytes_held)))
+        assert bucket.batch_size == max(1, min(64, int(run_limits.room.memory_bytes * MEMORY_SHARE / cost.bytes_held)))
         sizes[gigabytes] = bucket.batch_size
         assert main(["plan", *options]) == 0
         assert f"12 runs in {-(-12 // bucket.batch_size)} batch" in capsys.readouterr().out

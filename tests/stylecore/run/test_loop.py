@@ -1,7 +1,5 @@
 """Batches of unlike problems: each is optimised as if it were alone, stops for its own reason and fails by itself."""
 
-import subprocess
-import sys
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +16,6 @@ from stylecore.run.engine import Engine, LoopState
 from stylecore.run.problem import prepare
 from stylecore.run.result import NotFiniteError, history_stride
 from tests.support import reference
-from tests.support.paths import ROOT
 from tests.support.pictures import gradient
 from tests.support.small_problems import SHALLOW, assert_batch_is_each_alone, bits, problem, run
 
@@ -288,27 +285,6 @@ def test_pixels_stay_within_their_range(engine):
 def test_the_loss_falls(engine):
     (result,) = run(engine, [problem(iterations=60)])
     assert result.history[-1].total < 0.5 * result.history[0].total
-
-
-XLA = """
-import numpy as np
-from tests.support.small_problems import SHALLOW, problem, run
-from stylecore.planning.buckets import step_kind
-from stylecore.config.style_config import StyleConfig
-from stylecore.run.engine import Engine, LoopState
-from stylecore.networks.weights.sources import random_network
-
-kind, network = step_kind(StyleConfig(**SHALLOW), "0"), random_network("vgg19", 0)
-problems = [problem(image, iterations=3) for image in range(2)]
-plain, compiled = (run(Engine(kind, network, xla=xla), problems) for xla in (False, True))
-for ours, theirs in zip(compiled, plain, strict=True):
-    np.testing.assert_allclose(ours.history, theirs.history, rtol=1e-4)
-"""
-
-
-def test_xla_computes_the_same():
-    """In a process of its own: XLA does not go together with the deterministic operations of other tests."""
-    subprocess.run([sys.executable, "-c", XLA], check=True, cwd=ROOT)
 
 
 def test_progress_counts_up_to_the_limits(engine):

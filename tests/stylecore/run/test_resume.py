@@ -14,7 +14,6 @@ from stylecore.networks.weights.sources import random_network
 from stylecore.planning.buckets import step_kind
 from stylecore.run import loop
 from stylecore.run.engine import Engine
-from stylecore.run.loop import optimize
 from stylecore.run.problem import prepare
 from stylecore.run.result import (
     DeadlineError,
@@ -422,7 +421,3 @@ def test_a_snapshot_with_impossible_numbers_is_refused(engines, settings, damage
     read_snapshot(snapshot.to_bytes(), single)
     with pytest.raises(SnapshotError, match=message):
         read_snapshot(damage(snapshot).to_bytes(), single)
-
-
-def test_optimize_yields_results_alone(engines):
-    assert [index for index, _ in optimize(engines["adam"], [problem(iterations=1)])] == [0]
