@@ -101,7 +101,7 @@ def stylize(
 Member = tuple[int, Problem]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Batch:
     """Problems to optimise together, with the indices of their results."""
 

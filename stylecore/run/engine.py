@@ -112,7 +112,8 @@ class Engine:
       network: the whole backbone with the weights that `kind` names, on the same device.
       device: TensorFlow's name of the device; empty leaves the choice to TensorFlow.
       xla: compiles with XLA, anew for each size of batch and images: the whole loop with optimiser and objective, and
-        the targets, so that both round alike; of pictures in tiles each tile's layers alone. For GPUs.
+        the targets, so that both round alike; with a random style loss the objective and the targets, of pictures in
+        tiles each tile's layers alone. For GPUs.
       clock: the time in seconds, by which lessons about memory are forgotten.
       room: decides which pictures are computed in tiles.
     """
@@ -134,6 +135,8 @@ class Engine:
         with tf.device(device):
             self._features = FeatureExtractor(network, layers, kind.pooling, kind.precision)
         self._optimizer = OPTIMIZERS[kind.optimizer]
+        style_loss = STYLE_LOSSES[kind.style_loss]
+        self._random_loss = style_loss if isinstance(style_loss, RandomStyleLoss) else None
         self._room = room
         self._steps: dict[Tiles | None, _Step] = {}
         self._targets = TargetMaker(kind, self._target_objective, clock)
@@ -190,9 +193,7 @@ class Engine:
                 np.asarray([config.early_stop_tolerance for config in configs], np.float32),
             ),
             np.asarray([config.average_decay for config in configs], np.float32),
-            np.asarray([config.seed for config in configs], np.int64)
-            if isinstance(STYLE_LOSSES[self.kind.style_loss], RandomStyleLoss)
-            else (),
+            np.asarray([config.seed for config in configs], np.int64) if self._random_loss else (),
         )
 
     @_on_device
@@ -250,13 +251,15 @@ class Engine:
         """
         step = self._step_for(state.images, constants)
         if step.advance is None or (step.records is not None and step.records < evaluations):
-            step.records = max(_RECORDS, evaluations) if step.loop_in_xla else None
+            # XLA draws other normal numbers: a random loss is compiled alone, and what is drawn is the same everywhere.
+            xla = step.is_in_xla and self._random_loss is None
+            step.records = max(_RECORDS, evaluations) if xla else None
             specs = tf.nest.map_structure(_loose_spec, (state, constants))
             step.advance = tf.function(
                 functools.partial(self._advance_in_graph, step.value_and_gradient, step.records),
                 input_signature=[*specs, tf.TensorSpec([], tf.int32)],
                 autograph=False,
-                jit_compile=step.loop_in_xla or None,
+                jit_compile=xla or None,
             )
         return step.advance
 
@@ -302,10 +305,11 @@ class Engine:
           seeds: [batch] int64; not used if the style loss is not random.
           iterations: of each picture, or one for all.
         """
-        style_loss = STYLE_LOSSES[self.kind.style_loss]
-        if not isinstance(style_loss, RandomStyleLoss):
+        if self._random_loss is None:
             return ()
-        return style_loss.draws(seeds, iterations, [self._features.channels[name] for name in self.kind.style_layers])
+        return self._random_loss.draws(
+            seeds, iterations, [self._features.channels[name] for name in self.kind.style_layers]
+        )
 
     def _step_for(self, images: Images, constants: BatchConstants) -> "_Step":
         """Returns the compiled functions for a batch of pictures of one size."""
@@ -316,7 +320,7 @@ class Engine:
 
     def _target_objective(self, height: int, width: int, masked: bool) -> tuple[Objective, bool]:
         step = self._step(target_tiles_of(self.kind, height, width, self._room, masked))
-        return step.objective, step.loop_in_xla
+        return step.objective, step.is_in_xla
 
     def _step(self, tiles: Tiles | None) -> "_Step":
         if tiles not in self._steps:
@@ -338,7 +342,7 @@ class Engine:
         if tiles is None:
             objective = Objective(*layers, **options)
             value_and_gradient = tf.function(objective.value_and_gradient, autograph=False, **compiled)
-            return _Step(objective, value_and_gradient, loop_in_xla=self.compiles_each_size)
+            return _Step(objective, value_and_gradient, is_in_xla=self.compiles_each_size)
         objective = TiledObjective(
             *layers,
             **options,
@@ -413,13 +417,13 @@ class _Step:
     """What is compiled for pictures that are computed in one way, whole or in tiles; None until it is needed.
 
     Attributes:
-      loop_in_xla: XLA compiles everything: the targets, and the loop around the objective with the optimiser.
+      is_in_xla: XLA compiles the objective as a whole, so that it can compile what stands around it.
       records: the most evaluations that `advance` can make; None sets no limit.
     """
 
     objective: Objective
     value_and_gradient: Any
-    loop_in_xla: bool = False
+    is_in_xla: bool = False
     measure: Any = None
     advance: Any = None
     records: int | None = None

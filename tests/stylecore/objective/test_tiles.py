@@ -39,6 +39,8 @@ CASES = [
     (SHALLOW | {"style_loss": "gaussian"}, (65, 90), "block2_pool", 32),
     (SHALLOW | {"style_loss": "sliced"}, (65, 90), "block2_pool", 0),
     (SHALLOW | {"normalize_gradients": True}, (65, 90), "block2_pool", 0),
+    (SHALLOW | {"feature_map": "softmax", "normalize_gradients": True}, (65, 90), "block2_pool", 0),
+    (SHALLOW | {"feature_map": "softmax"}, (65, 90), "", 0),
     (SHALLOW | {"precision": "bfloat16"}, (65, 90), "block2_pool", 32),
     (DEEP, (131, 75), "block3_pool", 64),
     (DEEP | {"backbone": "vgg16", "pooling": "avg"}, (75, 131), "", 96),
@@ -58,7 +60,7 @@ def objectives(networks, settings, last, side_px):
     layers = sorted({*kind.content_layers, *kind.style_layers})
     features = FeatureExtractor(networks[kind.backbone], layers, kind.pooling, kind.precision)
     shared = (features, kind.content_layers, kind.style_layers, kind.content_loss)
-    options = (kind.style_loss, kind.normalize_gradients)
+    options = (kind.style_loss, kind.normalize_gradients, kind.feature_map)
     return Objective(*shared, *options), TiledObjective(
         *shared, *options, cut=cut_after(kind, last), side_px=side_px, compiled=lambda function: function
     )

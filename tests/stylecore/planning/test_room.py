@@ -89,10 +89,14 @@ def test_a_history_that_does_not_fit_is_not_shortened_but_said():
     assert "adam" not in (does_not_fit(BASIC, *SIZE, 0, Room(10**8)) or "adam")
 
 
-def test_what_is_no_sum_over_positions_is_computed_as_one_tile_or_refused():
-    kind = kind_of(normalize_gradients=True)
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [({"normalize_gradients": True}, "normalize_gradients divides"), ({"feature_map": "softmax"}, "softmax divides")],
+)
+def test_what_is_no_sum_over_positions_is_computed_as_one_tile_or_refused(settings, reason):
+    kind = kind_of(**settings)
     assert needs_whole(BASIC) is None
     assert tiles_of(kind, *SIZE, 0, Room(tile_px=512)) is None
     tiles = tiles_of(kind, *SIZE, 0, Room(2 * 10**9))
     assert tiles is not None and tiles.side_px == 0
-    assert "normalize_gradients divides" in (does_not_fit(kind, *SIZE, 0, Room(2 * 10**9)) or "")
+    assert reason in (does_not_fit(kind, *SIZE, 0, Room(2 * 10**9)) or "")
