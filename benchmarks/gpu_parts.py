@@ -41,7 +41,8 @@ from stylecore import StyleConfig, stylize
 from stylecore.errors import one_line
 from stylecore.networks.precision import device_arithmetic
 from stylecore.networks.weights.sources import Weights, WeightsError, load_weights
-from stylecore.planning.buckets import BATCH_PIXELS, step_kind
+from stylecore.planning.batches import full_batch
+from stylecore.planning.buckets import step_kind
 from stylecore.planning.costs import EvaluationCost, evaluation_cost
 from stylecore.planning.pyramid import stages
 from stylecore.planning.room import machine_memory_bytes
@@ -50,8 +51,6 @@ from stylecore.run.engine import Engine
 from stylecore.run.problem import prepare
 from stylecore.run.speed import measure_device
 
-# 64 pictures of 256 px.
-GPU_BATCH_PIXELS = 2**22
 MAX_BATCH_SIZE = 256
 BATCH_SIZES = (1, 4, 16)
 MEMORY_SHARE = 0.8
@@ -119,7 +118,7 @@ class Setting:
 
     def batch_size(self, side_px: int, arithmetic: str) -> int:
         """Returns a power of two: as many pictures as fill the device, by pixels, and fit into its memory."""
-        pixels = GPU_BATCH_PIXELS if self.on_gpu else BATCH_PIXELS
+        pixels = full_batch(self.on_gpu).pixels
         fitting = int(MEMORY_SHARE * self.memory_bytes) // cost_of(arithmetic, side_px).bytes_held
         most = max(1, min(MAX_BATCH_SIZE, pixels // side_px**2, fitting))
         return 1 << (most.bit_length() - 1)
