@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -12,7 +12,9 @@ Work = TypeVar("Work")
 Event = TypeVar("Event")
 
 
-def spread(compute: Callable[[Work, str], Iterator[Event]], work: Sequence[Work]) -> Iterator[tuple[Work, Event]]:
+def spread(
+    compute: Callable[[Work, str], Iterator[Event]], work: Sequence[Work]
+) -> Generator[tuple[Work, Event], None, None]:
     """Computes every piece of work on a device of its own, several at once, and yields their events as they come.
 
     The caller's thread sees every event. With one device it computes too; with several it waits while the computation

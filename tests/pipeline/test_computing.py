@@ -14,7 +14,8 @@ ELSEWHERE = ["--runner=PortableRunner"]
 
 CPU = ComputingDevice("CPU", False, 16 * 10**9)
 LOCAL_L4 = ComputingDevice("NVIDIA L4", True, 23 * 10**9)
-LOCAL_H200 = ComputingDevice("NVIDIA H200", True, 150 * 10**9)
+H200_BYTES = 150 * 10**9
+LOCAL_H200 = ComputingDevice("NVIDIA H200", True, H200_BYTES)
 
 
 def limits(*options, here=CPU):
@@ -67,7 +68,7 @@ def test_a_cpu_and_workers_elsewhere_get_the_batches_of_a_cpu():
         (["--gpu=l4"], CPU, L4.memory_bytes),
         (["--gpu=l4", *TWO_PROCESSES], LOCAL_L4, L4.memory_bytes // 2),
         (TWO_PROCESSES, LOCAL_L4, L4.memory_bytes // 2),
-        (TWO_PROCESSES, LOCAL_H200, LOCAL_H200.memory_bytes // 2),
+        (TWO_PROCESSES, LOCAL_H200, H200_BYTES // 2),
         (["--gpu=l4", *ELSEWHERE, "--sdk_worker_parallelism=4"], CPU, L4.memory_bytes // 4),
         (["--device_memory_gb=3", *TWO_PROCESSES], LOCAL_L4, 3 * 10**9),
     ],
