@@ -52,10 +52,10 @@ def _by_block(kind: StepKind, ends: tuple[str, ...]) -> Choice:
 
     def held(block: list[str]) -> int:
         part = {name: layers[name] for name in block}
-        compared = (
+        style, content = (
             [part[name] for name in names if name in part] for names in (kind.style_layers, kind.content_layers)
         )
-        return costs._bytes_held(part, *compared, FLOAT32_BYTES)
+        return costs._bytes_held(part, style, content, FLOAT32_BYTES)
 
     whole = evaluation_cost(kind, SIDE_PX, SIDE_PX)
     cost = EvaluationCost(
