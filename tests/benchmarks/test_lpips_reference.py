@@ -10,7 +10,8 @@ from stylecore.networks.weights.sources import WeightsError, load_weights
 
 
 @pytest.mark.imagenet
-def test_six_pairs_have_the_packages_values():
+def test_five_pairs_have_the_packages_values():
+    """The sixth is looked at in pieces and takes most of the time: what they give, test_network.py says."""
     try:
         network = load_weights("lpips_vgg16", "imagenet")
     except WeightsError as error:
@@ -19,4 +20,7 @@ def test_six_pairs_have_the_packages_values():
     assert network.fingerprint == committed["measures_sha256"] and committed["same_heads"]
     expected = {name: row["package"] for name, row in committed["pairs"].items()}
     assert len(expected) == 6 and max(expected.values()) - min(expected.values()) > 0.5
-    assert ours(PictureNetwork(network.network), pairs()) == pytest.approx(expected, abs=AGREE)
+    small = {name: pair for name, pair in pairs().items() if pair[0].size <= 3 * 256**2}
+    assert len(small) == 5
+    found = ours(PictureNetwork(network.network), small)
+    assert found == pytest.approx({name: expected[name] for name in small}, abs=AGREE)

@@ -1,10 +1,10 @@
 """Regions in the loop: two halves with two paintings, mirrored masks, both optimisers, batches, what is reported."""
 
+import functools
+
 import numpy as np
 import pytest
 
-from demo.paintings import PAINTINGS
-from demo.photographs import PHOTOGRAPHS
 from stylecore import Style, StyleConfig, stylize
 from stylecore.images.resize import resize
 from stylecore.networks.features import FeatureExtractor
@@ -17,6 +17,7 @@ from stylecore.run.problem import prepare
 from stylecore.run.result import Progress
 from stylecore.run.snapshot import read_snapshot
 from tests.support.pictures import noise
+from tests.support.real_pictures import painting, photograph
 from tests.support.small_problems import SHALLOW, bits, run
 
 LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
@@ -44,12 +45,12 @@ def test_each_half_takes_after_its_own_painting():
     except WeightsError as error:
         pytest.fail(f"the package index should have the weights: {error}")
     height, width = 64, 96
-    photograph = resize(PHOTOGRAPHS["chelsea"](), height, width)
-    paintings = [resize(PAINTINGS[name](), height, width) for name in ("geometric_forms", "woodcut_waves")]
+    cat = resize(photograph("chelsea"), height, width)
+    paintings = [resize(painting(name), height, width) for name in ("geometric_forms", "woodcut_waves")]
     masks = halves(height, width)
     styles = [Style(painting, content_mask=mask) for painting, mask in zip(paintings, masks, strict=True)]
     config = StyleConfig.from_dict({"iterations": 60, "learning_rate": 10.0, "style_layers": list(LAYERS)})
-    (result,) = stylize([photograph], [styles], [config], weights=loaded)
+    (result,) = stylize([cat], [styles], [config], weights=loaded)
     assert (result.error, result.notes) == (None, ())
     features = FeatureExtractor(loaded.network, LAYERS, "max")
     assert result.image is not None
@@ -92,8 +93,13 @@ def masked(seed, height=20, width=24, **settings):
     return prepare(noise(height, width, seed), styles, StyleConfig(**{**SHALLOW, **settings}))
 
 
+@functools.cache
+def engine_of(kind):
+    return Engine(kind, random_network("vgg19", 0))
+
+
 def engine_for(problem):
-    return Engine(step_kind(problem.config, "0", problem.has_regions), random_network("vgg19", 0))
+    return engine_of(step_kind(problem.config, "0", problem.has_regions))
 
 
 @pytest.mark.parametrize("settings", [{}, {"optimizer": "lbfgs"}, {"color": "content"}, {"precision": "bfloat16"}])
