@@ -35,6 +35,7 @@ from benchmarks.step_time import (
     bare_step,
     evaluations_in,
     our_step,
+    ratios,
     secs_per_picture,
 )
 from stylecore import StyleConfig, stylize
@@ -46,7 +47,7 @@ from stylecore.planning.buckets import step_kind
 from stylecore.planning.costs import EvaluationCost, evaluation_cost
 from stylecore.planning.pyramid import stages
 from stylecore.planning.room import machine_memory_bytes
-from stylecore.run.devices import device_name
+from stylecore.run.devices import computing_device, device_name
 from stylecore.run.engine import Engine
 from stylecore.run.problem import prepare
 from stylecore.run.speed import measure_device
@@ -94,8 +95,7 @@ class Setting:
         """The device's memory."""
         if not self.on_gpu:
             return machine_memory_bytes()
-        gpu = known_gpu(self.name)
-        return gpu.memory_bytes if gpu else UNKNOWN_MEMORY_BYTES
+        return computing_device().memory_bytes or UNKNOWN_MEMORY_BYTES
 
     @functools.cached_property
     def arithmetics(self) -> tuple[str, ...]:
@@ -342,11 +342,9 @@ PARTS: Mapping[str, Part] = {
 
 def ratio_of(ours: Step, other: Step, batch_size: int) -> tuple[float, list[float]]:
     """Returns the median ratio of the seconds of two steps that take turns, and all ratios."""
-    counts = [evaluations_in(step, batch_size, PIECE_SECS) for step in (ours, other)]
-    found = []
-    for _ in range(TURNS):
-        secs = [secs_per_picture(step, batch_size, count) for step, count in zip((ours, other), counts, strict=True)]
-        found.append(round(secs[0] / secs[1], 3))
+    found = [
+        round(value, 3) for value in ratios((batch_size, ours), (batch_size, other), turns=TURNS, piece_secs=PIECE_SECS)
+    ]
     return statistics.median(found), found
 
 

@@ -2,13 +2,12 @@
 
 import contextlib
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from pipeline.dataflow.gpus import GPUS, H100, Gpu
+from pipeline.dataflow.gpus import GPUS, H100, Gpu, gpu_of_device
 from stylecore.planning.costs import EvaluationCost
 
 # float32 without rounding of inputs; float32 whose products round them to TensorFloat-32; bfloat16.
@@ -42,10 +41,7 @@ KNOWN_GPUS = (*GPUS, H200)
 
 def known_gpu(device: str) -> Gpu | None:
     """Returns the type of a GPU by its driver's name, such as "NVIDIA H200"; None if it is unknown or a part of one."""
-    words = set(re.split("[ -]", device.upper()))
-    if "MIG" in words:
-        return None
-    return next((gpu for gpu in KNOWN_GPUS if set(gpu.name.upper().split()) <= words), None)
+    return gpu_of_device(device, KNOWN_GPUS)
 
 
 def pictures(side_px: int) -> tuple[np.ndarray, np.ndarray]:

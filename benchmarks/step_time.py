@@ -143,11 +143,13 @@ def evaluations_in(step: Step, batch_size: int, secs: float) -> int:
     return max(1, round(secs / (secs_per_picture(step, batch_size, 1) * batch_size)))
 
 
-def ratios(ours: tuple[int, Step], other: tuple[int, Step]) -> list[float]:
-    """Returns the ratio of our seconds to the other step's for each turn."""
-    counts = [evaluations_in(step, size, PIECE_SECS) for size, step in (ours, other)]
+def ratios(
+    ours: tuple[int, Step], other: tuple[int, Step], *, turns: int = TURNS, piece_secs: float = PIECE_SECS
+) -> list[float]:
+    """Returns the ratio of our seconds to the other step's for each turn, in which each runs for `piece_secs`."""
+    counts = [evaluations_in(step, size, piece_secs) for size, step in (ours, other)]
     found = []
-    for _ in range(TURNS):
+    for _ in range(turns):
         secs = [secs_per_picture(step, size, count) for (size, step), count in zip((ours, other), counts, strict=True)]
         found.append(secs[0] / secs[1])
     return found

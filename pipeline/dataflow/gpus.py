@@ -14,7 +14,7 @@ References:
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from stylecore.errors import nearest
 
@@ -172,12 +172,12 @@ def parse_gpu(text: str) -> tuple[Gpu, int]:
     return gpu, count
 
 
-def gpu_of_device(name: str) -> Gpu | None:
+def gpu_of_device(name: str, known: Sequence[Gpu] = GPUS) -> Gpu | None:
     """Returns the type of a whole GPU by its driver's name, such as "NVIDIA A100-SXM4-40GB"; None if it is unknown."""
     words = set(re.split("[ -]", name.upper()))
     if "MIG" in words:
         return None
-    return next((gpu for gpu in GPUS if set(gpu.name.upper().split()) <= words), None)
+    return next((gpu for gpu in known if set(gpu.name.upper().split()) <= words), None)
 
 
 def gpu_of_memory(memory_bytes: int | None) -> Gpu:

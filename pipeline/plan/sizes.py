@@ -1,5 +1,6 @@
 """How many bytes a job adds to its output directory, by estimate."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -28,13 +29,13 @@ def output_sizes(to_compute: Mapping[Group, int], frames: int) -> OutputSizes:
       to_compute: the number of runs in each group.
       frames: the number of thumbnails on the way that are kept of each run.
     """
-    sizes = [0.0, 0.0, 0.0]
+    pictures = thumbnails = on_the_way = 0.0
     for group, runs in to_compute.items():
         height, width = group.bucket.height, group.bucket.width
-        small_height, small_width = scaled_size(height, width, min(THUMBNAIL_SIDE_PX, max(height, width)))
-        thumbnail = WEBP_BYTES_PER_PIXEL * small_height * small_width
         iterations = sum(count for _, _, count in group.stages)
-        sizes[0] += runs * PNG_BYTES_PER_PIXEL * height * width
-        sizes[1] += runs * thumbnail
-        sizes[2] += runs * thumbnail * len(frame_iterations(iterations, frames))
-    return OutputSizes(*map(round, sizes))
+        small = scaled_size(height, width, min(THUMBNAIL_SIDE_PX, max(height, width)))
+        of_thumbnails = runs * WEBP_BYTES_PER_PIXEL * math.prod(small)
+        pictures += runs * PNG_BYTES_PER_PIXEL * height * width
+        thumbnails += of_thumbnails
+        on_the_way += of_thumbnails * len(frame_iterations(iterations, frames))
+    return OutputSizes(round(pictures), round(thumbnails), round(on_the_way))
