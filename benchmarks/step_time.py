@@ -2,11 +2,12 @@
 
     python -m benchmarks.step_time [--sides_px 128 256 512] [--precisions float32 bfloat16] [--only PART]
 
-The bare convolutions are the chain of tf.nn.conv2d, ReLU and pooling up to the same layer, and the gradient of the sum
+The bare convolutions are the chain of convolutions, ReLU and pooling up to the same layer, and the gradient of the sum
 of its output with respect to the picture: no losses, no optimiser, no bookkeeping. Both are compiled, each at its best
-batch. The style losses beside Gram matrices are compared with these, and L-BFGS's first Hessians with one another, in
-batches of the default size. The two take turns of a few seconds each, and the figure is the median of the turns'
-ratios, because the load of a shared machine changes.
+batch. The bare convolutions of a single picture are compared with those that are computed as gradients, see
+stylecore/networks/convolutions.py. The style losses beside Gram matrices are compared with these, and L-BFGS's first
+Hessians with one another, in batches of the default size. The two take turns of a few seconds each, and the figure is
+the median of the turns' ratios, because the load of a shared machine changes.
 """
 
 import argparse
@@ -22,6 +23,8 @@ import tensorflow as tf
 
 from benchmarks.figures import Figure, print_figures
 from stylecore import StyleConfig
+from stylecore.kernels import gradients_are_faster
+from stylecore.networks.convolutions import Kernel, as_gradient, convolution, kernel_of
 from stylecore.networks.features import preprocess
 from stylecore.networks.precision import device_arithmetic
 from stylecore.networks.weights.sources import load_weights
@@ -35,7 +38,8 @@ PRECISIONS = ("float32", "bfloat16")
 DEEPEST = "block5_conv2"  # of the preset `basic`
 BATCH_SIZES = (1, 2, 4, 8)
 MAX_PIXELS = 2**19
-PARTS = ("convolutions", "style_losses", "first_hessian")
+PARTS = ("convolutions", "gradients", "style_losses", "first_hessian")
+SINGLE_SIDES_PX = (256, 512)
 STYLE_LOSSES_SIDE_PX = FIRST_HESSIAN_SIDE_PX = 256
 STYLE_LOSS_STEPS = {"basic": "float32", "fast": "auto"}
 TURNS, PIECE_SECS, TRIAL_SECS = 7, 1.5, 1.0
@@ -50,10 +54,13 @@ class BareConvolutions:
       network: a keras.applications VGG with max pooling.
       deepest: Keras' name of the last layer.
       precision: precision of all arithmetic between the picture and the sum.
+      form: gives a kernel the form in which it is computed.
     """
 
-    def __init__(self, network: keras.Model, deepest: str, precision: str) -> None:
-        self._dtype = tf.as_dtype(precision)
+    def __init__(
+        self, network: keras.Model, deepest: str, precision: str, form: Callable[[tf.Tensor], Kernel] = kernel_of
+    ) -> None:
+        self._dtype, self._form = tf.as_dtype(precision), form
         names = [layer.name for layer in network.layers]
         self._layers = [self._layer(layer) for layer in network.layers[1 : names.index(deepest) + 1]]
         spec = tf.TensorSpec([None, None, None, 3], tf.float32)
@@ -85,7 +92,8 @@ class BareConvolutions:
         if isinstance(layer, keras.layers.MaxPooling2D):
             return lambda values: tf.nn.max_pool2d(values, 2, 2, "VALID")
         kernel, bias = (tf.cast(tf.constant(values), self._dtype) for values in layer.get_weights())
-        return lambda values: tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(values, kernel, 1, "SAME"), bias))
+        prepared = self._form(kernel)
+        return lambda values: tf.nn.relu(tf.nn.bias_add(convolution(values, prepared), bias))
 
 
 def bare_step(bare: BareConvolutions, side_px: int, batch_size: int) -> Step:
@@ -161,10 +169,23 @@ def measure(
     """Yields the figures of one part, or of all."""
     if only in (None, "convolutions"):
         yield from over_convolutions(sides_px, precisions)
+    if only in (None, "gradients"):
+        yield from over_plain_convolutions()
     if only in (None, "style_losses"):
         yield from over_gram_matrices()
     if only in (None, "first_hessian"):
         yield over_plain_first_hessian()
+
+
+def over_plain_convolutions() -> Iterator[Figure]:
+    """Yields, for single pictures, the time of the bare convolutions as gradients over that of plain ones."""
+    network = load_weights("vgg19", "imagenet").network
+    forms = (as_gradient, lambda values: Kernel(values, None))
+    for side_px in SINGLE_SIDES_PX:
+        steps = [(1, bare_step(BareConvolutions(network, DEEPEST, "float32", form), side_px, 1)) for form in forms]
+        turns = ratios(*steps)
+        details = {"ratios": [round(ratio, 3) for ratio in turns], "are_used": gradients_are_faster()}
+        yield Figure(f"convolutions_as_gradients_{side_px}_px", statistics.median(turns), details)
 
 
 def over_plain_first_hessian() -> Figure:
@@ -208,6 +229,8 @@ def over_convolutions(sides_px: Sequence[int], precisions: Sequence[str]) -> Ite
     """Yields a figure for each precision and size."""
     weights = load_weights("vgg19", "imagenet")
     for precision in precisions:
+        if precision == "bfloat16" and device_arithmetic().refusal:
+            continue  # It would take minutes, and nobody could choose it.
         config = StyleConfig(iterations=1_000_000, precision=precision)
         engine = Engine(step_kind(config, weights.fingerprint), weights.network)
         bare = BareConvolutions(weights.network, DEEPEST, precision)

@@ -17,6 +17,7 @@ ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 _CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 # The instructions that decide which of its kernels oneDNN picks, best first, as Linux names them.
 _INSTRUCTIONS = ("amx_tile", "avx512_bf16", "avx512_vnni", "avx512f", "avx_vnni", "avx2")
+_OF_AVX2 = ("avx_vnni", "avx2")
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -47,6 +48,24 @@ def is_compiled_with_xla() -> bool:
     from tensorflow.python.ops import control_flow_util
 
     return bool(control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+
+
+def gradients_are_faster(cpuinfo: Path = _CPUINFO) -> bool:
+    """Returns whether a convolution's gradient takes less time than the convolution: see networks/convolutions.py.
+
+    It does with oneDNN's kernels for AVX2, which run where there is no AVX-512 or where they are asked for; loads
+    TensorFlow.
+
+    Args:
+      cpuinfo: the file in which Linux lists the processor's instructions.
+    """
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU") or not has_onednn():
+        return False
+    best = next((name for name in _INSTRUCTIONS if name in _flags(cpuinfo)), None)
+    capped = any(os.environ.get(name, "").upper().startswith("AVX2") for name in _CAPS)
+    return best in _OF_AVX2 or (best is not None and capped)
 
 
 def arithmetic_description(cpuinfo: Path = _CPUINFO) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from stylecore.networks.convolutions import Conv2D
 from stylecore.networks.layers import LPIPS_NETWORK
 from stylecore.networks.lpips_vgg16 import build_lpips_vgg16
 from stylecore.tensors import Features, Images, Tensor
@@ -34,8 +35,22 @@ def build_backbone(backbone: str, weights: str | None = None) -> keras.Model:
       weights: None leaves the network untrained, "imagenet" takes Keras' own download.
     """
     if backbone == LPIPS_NETWORK and weights is None:
-        return build_lpips_vgg16()
-    return _APPLICATIONS[backbone](include_top=False, weights=weights, input_shape=(None, None, 3))
+        return with_own_convolutions(build_lpips_vgg16())
+    return with_own_convolutions(
+        _APPLICATIONS[backbone](include_top=False, weights=weights, input_shape=(None, None, 3))
+    )
+
+
+def with_own_convolutions(network: keras.Model) -> keras.Model:
+    """Returns a copy of a network, weights included, that computes its convolutions as `convolutions.Conv2D` does."""
+
+    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+        kind = Conv2D if isinstance(layer, keras.layers.Conv2D) else type(layer)
+        return layer if isinstance(layer, keras.layers.InputLayer) else kind.from_config(layer.get_config())
+
+    copied = keras.models.clone_model(network, clone_function=copy)
+    copied.set_weights(network.get_weights())
+    return copied
 
 
 def preprocess(images: Images) -> Tensor:

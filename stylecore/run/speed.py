@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 import tensorflow as tf
 
+from stylecore.networks.convolutions import convolution, kernel_of
 from stylecore.planning.costs import Device
 
 # A convolution of each of VGG's blocks, at the sizes that a picture of 128 px has there: (side, channels).
@@ -44,7 +45,7 @@ def _convolutions(precision: str) -> Callable[[], tf.Tensor]:
     shapes = [(_BATCH, side, side, channels) for side, channels in _CONVOLUTIONS]
     images = [tf.cast(tf.random.stateless_uniform(shape, (0, 0)), dtype) for shape in shapes]
     kernels = [
-        tf.cast(tf.random.stateless_normal((_KERNEL_PX, _KERNEL_PX, channels, channels), (0, 1)), dtype)
+        kernel_of(tf.cast(tf.random.stateless_normal((_KERNEL_PX, _KERNEL_PX, channels, channels), (0, 1)), dtype))
         for _, channels in _CONVOLUTIONS
     ]
 
@@ -52,7 +53,7 @@ def _convolutions(precision: str) -> Callable[[], tf.Tensor]:
     def gradients() -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
-            outputs = [tf.nn.conv2d(image, kernel, 1, "SAME") for image, kernel in zip(images, kernels, strict=True)]
+            outputs = [convolution(image, kernel) for image, kernel in zip(images, kernels, strict=True)]
             total = tf.add_n([tf.reduce_sum(tf.cast(output, tf.float32) ** 2) for output in outputs])
         return tf.add_n([tf.reduce_sum(tf.cast(found, tf.float32)) for found in tape.gradient(total, images)])
 

@@ -1,0 +1,93 @@
+"""Convolutions by those of TensorFlow's kernels with which the processor is fastest.
+
+Where a processor has AVX2 and no AVX-512, oneDNN computes the convolution of a single picture, with its kernel as
+TensorFlow keeps it, as a product of unrolled patches, in two to four times as long as its gradient, and that of a large
+picture by plain loops, in minutes a layer. The gradient of a convolution to its input is a convolution too: that with
+the kernel turned by half a turn and its channels exchanged. TensorFlow lets oneDNN choose the layout of a gradient's
+kernel, and then its best code runs. So both directions are computed as gradients there.
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from stylecore.kernels import gradients_are_faster, is_compiled_with_xla
+from stylecore.tensors import Features, Tensor
+
+
+class Kernel(NamedTuple):
+    """The kernel of a convolution of stride 1 that keeps the size.
+
+    Attributes:
+      values: [height, width, in, out].
+      turned: [height, width, out, in], whose gradient is the convolution; None where it is computed as it is.
+    """
+
+    values: Tensor
+    turned: Tensor | None
+
+
+def kernel_of(values: Tensor) -> Kernel:
+    """Returns a kernel in the form in which this processor convolves with it fastest."""
+    if values.dtype != tf.float32 or values.shape[:2] == (1, 1) or not gradients_are_faster():
+        return Kernel(values, None)
+    return as_gradient(values)
+
+
+def as_gradient(values: Tensor) -> Kernel:
+    """Returns a kernel, float32 with odd sides, in the form that is computed as a gradient."""
+    return Kernel(values, tf.transpose(tf.reverse(values, axis=[0, 1]), [0, 1, 3, 2]))
+
+
+def convolution(inputs: Features, kernel: Kernel) -> Features:
+    """Returns the convolution of stride 1 that keeps the size, [batch, height, width, out].
+
+    Args:
+      inputs: [batch, height, width, in], of the kernel's type.
+      kernel: as from `kernel_of`. Where it has a turned form, it gets no gradient.
+    """
+    if kernel.turned is None or is_compiled_with_xla():
+        return tf.nn.conv2d(inputs, kernel.values, strides=1, padding="SAME")
+    return _by_gradient(inputs, *kernel)
+
+
+class Conv2D(keras.layers.Conv2D):
+    """Keras' layer, computed as `convolution` where that is all it does, with the weights of when it is traced.
+
+    The name of the class is that of Keras' own, because it stands in weights files.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._kernel_in_use: Kernel | None = None
+
+    def convolution_op(self, inputs: Features, kernel: Any) -> Features:
+        """Returns the convolution of `inputs` with `kernel`, without bias."""
+        plain = self.strides == self.dilation_rate == (1, 1) and self.groups == 1 and self.padding == "same"
+        if not (plain and gradients_are_faster()) or is_compiled_with_xla():
+            return super().convolution_op(inputs, kernel)
+        return convolution(inputs, self._latest_kernel())
+
+    def _latest_kernel(self) -> Kernel:
+        """Returns the kernel of the present weights; functions that are traced with the same weights share it."""
+        with tf.init_scope():
+            latest = kernel_of(tf.convert_to_tensor(self.kernel))
+            known = self._kernel_in_use
+            if known is None or not bool(tf.reduce_all(tf.equal(latest.values, known.values))):
+                self._kernel_in_use = known = latest
+            return known
+
+
+@tf.custom_gradient
+def _by_gradient(inputs: Features, values: Tensor, turned: Tensor) -> tuple[Features, Any]:
+    def gradient(upstream: Features) -> tuple[Features, None, None]:
+        return _gradient(upstream, values), None, None
+
+    return _gradient(inputs, turned), gradient
+
+
+def _gradient(upstream: Features, kernel: Tensor) -> Features:
+    """Returns the gradient of a convolution with `kernel` to its input."""
+    shape = tf.concat([tf.shape(upstream)[:3], kernel.shape[2:3]], axis=0)
+    return tf.nn.conv2d_transpose(upstream, kernel, shape, strides=1, padding="SAME")
