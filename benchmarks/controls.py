@@ -2,8 +2,9 @@
 
     python -m benchmarks.controls [--side_px 256]
 
-Both steps take turns of a few seconds each, and the figure is the median of the turns' ratios. The weights are random:
-what they are changes no time.
+Both steps take turns of a few seconds each, and the figure is the median of the turns' ratios: of many turns, since the
+differences are small and single turns on a shared machine are up to 1.4 times as long as others. The weights are
+random: what they are changes no time.
 """
 
 import statistics
@@ -22,6 +23,7 @@ from stylecore.run.engine import Engine
 from stylecore.run.problem import prepare
 
 SIDE_PX = 256
+TURNS = 21
 
 
 def painting(side_px: int, seed: int) -> np.ndarray:
@@ -62,7 +64,7 @@ def measure(side_px: int = SIDE_PX) -> Iterator[Figure]:
 
     plain = step(painting(side_px, 1), {})
     for name, (fields, styles) in CONTROLS.items():
-        turns = ratios((size, step(styles(side_px), fields)), (size, plain))
+        turns = ratios((size, step(styles(side_px), fields)), (size, plain), turns=TURNS)
         details = {"ratios": [round(ratio, 3) for ratio in turns], "batch_size": size}
         yield Figure(f"step_with_{name}_{side_px}_px", statistics.median(turns), details)
 
