@@ -1,171 +1,294 @@
-"""How many full-size evaluations a picture takes: L-BFGS with and without a first Hessian smooth in frequency, stages.
+"""How many full-size evaluations a picture takes: what was tried to make them fewer.
 
-    python -m benchmarks.evaluations [--side_px 96] [--confirm] [VARIANT ...]
+    python -m benchmarks.evaluations [--side_px 96] [--group chosen_on] [--evaluations 110] [VARIANT ...]
 
-Each variant minimises the objective of `gatys` on the same problems (square crops of the demo's photographs and
-paintings, from the photograph and from noise, at two content weights). An evaluation at half size counts a quarter. The
-result is a variant's loss over the plain variant's after equally many full-size evaluations, which does not depend on
-the machine's speed. `--confirm` takes problems that no choice was based on.
+Each variant of L-BFGS minimises the objective of `gatys` on the same problems: square photographs and paintings of
+different kinds, from the photograph and from noise, at three style weights. An evaluation at half size counts a
+quarter. Losses after equally many full-size evaluations do not depend on the machine's speed. `chosen_on` is the group
+that choices are based on, `kept_aside` the one that confirms them. The shared pictures are needed: paintings by hand.
 """
 
 import argparse
+import dataclasses
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.figures import RESULTS
+from benchmarks.peers import SHARED_IMAGES
+from benchmarks.peers_score import equal_config_fields
+from benchmarks.provenance import Start
+from benchmarks.quasi_newton import FirstHessian, LearnedSpectrum, Search, Spectral
 from demo.paintings import PAINTINGS
 from demo.photographs import PHOTOGRAPHS, read_from_wheel
 from stylecore import StyleConfig
+from stylecore.images.recolour import colours_like
 from stylecore.images.resize import resize
 from stylecore.networks.weights.sources import load_weights
-from stylecore.optimizers.lbfgs import LbfgsParameters
 from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine
-from stylecore.run.problem import prepare
+from stylecore.run.problem import Problem, prepare
 
-RESULTS = Path(__file__).parent / "results" / "evaluations.json"
-CHECKPOINTS = (25, 50, 75, 110, 150, 200)
-PLAIN = {"exponent": 0.0, "corner": 1.0, "stages": [(1.0, 1.0)]}
-HALF = [(0.5, 0.27), (1.0, 0.73)]
-# Name -> exponent and corner of the first Hessian, stages as (scale, share of the full-size evaluations).
-VARIANTS: dict[str, dict[str, Any]] = {
-    "plain": PLAIN,
-    "plain, half then full": {**PLAIN, "stages": HALF},
+# Losses are kept after each of this many full-size evaluations.
+EVERY = 5
+COUNTS = (40, 60, 80, 100)
+PLAIN_EVALUATIONS = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One way to minimise.
+
+    Attributes:
+      first_hessian: makes that of a picture.
+      history_size: curvature pairs.
+      smaller: the stages before the full size, as (scale, share of all full-size evaluations).
+      carry: whether a stage goes on with the enlarged pairs of the one before.
+      recoloured: whether the start has the painting's colours.
+    """
+
+    first_hessian: Callable[[], FirstHessian] = FirstHessian
+    history_size: int = 20
+    smaller: tuple[tuple[float, float], ...] = ()
+    carry: bool = False
+    recoloured: bool = False
+
+
+def _spectral(*parameters: float, **options: Any) -> Variant:
+    return Variant(lambda: Spectral(*parameters), **options)
+
+
+PLAIN = "plain"
+VARIANTS: Mapping[str, Variant] = {
+    PLAIN: Variant(),
     **{
-        f"p {p:g}, f0 {f0:g}": {"exponent": p, "corner": f0, "stages": [(1.0, 1.0)]}
-        for p in (0.3, 0.5, 0.75)
-        for f0 in (0.02, 0.05, 0.1, 0.2)
+        f"p {p:g}, f0 {f0:g}": _spectral(p, f0)
+        for p, f0 in ((0.5, 0.05), (0.5, 0.1), (0.5, 0.025), (0.35, 0.05), (0.35, 0.02), (0.75, 0.1), (1.0, 0.1))
     },
-    **{f"p 0.5, f0 {f0:g}, half then full": {"exponent": 0.5, "corner": f0, "stages": HALF} for f0 in (0.05, 0.1, 0.2)},
-    "p 0.5, f0 0.05, half then full, pairs carried": {"exponent": 0.5, "corner": 0.05, "stages": HALF, "carry": True},
+    "p 1, f0 0.05, floor 0.1": _spectral(1.0, 0.05, 0.1),
+    "p 1, f0 0.05, floor 0.3": _spectral(1.0, 0.05, 0.3),
+    "p 0.5, f0 0.05, chroma 1.5": _spectral(0.5, 0.05, 0.0, 1.5),
+    "p 0.5, f0 0.05, chroma 0.7": _spectral(0.5, 0.05, 0.0, 0.7),
+    "learned bands": Variant(lambda: LearnedSpectrum(0.5, 0.05)),
+    "40 pairs": Variant(history_size=40),
+    "p 0.5, f0 0.05, 40 pairs": _spectral(0.5, 0.05, history_size=40),
+    "p 0.5, f0 0.05, recoloured start": _spectral(0.5, 0.05, recoloured=True),
+    "plain, half size 27 %": Variant(smaller=((0.5, 0.27),)),
+    **{
+        f"p 0.5, f0 0.05, half size {share:.0%}{', carried' * carry}": _spectral(
+            0.5, 0.05, smaller=((0.5, share),), carry=carry
+        )
+        for share in (0.05, 0.1, 0.2, 0.3)
+        for carry in (False, True)
+    },
+    "p 0.5, f0 0.05, 0.7 of the size 20 %, carried": _spectral(0.5, 0.05, smaller=((0.7, 0.2),), carry=True),
+    "p 0.5, f0 0.05, quarter size 3 %, half size 15 %, carried": _spectral(
+        0.5, 0.05, smaller=((0.25, 0.03), (0.5, 0.15)), carry=True
+    ),
 }
-_CONTENTS = {**PHOTOGRAPHS, "astronaut": lambda: read_from_wheel("astronaut.png")}
-_KEPT_ASIDE = ("astronaut",)
 
-
-def problems(confirm: bool) -> list[tuple[str, str, dict[str, Any]]]:
-    """Returns (content, painting, settings): from the photograph and from noise, at two content weights."""
-    contents = [name for name in _CONTENTS if (name in _KEPT_ASIDE) == confirm]
-    kinds: tuple[dict[str, Any], ...] = ({"content_weight": 1.0}, {"content_weight": 20.0, "init": "noise"})
-    if confirm:
-        kinds = (*kinds, {"content_weight": 5.0}, {"content_weight": 1.0, "init": "noise"})
-    pairs = [(content, style) for content in contents for style in PAINTINGS]
-    return [
-        (*pair, kind) for index, pair in enumerate(pairs) for kind in (kinds if confirm or index < 3 else kinds[:1])
-    ]
+_NOISE = {"init": "noise"}
+# (content, painting, settings).
+GROUPS: Mapping[str, Sequence[tuple[str, str, Mapping[str, Any]]]] = {
+    "chosen_on": (
+        ("rocket", "kandinsky", equal_config_fields(1.0)),
+        ("astronaut", "starry_night", equal_config_fields(0.1)),
+        ("chelsea", "woodcut_waves", equal_config_fields(1.0)),
+        ("coffee", "flow_field_strokes", equal_config_fields(1.0) | _NOISE),
+        ("tubingen", "geometric_forms", equal_config_fields(0.3)),
+        ("rocket", "the_scream", equal_config_fields(0.3)),
+        ("astronaut", "kandinsky", equal_config_fields(1.0)),
+        ("coffee", "starry_night", equal_config_fields(1.0)),
+        ("tubingen", "kandinsky", equal_config_fields(1.0) | _NOISE),
+        ("chelsea", "the_scream", equal_config_fields(0.1)),
+    ),
+    "kept_aside": (
+        ("tubingen", "starry_night", equal_config_fields(1.0)),
+        ("chelsea", "starry_night", equal_config_fields(0.1)),
+        ("coffee", "the_scream", equal_config_fields(1.0)),
+        ("astronaut", "woodcut_waves", equal_config_fields(0.3) | _NOISE),
+    ),
+}
 
 
 class Problems:
-    """The problems at every size that a variant needs, and one engine for all of them."""
+    """The problems of a group at every size, and the engine that evaluates them together."""
 
-    def __init__(self, side_px: int, confirm: bool) -> None:
-        self.side_px = side_px
-        self._weights = load_weights("vgg19", "imagenet")
-        self._images = {name: _square(np.asarray(load())) for name, load in {**_CONTENTS, **PAINTINGS}.items()}
-        self._cases = problems(confirm)
-        config = StyleConfig(preset="gatys")
-        self._engine = Engine(step_kind(config, self._weights.fingerprint), self._weights.network)
+    def __init__(self, side_px: int, group: str) -> None:
+        weights = load_weights("vgg19", "imagenet")
+        self._cases = [
+            (_square(_image(content), side_px), _square(_image(style), side_px), settings)
+            for content, style, settings in GROUPS[group]
+        ]
+        self._engine = Engine(step_kind(StyleConfig(preset="gatys"), weights.fingerprint), weights.network)
+        self._known: dict[float, tuple[Sequence[Problem], Any]] = {}
 
-    def best_totals(self, variant: dict[str, Any], evaluations: int) -> np.ndarray:
-        """Returns the lowest loss of the full-size picture after each full-size evaluation, [evaluations, problems].
+    def at_scale(self, scale: float) -> tuple[Sequence[Problem], Any]:
+        """Returns the problems at a share of the full size, and their targets."""
+        if scale not in self._known:
+            self._known[scale] = self._made(scale)
+        return self._known[scale]
 
-        While a smaller stage runs there is no full-size picture, and the loss is infinite.
+    def _made(self, scale: float) -> tuple[Sequence[Problem], Any]:
+        pyramid = [{"scale": scale, "share": 0.5}, {"scale": 1.0, "share": 0.5}] if scale < 1 else []
+        problems = [
+            prepare(content, style, StyleConfig(**{**settings, "pyramid": pyramid})).stages[0]
+            for content, style, settings in self._cases
+        ]
+        return problems, self._engine.constants(problems)
+
+    def evaluate(self, scale: float, pictures: Sequence[np.ndarray]) -> list[tuple[float, np.ndarray]]:
+        """Returns the loss of each picture at this scale, and its gradient."""
+        losses, gradients = self._engine.losses_and_gradient(np.stack(pictures), self.at_scale(scale)[1])
+        return list(zip(losses.total.numpy().astype(float), gradients.numpy(), strict=True))
+
+    def starts(self, scale: float, recoloured: bool) -> list[np.ndarray]:
+        """Returns the initial pictures at this scale."""
+        return [
+            colours_like(initial, problem.styles[0].image) if recoloured else initial
+            for problem in self.at_scale(scale)[0]
+            if (initial := problem.initial) is not None
+        ]
+
+    def minimise(self, variant: Variant, evaluations: int) -> np.ndarray:
+        """Returns the lowest loss after every EVERY full-size evaluations, [times, problems].
+
+        It is infinite before the first full-size evaluation.
         """
-        pictures: Sequence[np.ndarray] | None = None
-        states, totals = None, []
-        for scale, share in variant["stages"]:
-            side = round(self.side_px * scale)
-            at_size = [
-                prepare(
-                    self._images[content],
-                    self._images[style],
-                    StyleConfig(**{"preset": "gatys", "image_size": side, "iterations": 1_000_000, **settings}),
-                )
-                for content, style, settings in self._cases
+        spent, best = 0.0, {}
+        searches: list[Search] = []
+        full_share = 1 - sum(share for _, share in variant.smaller)
+        for scale, share in (*variant.smaller, (1.0, full_share)):
+            searches = self._stage(variant, scale, searches)
+            for _ in range(round(evaluations * share / scale**2)):
+                for search, (total, gradient) in zip(
+                    searches, self.evaluate(scale, [search.at for search in searches]), strict=True
+                ):
+                    search.tell(total, gradient)
+                spent += scale**2
+                if scale == 1:
+                    best[spent] = [search.best for search in searches]
+        none = [np.inf] * len(self._cases)
+        return np.array(
+            [
+                next((best[cost] for cost in sorted(best, reverse=True) if cost <= count + 1e-6), none)
+                for count in range(EVERY, evaluations + 1, EVERY)
             ]
-            if pictures is not None:
-                at_size = [p.starting_from(resize(x, side, side)) for p, x in zip(at_size, pictures, strict=True)]
-            constants = self._engine.constants(at_size)
-            count = len(at_size)
-            parameters = LbfgsParameters(
-                np.full(count, 20, np.int32),
-                np.full(count, variant["exponent"] > 0),
-                np.float32(variant["exponent"]),
-                np.float32(variant["corner"]),
-            )
-            first = [self._engine.first_state(problem) for problem in at_size]
-            if states is not None and variant.get("carry"):
-                first = [_with_pairs(new, old, side) for new, old in zip(first, states, strict=True)]
-            count_here = round(evaluations * share / scale**2)
-            state, _, losses = self._engine.advance(
-                self._engine.start(at_size, first), constants._replace(parameters=parameters), count_here
-            )
-            states = [self._engine.packed_state(state, index, problem) for index, problem in enumerate(at_size)]
-            pictures = [np.asarray(picture) for picture in state.delivered.numpy()]
-            here = losses.total.numpy()
-            here = np.where(np.isfinite(here), here, np.inf)
-            if scale == 1.0:
-                totals.append(np.minimum.accumulate(here, axis=0))
-            else:
-                totals.append(np.full((round(evaluations * share), count), np.inf))
-        return np.concatenate(totals)
+        )
+
+    def _stage(self, variant: Variant, scale: float, before: Sequence[Search]) -> list[Search]:
+        """Returns the searches of a stage, which go on from those of the stage before."""
+        starts = self.starts(scale, variant.recoloured)
+        if before:
+            starts = [
+                np.clip(resize(search.picture, *start.shape[:2]), 0, 255)
+                for search, start in zip(before, starts, strict=True)
+            ]
+        searches = [Search(start, variant.first_hessian(), variant.history_size) for start in starts]
+        if variant.carry:
+            for search, smaller in zip(searches, before):
+                height, width, _ = search.picture.shape
+                # A gradient is spread over more pixels than before.
+                share = smaller.picture.size / search.picture.size
+                search.steps = [_enlarged(step, height, width) for step in smaller.steps]
+                search.changes = [share * _enlarged(change, height, width) for change in smaller.changes]
+        return searches
 
 
-def _with_pairs(new: Any, old: Any, side: int) -> Any:
-    """Gives a stage's first state the curvature pairs of the stage before.
+def summary(totals: np.ndarray, plain: np.ndarray) -> dict[str, Any]:
+    """Returns the ratios to the plain variant's losses, and the evaluations that reach its last one.
 
-    A gradient is spread over four times as many pixels as before.
+    Args:
+      totals: as from `Problems.minimise`.
+      plain: those of the plain variant, for longer.
+
+    Returns:
+      ratios: mean (geometric) and worst, by the number of full-size evaluations.
+      reach: median and worst; None: not by every problem, or not by half of them.
     """
-    steps = np.stack([_enlarged(step, side) for step in old.optimizer.steps])
-    changes = np.stack([_enlarged(change, side) / 4 for change in old.optimizer.changes])
-    kept = np.int32(len(steps))
-    # Packed pairs are the newest first; `unpacked` writes them to the ring from `newest` downwards.
-    optimizer = new.optimizer._replace(steps=steps, changes=changes, kept=kept, newest=np.int32(kept - 1))
-    return new._replace(optimizer=optimizer)
+    ratios = {}
+    for count in COUNTS:
+        index = count // EVERY - 1
+        if index < len(totals) and np.isfinite(totals[index]).all():
+            ratio = totals[index] / plain[index]
+            ratios[str(count)] = [_rounded(statistics.geometric_mean(ratio)), _rounded(ratio.max())]
+    reach = [evaluations_until(totals[:, case], plain[-1, case]) for case in range(totals.shape[1])]
+    found = [statistics.median_high(reach), max(reach)]
+    return {"ratios": ratios, "reach": [value if np.isfinite(value) else None for value in found]}
 
 
-def _enlarged(values: np.ndarray, side: int) -> np.ndarray:
+def evaluations_until(totals: np.ndarray, goal: float) -> float:
+    """Returns when losses, taken every EVERY evaluations, fall to a goal, between two of them by their logarithms."""
+    reached = np.flatnonzero(totals <= goal)
+    if not len(reached):
+        return float("inf")
+    after = int(reached[0])
+    if after == 0 or not np.isfinite(totals[after - 1]):
+        return float(EVERY * (after + 1))
+    above, below = np.log(totals[after - 1 : after + 1])
+    return round(EVERY * (after + (above - np.log(goal)) / (above - below)), 1)
+
+
+def _image(name: str) -> np.ndarray:
+    if name in PHOTOGRAPHS or name in PAINTINGS:
+        return np.asarray({**PHOTOGRAPHS, **PAINTINGS}[name]())
+    if name == "astronaut":
+        return np.asarray(read_from_wheel("astronaut.png"))
+    with Image.open(SHARED_IMAGES / f"{name}.jpg") as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def _square(image: np.ndarray, side_px: int) -> np.ndarray:
+    side = min(image.shape[:2])
+    top, left = ((length - side) // 2 for length in image.shape[:2])
+    square = Image.fromarray(image[top : top + side, left : left + side])
+    return np.asarray(square.resize((side_px, side_px), Image.Resampling.LANCZOS))
+
+
+def _enlarged(values: np.ndarray, height: int, width: int) -> np.ndarray:
     """Enlarges signed values [h, w, 3] bilinearly."""
-    planes = [Image.fromarray(np.ascontiguousarray(values[..., c])).resize((side, side), 2) for c in range(3)]
+    planes = [
+        Image.fromarray(np.ascontiguousarray(values[..., c])).resize((width, height), Image.Resampling.BILINEAR)
+        for c in range(3)
+    ]
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 
 
-def _square(image: np.ndarray) -> np.ndarray:
-    side = min(image.shape[:2])
-    top, left = ((length - side) // 2 for length in image.shape[:2])
-    return image[top : top + side, left : left + side]
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def main() -> None:
-    """Runs the variants and writes their losses as ratios to the plain variant's."""
+    """Runs the variants; writes their losses and how they compare with the plain variant's."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variants", nargs="*", default=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--side_px", type=int, default=96)
+    parser.add_argument("--group", choices=GROUPS, default="chosen_on")
     parser.add_argument("--evaluations", type=int, default=110)
-    parser.add_argument("--confirm", action="store_true")
+    parser.add_argument("--output", type=Path, default=RESULTS / "evaluations.json")
     options = parser.parse_args()
-    bench = Problems(options.side_px, options.confirm)
-    plain = bench.best_totals(PLAIN, 2 * options.evaluations)
-    rows = {}
-    for name in options.variants:
-        totals = bench.best_totals(VARIANTS[name], options.evaluations)
-        row = {}
-        for count in CHECKPOINTS:
-            if count <= len(totals) and np.isfinite(totals[count - 1]).all():
-                ratios = totals[count - 1] / plain[count - 1]
-                row[str(count)] = [round(float(x), 3) for x in (statistics.median(ratios), ratios.max(), ratios.min())]
-        reached = [int(np.argmax(totals[:, i] <= plain[len(totals) - 1, i])) + 1 for i in range(totals.shape[1])]
-        row["evaluations to plain's last loss: median, worst"] = [statistics.median(reached), max(reached)]
-        rows[name] = row
-        print(name, json.dumps(row), flush=True)
-    key = f"{options.side_px} px, {'kept aside' if options.confirm else 'chosen on'}"
-    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps({**known, key: {**known.get(key, {}), **rows}}, indent=1) + "\n")
+    bench = Problems(options.side_px, options.group)
+    found = json.loads(options.output.read_text()) if options.output.exists() else {}
+    rows = found.setdefault(f"{options.group}, {options.side_px} px", {})
+    # The plain variant comes first: the others are compared with it.
+    for name in dict.fromkeys((PLAIN, *options.variants)):
+        if name == PLAIN and name in rows:
+            continue
+        began = Start()
+        totals = bench.minimise(VARIANTS[name], PLAIN_EVALUATIONS if name == PLAIN else options.evaluations)
+        rows[name] = {
+            "losses": [[_rounded(total) if np.isfinite(total) else None for total in at] for at in totals.tolist()],
+            "provenance": began.provenance(),
+        }
+        if name != PLAIN:
+            rows[name] |= summary(totals, np.array(rows[PLAIN]["losses"]))
+            print(name, rows[name]["ratios"], rows[name]["reach"], flush=True)
+        options.output.write_text(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -44,9 +45,12 @@ def write() -> None:
     Raises:
       MixedCommitsError: parts of one result file were measured at different commits; the document stays as it is.
     """
-    bench, gpu = results_of("bench"), results_of("gpu")
+    bench, gpu, trials = results_of("bench"), results_of("gpu"), results_of("evaluations")
     one_commit("bench.json", bench.get("parts", {}), bench.get("secs", {}))
     one_commit("gpu.json", gpu.get("parts", {}), gpu.get("parts", {}))
+    for problems, variants in trials.items():
+        made = {name: variant["provenance"] for name, variant in variants.items()}
+        one_commit(f"evaluations.json, {problems}", made, made)
     DOC.write_text(filled(DOC.read_text()))
 
 
@@ -124,6 +128,20 @@ def tiles_table() -> Lines:
 
 def _or_not(found: Mapping[str, Any] | None, name: str, form: str) -> str:
     return format(found[name], form) if found else "not measured yet"
+
+
+def evaluations_table() -> Lines:
+    """Yields what benchmarks/evaluations.py found of each variant, the best after 100 evaluations first."""
+    counts = ("40", "60", "80", "100")
+    yield f"| variant | {' | '.join(f'{count} evaluations' for count in counts)} | plain's loss after 300 is reached |"
+    yield f"|---|{'---|' * len(counts)}---|"
+    for problems, variants in results_of("evaluations").items():
+        yield f"| **{problems}** |{' |' * len(counts)} |"
+        tried = {name: variant for name, variant in variants.items() if "ratios" in variant}
+        for name, variant in sorted(tried.items(), key=lambda item: item[1]["ratios"].get("100", [math.inf])):
+            cells = [" to ".join(f"{ratio:.2f}" for ratio in variant["ratios"].get(count, [])) for count in counts]
+            reach = " to ".join("never" if value is None else f"{value:.0f}" for value in variant["reach"])
+            yield f"| {name} | {' | '.join(cells)} | {reach} |"
 
 
 def ceilings_table() -> Lines:
@@ -229,6 +247,7 @@ TABLES: Mapping[str, Callable[[], Lines]] = {
     "costs": costs_table,
     "cuts": cuts_table,
     "tiles": tiles_table,
+    "evaluations": evaluations_table,
     "ceilings": ceilings_table,
     "predicted": predicted_table,
     "gpus": gpus_table,
