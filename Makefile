@@ -47,7 +47,8 @@ reproduce: install
 	$(BIN)/python -m experiments.reproduce $(if $(FULL),--full) $(if $(IMAGE_SIZE),--image_size $(IMAGE_SIZE)) \
 		$(if $(ITERATIONS),--iterations $(ITERATIONS))
 
-# Every figure of docs/performance.md as a ratio in one run: under 20 minutes on two idle cores.
+# Every figure of docs/performance.md as a ratio in one run: 20 minutes on two idle cores with AVX-512, longer with AVX2
+# alone.
 bench: install
 	$(BIN)/python -m benchmarks.bench
 
