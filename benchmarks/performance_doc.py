@@ -132,10 +132,14 @@ def _or_not(found: Mapping[str, Any] | None, name: str, form: str) -> str:
 
 def evaluations_table() -> Lines:
     """Yields what benchmarks/evaluations.py found of each variant, the best after 100 evaluations first."""
+    found = results_of("evaluations")
+    if not found:
+        yield "Not measured yet."
+        return
     counts = ("40", "60", "80", "100")
     yield f"| variant | {' | '.join(f'{count} evaluations' for count in counts)} | plain's loss after 300 is reached |"
     yield f"|---|{'---|' * len(counts)}---|"
-    for problems, variants in results_of("evaluations").items():
+    for problems, variants in found.items():
         yield f"| **{problems}** |{' |' * len(counts)} |"
         tried = {name: variant for name, variant in variants.items() if "ratios" in variant}
         for name, variant in sorted(tried.items(), key=lambda item: item[1]["ratios"].get("100", [math.inf])):

@@ -30,9 +30,10 @@ class Kernel(NamedTuple):
 
 def kernel_of(values: Tensor) -> Kernel:
     """Returns a kernel in the form in which this processor convolves with it fastest."""
-    if values.dtype != tf.float32 or values.shape[:2] == (1, 1) or not gradients_are_faster():
-        return Kernel(values, None)
-    return as_gradient(values)
+    height, width = values.shape[:2]
+    # An even side is padded on one side more, and the turned kernel on the other one.
+    suits = values.dtype == tf.float32 and height % 2 == width % 2 == 1 and (height, width) != (1, 1)
+    return as_gradient(values) if suits and gradients_are_faster() else Kernel(values, None)
 
 
 def as_gradient(values: Tensor) -> Kernel:

@@ -31,7 +31,7 @@ def operations(function, *arguments):
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 9), (3, 7, 16), (2, 1, 1)])
-@pytest.mark.parametrize("kernel", [(3, 3, 3, 8), (5, 3, 4, 2), (1, 1, 4, 8)])
+@pytest.mark.parametrize("kernel", [(3, 3, 3, 8), (5, 3, 4, 2), (1, 1, 4, 8), (2, 2, 3, 4), (3, 4, 3, 4)])
 def test_values_and_gradients_are_those_of_the_plain_convolution(gradients_are_faster, shape, kernel):
     inputs, weights, upstream = values(*shape, kernel[2]), values(*kernel), values(*shape, kernel[3])
     found = []
