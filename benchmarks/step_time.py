@@ -4,7 +4,7 @@
 
 The bare convolutions are the chain of convolutions, ReLU and pooling up to the same layer, and the gradient of the sum
 of its output with respect to the picture: no losses, no optimiser, no bookkeeping. Both are compiled, each at its best
-batch. The bare convolutions of a single picture are compared with those that are computed as gradients, see
+batch. The bare convolutions as they are are compared with those that are computed as gradients, see
 stylecore/networks/convolutions.py. The style losses beside Gram matrices are compared with these, and L-BFGS's first
 Hessians with one another, in batches of the default size. The two take turns of a few seconds each, and the figure is
 the median of the turns' ratios, because the load of a shared machine changes.
@@ -24,7 +24,7 @@ import tensorflow as tf
 from benchmarks.figures import Figure, print_figures
 from stylecore import StyleConfig
 from stylecore.kernels import gradients_are_faster
-from stylecore.networks.convolutions import Kernel, as_gradient, convolution, kernel_of
+from stylecore.networks.convolutions import Kernel, are_faster_plain, as_gradient, convolution, kernel_of
 from stylecore.networks.features import preprocess
 from stylecore.networks.precision import device_arithmetic
 from stylecore.networks.weights.sources import load_weights
@@ -39,7 +39,8 @@ DEEPEST = "block5_conv2"  # of the preset `basic`
 BATCH_SIZES = (1, 2, 4, 8)
 MAX_PIXELS = 2**19
 PARTS = ("convolutions", "gradients", "style_losses", "first_hessian")
-SINGLE_SIDES_PX = (256, 512)
+# (pictures, side in pixels).
+GRADIENTS_AT = ((1, 256), (1, 512), (2, 256), (8, 128))
 STYLE_LOSSES_SIDE_PX = FIRST_HESSIAN_SIDE_PX = 256
 STYLE_LOSS_STEPS = {"basic": "float32", "fast": "auto"}
 TURNS, PIECE_SECS, TRIAL_SECS = 7, 1.5, 1.0
@@ -96,6 +97,11 @@ class BareConvolutions:
         return lambda values: tf.nn.relu(tf.nn.bias_add(convolution(values, prepared), bias))
 
 
+def as_it_is(values: tf.Tensor) -> Kernel:
+    """Returns a kernel in the form in which it convolves plainly."""
+    return Kernel(values, None)
+
+
 def bare_step(bare: BareConvolutions, side_px: int, batch_size: int) -> Step:
     """Returns a function that runs rounds of the bare convolutions; it has already been called once."""
     images = tf.random.stateless_uniform([batch_size, side_px, side_px, 3], [0, 0], 0.0, 255.0)
@@ -105,6 +111,11 @@ def bare_step(bare: BareConvolutions, side_px: int, batch_size: int) -> Step:
 
     step(1)
     return step
+
+
+def faster_bare_step(forms: Sequence[BareConvolutions], side_px: int, batch_size: int) -> Step:
+    """Returns `bare_step` of the first form, or of the second one, plain, for batches for which that is faster."""
+    return bare_step(forms[are_faster_plain(batch_size, side_px, side_px)], side_px, batch_size)
 
 
 def our_step(engine: Engine, config: StyleConfig, side_px: int, batch_size: int) -> Step:
@@ -178,14 +189,15 @@ def measure(
 
 
 def over_plain_convolutions() -> Iterator[Figure]:
-    """Yields, for single pictures, the time of the bare convolutions as gradients over that of plain ones."""
+    """Yields, for one picture and for batches, the time of bare convolutions as gradients over that of plain ones."""
     network = load_weights("vgg19", "imagenet").network
-    forms = (as_gradient, lambda values: Kernel(values, None))
-    for side_px in SINGLE_SIDES_PX:
-        steps = [(1, bare_step(BareConvolutions(network, DEEPEST, "float32", form), side_px, 1)) for form in forms]
-        turns = ratios(*steps)
-        details = {"ratios": [round(ratio, 3) for ratio in turns], "are_used": gradients_are_faster()}
-        yield Figure(f"convolutions_as_gradients_{side_px}_px", statistics.median(turns), details)
+    forms = [BareConvolutions(network, DEEPEST, "float32", form) for form in (as_gradient, as_it_is)]
+    for size, side_px in GRADIENTS_AT:
+        turns = ratios(*((size, bare_step(bare, side_px, size)) for bare in forms))
+        used = gradients_are_faster() and not are_faster_plain(size, side_px, side_px)
+        details = {"ratios": [round(ratio, 3) for ratio in turns], "batch_size": size, "are_used": used}
+        batch = f"_batch_{size}" if size > 1 else ""
+        yield Figure(f"convolutions_as_gradients_{side_px}_px{batch}", statistics.median(turns), details)
 
 
 def over_plain_first_hessian() -> Figure:
@@ -233,10 +245,10 @@ def over_convolutions(sides_px: Sequence[int], precisions: Sequence[str]) -> Ite
             continue  # It would take minutes, and nobody could choose it.
         config = StyleConfig(iterations=1_000_000, precision=precision)
         engine = Engine(step_kind(config, weights.fingerprint), weights.network)
-        bare = BareConvolutions(weights.network, DEEPEST, precision)
+        forms = [BareConvolutions(weights.network, DEEPEST, precision, form) for form in (kernel_of, as_it_is)]
         for side_px in sides_px:
             ours = best_batch(functools.partial(our_step, engine, config, side_px), side_px)
-            theirs = best_batch(functools.partial(bare_step, bare, side_px), side_px)
+            theirs = best_batch(functools.partial(faster_bare_step, forms, side_px), side_px)
             yield _figure(f"step_over_convolutions_{precision}_{side_px}_px", ours, theirs)
 
 

@@ -1,12 +1,16 @@
 """Convolutions by those of TensorFlow's kernels with which the processor is fastest.
 
 Where a processor has AVX2 and no AVX-512, oneDNN computes the convolution of a single picture, with its kernel as
-TensorFlow keeps it, as a product of unrolled patches, in two to four times as long as its gradient, and that of a large
+TensorFlow keeps it, as a product of unrolled patches, in up to four times as long as its gradient, and that of a large
 picture by plain loops, in minutes a layer. The gradient of a convolution to its input is a convolution too: that with
 the kernel turned by half a turn and its channels exchanged. TensorFlow lets oneDNN choose the layout of a gradient's
-kernel, and then its best code runs. So both directions are computed as gradients there.
+kernel, and then its best code runs. So both directions of a single picture's convolutions are computed as gradients
+there; for batches oneDNN has good code.
 """
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import keras
@@ -14,6 +18,10 @@ import tensorflow as tf
 
 from stylecore.kernels import gradients_are_faster, is_compiled_with_xla
 from stylecore.tensors import Features, Tensor
+
+# A trace takes as long as 200 evaluations of so small a picture save.
+_SMALLEST_AS_GRADIENTS_PX = 96**2
+_TRACED_PLAIN = ContextVar("traced_plain", default=False)
 
 
 class Kernel(NamedTuple):
@@ -41,6 +49,25 @@ def as_gradient(values: Tensor) -> Kernel:
     return Kernel(values, tf.transpose(tf.reverse(values, axis=[0, 1]), [0, 1, 3, 2]))
 
 
+def are_faster_plain(batch_size: int, height: int, width: int) -> bool:
+    """Returns whether plain convolutions are faster where those of one picture are computed as gradients.
+
+    They are for batches, for which oneDNN has good code, joined with bias and ReLU; a small picture does not repay a
+    trace of its own.
+    """
+    return (batch_size > 1 or height * width < _SMALLEST_AS_GRADIENTS_PX) and gradients_are_faster()
+
+
+@contextlib.contextmanager
+def plain_convolutions() -> Iterator[None]:
+    """Within it every convolution is traced, or computed, as it is."""
+    token = _TRACED_PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _TRACED_PLAIN.reset(token)
+
+
 def convolution(inputs: Features, kernel: Kernel) -> Features:
     """Returns the convolution of stride 1 that keeps the size, [batch, height, width, out].
 
@@ -48,7 +75,7 @@ def convolution(inputs: Features, kernel: Kernel) -> Features:
       inputs: [batch, height, width, in], of the kernel's type.
       kernel: as from `kernel_of`. Where it has a turned form, it gets no gradient.
     """
-    if kernel.turned is None or is_compiled_with_xla():
+    if kernel.turned is None or _TRACED_PLAIN.get() or is_compiled_with_xla():
         return tf.nn.conv2d(inputs, kernel.values, strides=1, padding="SAME")
     return _by_gradient(inputs, *kernel)
 
@@ -66,7 +93,7 @@ class Conv2D(keras.layers.Conv2D):
     def convolution_op(self, inputs: Features, kernel: Any) -> Features:
         """Returns the convolution of `inputs` with `kernel`, without bias."""
         plain = self.strides == self.dilation_rate == (1, 1) and self.groups == 1 and self.padding == "same"
-        if not (plain and gradients_are_faster()) or is_compiled_with_xla():
+        if not (plain and gradients_are_faster()) or _TRACED_PLAIN.get() or is_compiled_with_xla():
             return super().convolution_op(inputs, kernel)
         return convolution(inputs, self._latest_kernel())
 

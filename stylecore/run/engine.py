@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from stylecore.networks.convolutions import are_faster_plain, plain_convolutions
 from stylecore.networks.features import FeatureExtractor
 from stylecore.objective.objective import STYLE_LOSSES, Losses, LossWeights, Objective, Targets, loss_weights
 from stylecore.objective.style_losses.base import Draw, RandomStyleLoss
@@ -138,7 +139,7 @@ class Engine:
         style_loss = STYLE_LOSSES[kind.style_loss]
         self._random_loss = style_loss if isinstance(style_loss, RandomStyleLoss) else None
         self._room = room
-        self._steps: dict[Tiles | None, _Step] = {}
+        self._steps: dict[tuple[Tiles | None, bool], _Step] = {}
         self._targets = TargetMaker(kind, self._target_objective, clock)
         self._fitting = cachetools.TTLCache[MemoryKey, int](1024, PAUSE_SECS, timer=clock)
 
@@ -249,7 +250,8 @@ class Engine:
 
         Args: see `advance`; `evaluations` is the largest number that it is called with.
         """
-        step = self._step_for(state.images, constants)
+        is_plain = not self.compiles_each_size and are_faster_plain(*state.images.shape[:3])
+        step = self._step_for(state.images, constants, is_plain)
         if step.advance is None or (step.records is not None and step.records < evaluations):
             # XLA draws other normal numbers: a random loss is compiled alone, and what is drawn is the same everywhere.
             xla = step.is_in_xla and self._random_loss is None
@@ -311,23 +313,25 @@ class Engine:
             seeds, iterations, [self._features.channels[name] for name in self.kind.style_layers]
         )
 
-    def _step_for(self, images: Images, constants: BatchConstants) -> "_Step":
-        """Returns the compiled functions for a batch of pictures of one size."""
+    def _step_for(self, images: Images, constants: BatchConstants, is_plain: bool = False) -> "_Step":
+        """Returns the compiled functions for a batch of pictures of one size; `is_plain`: whole ones as in `_step`."""
         pairs = int(np.max(getattr(constants.parameters, "history_size", 0)))
         regions = max((guides.rows.shape[1] for guides in constants.targets.guides), default=0)
         height, width = images.shape[1:3]
-        return self._step(tiles_of(self.kind, height, width, pairs, self._room, regions))
+        tiles = tiles_of(self.kind, height, width, pairs, self._room, regions)
+        return self._step(tiles, is_plain and tiles is None)
 
     def _target_objective(self, height: int, width: int, masked: bool) -> tuple[Objective, bool]:
         step = self._step(target_tiles_of(self.kind, height, width, self._room, masked))
         return step.objective, step.is_in_xla
 
-    def _step(self, tiles: Tiles | None) -> "_Step":
-        if tiles not in self._steps:
-            self._steps[tiles] = self._made_step(tiles)
-        return self._steps[tiles]
+    def _step(self, tiles: Tiles | None, is_plain: bool = False) -> "_Step":
+        """Returns what is compiled for tiles or whole pictures; `is_plain` if with plain convolutions."""
+        if (tiles, is_plain) not in self._steps:
+            self._steps[tiles, is_plain] = self._made_step(tiles, is_plain)
+        return self._steps[tiles, is_plain]
 
-    def _made_step(self, tiles: Tiles | None) -> "_Step":
+    def _made_step(self, tiles: Tiles | None, is_plain: bool) -> "_Step":
         kind = self.kind
         layers = (self._features, kind.content_layers, kind.style_layers, kind.content_loss)
         options: dict[str, Any] = {
@@ -341,7 +345,8 @@ class Engine:
         compiled: dict[str, Any] = {"jit_compile": True} if self.compiles_each_size else how
         if tiles is None:
             objective = Objective(*layers, **options)
-            value_and_gradient = tf.function(objective.value_and_gradient, autograph=False, **compiled)
+            evaluate = _traced_plain(objective.value_and_gradient) if is_plain else objective.value_and_gradient
+            value_and_gradient = tf.function(evaluate, autograph=False, **compiled)
             return _Step(objective, value_and_gradient, is_in_xla=self.compiles_each_size)
         objective = TiledObjective(
             *layers,
@@ -427,6 +432,15 @@ class _Step:
     measure: Any = None
     advance: Any = None
     records: int | None = None
+
+
+def _traced_plain(function: Callable[..., Returned]) -> Callable[..., Returned]:
+    @functools.wraps(function)
+    def traced(*arguments: Any) -> Returned:
+        with plain_convolutions():
+            return function(*arguments)
+
+    return traced
 
 
 def _memory_key(problems: Sequence[Problem]) -> MemoryKey:

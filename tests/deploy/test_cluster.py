@@ -52,7 +52,7 @@ def test_a_job_that_loses_its_worker_is_completed_by_the_command_that_it_names(o
     assert 0 < len(kept) < 4
     assert main(shlex.split(goes_on[1])[1:]) == 0
     assert kept.items() <= finished(output).items()
-    assert keeps_the_contract(output)
+    assert keeps_the_contract(output, killed=True)
     assert run(["--manifest", str(manifest), "--output", str(tmp_path / "direct"), *options]).computed == 4
     assert pictures(output) == pictures(tmp_path / "direct")
 

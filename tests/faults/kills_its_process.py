@@ -61,7 +61,7 @@ def measure(folder, runs):
         "three_jobs_die_and_the_fourth_ends": statuses == [-9, -9, -9, 3],
         "the_culprit_fails_alone": failed == {CULPRIT: "ProcessDiedError"} and len(rows) == runs,
         "its_attempts_alone_are_kept": attempts == [row["run_id"] for row in rows if row["manifest_row"] == CULPRIT],
-        "contract": keeps_the_contract(folder / "out"),
+        "contract": keeps_the_contract(folder / "out", killed=True),
     }
 
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from stylecore import kernels
 from stylecore.networks import convolutions
-from stylecore.networks.convolutions import Conv2D, convolution, kernel_of
+from stylecore.networks.convolutions import Conv2D, are_faster_plain, convolution, kernel_of, plain_convolutions
+from tests.support.graphs import operations_of
 
 rng = np.random.default_rng(1)
 
@@ -23,11 +24,7 @@ def values(*shape):
 
 
 def operations(function, *arguments):
-    """Returns the types of the operations of a traced function, those inside its calls included."""
-    graph = tf.function(function).get_concrete_function(*arguments).graph
-    definition = graph.as_graph_def()
-    bodies = [definition.node, *(function.node_def for function in definition.library.function)]
-    return {node.op for body in bodies for node in body}
+    return operations_of(tf.function(function).get_concrete_function(*arguments).graph)
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 9), (3, 7, 16), (2, 1, 1)])
@@ -58,6 +55,31 @@ def test_a_layer_calls_convolutions_only_where_they_are_faster(gradients_are_fas
         return tape.gradient(total, x)
 
     assert ("Conv2D" in operations(gradient, values(1, 8, 8, 3))) == (not gradients_are_faster)
+
+
+def test_what_is_traced_within_plain_convolutions_has_no_gradients_for_them(monkeypatch):
+    monkeypatch.setattr(convolutions, "gradients_are_faster", lambda: True)
+    layer, kernel = Conv2D(4, 3, padding="same"), kernel_of(values(3, 3, 3, 4))
+    layer.build((None, None, None, 3))
+    inputs = values(2, 8, 8, 3)
+    for convolve in (lambda x: layer(x), lambda x: convolution(x, kernel)):
+        with plain_convolutions():
+            assert "Conv2D" in operations(convolve, inputs)
+        assert "Conv2D" not in operations(convolve, inputs)
+
+
+@pytest.mark.parametrize(
+    ("batch", "faster", "plain"),
+    [
+        ((2, 256, 256), True, True),
+        ((2, 256, 256), False, False),
+        ((1, 256, 256), True, False),
+        ((1, 64, 64), True, True),
+    ],
+)
+def test_batches_and_small_pictures_are_faster_plain(monkeypatch, batch, faster, plain):
+    monkeypatch.setattr(convolutions, "gradients_are_faster", lambda: faster)
+    assert are_faster_plain(*batch) == plain
 
 
 @pytest.mark.parametrize("options", [{"strides": 2, "padding": "same"}, {"padding": "valid"}, {"dilation_rate": 2}])

@@ -10,12 +10,14 @@ import pytest
 from stylecore.api import stylize
 from stylecore.config.style_config import StyleConfig
 from stylecore.images.recolour import LUMINANCE, grey
+from stylecore.networks import convolutions
 from stylecore.networks.weights.sources import random_network
 from stylecore.planning.buckets import step_kind
 from stylecore.run.engine import Engine, LoopState
 from stylecore.run.problem import prepare
 from stylecore.run.result import NotFiniteError, history_stride
 from tests.support import reference
+from tests.support.graphs import operations_of
 from tests.support.pictures import gradient
 from tests.support.small_problems import SHALLOW, assert_batch_is_each_alone, bits, problem, run
 
@@ -90,6 +92,24 @@ def test_all_batches_share_one_trace(network):
     run(engine, [problem(height=21, width=33, early_stop_window=3)])
     run(engine, [problem(seed, height=34, width=19, style_fit="keep") for seed in range(3)], batch_size=5)
     assert engine.traces == 1
+
+
+def test_a_batch_is_computed_by_plain_convolutions_where_a_single_picture_is_not(monkeypatch):
+    monkeypatch.setattr(convolutions, "gradients_are_faster", lambda: True)
+    engine = Engine(step_kind(StyleConfig(**SHALLOW), "0"), random_network("vgg19", 0))
+    problems = [problem(seed, height=96, width=96) for seed in range(2)]
+
+    def operations(members):
+        batch = engine.constants(members)
+        return operations_of(engine.compiled_advance(engine.start(members), batch, 1).get_concrete_function().graph)
+
+    # The gradient of the first convolution is a convolution as well.
+    assert "Conv2D" in operations(problems)
+    assert "Conv2D" not in operations(problems[:1])
+    for result, single in zip(run(engine, problems), problems, strict=True):
+        (alone,) = run(engine, [single])
+        np.testing.assert_allclose(result.history[0][1:], alone.history[0][1:], rtol=1e-4)
+    assert engine.traces == 2
 
 
 @pytest.mark.parametrize("init", ["noise", "content", "style"])

@@ -43,8 +43,9 @@ def network():
     return random_network("vgg19", 0)
 
 
-def new_engine(optimizer="adam", **options):
-    return Engine(step_kind(StyleConfig(**SHALLOW, optimizer=optimizer), "0"), network(), **options)
+def new_engine(optimizer="adam", pooling="max", **options):
+    config = StyleConfig(**SHALLOW, optimizer=optimizer, pooling=pooling)
+    return Engine(step_kind(config, "0"), network(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -251,8 +252,9 @@ class SmallMemory:
 
 
 def test_a_batch_without_memory_goes_on_in_halves_and_the_size_is_remembered():
-    engine = new_engine()
-    problems = [problem(seed, seed=seed) for seed in range(5)]
+    # With max pooling a last bit, which depends on the batch size, decides which pixel is the greatest.
+    engine = new_engine(pooling="avg")
+    problems = [problem(seed, seed=seed, pooling="avg") for seed in range(5)]
     small = SmallMemory(engine, 2)
     results = run(small, problems)
     assert small.sizes == [5, 5, 2, 2, 1]  # The second time without cached targets.

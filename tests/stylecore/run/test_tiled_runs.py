@@ -69,7 +69,7 @@ def test_tiles_are_chosen_by_memory(network):
     whole = evaluation_cost(step_kind(single.config, "0"), *SIZE).bytes_held
     engine = engine_of(network, single, Room(whole // 3))
     picture(engine, single)
-    ((tiles, step),) = ((tiles, step) for tiles, step in engine._steps.items() if step.advance)
+    ((tiles, step),) = ((tiles, step) for (tiles, _), step in engine._steps.items() if step.advance)
     assert tiles is not None and step.measure
 
 
