@@ -252,8 +252,8 @@ class SmallMemory:
 
 
 def test_a_batch_without_memory_goes_on_in_halves_and_the_size_is_remembered():
-    # Last bits depend on the batch size. With max pooling one decides which pixel is the greatest, and each step of Adam
-    # makes more of it: what is compared are the first steps after the batch went in halves.
+    # Last bits depend on the batch size. With max pooling one decides which pixel is the greatest, and Adam's steps
+    # make more of it: what is compared are the first steps after the batch went in halves.
     engine = new_engine(pooling="avg")
     problems = [problem(seed, seed=seed, pooling="avg") for seed in range(5)]
     undisturbed = run(engine, problems)
