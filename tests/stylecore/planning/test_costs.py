@@ -1,5 +1,6 @@
 """Costs against the real networks of keras.applications, whose layers say their own shapes."""
 
+import functools
 import math
 
 import keras
@@ -19,6 +20,9 @@ CUTS = {
 SIZES = [(64, 64), (97, 130), (224, 255)]
 
 
+backbone_of = functools.cache(build_backbone)
+
+
 def kind_of(**fields) -> StepKind:
     return step_kind(StyleConfig(**fields), "0" * 64)
 
@@ -26,7 +30,7 @@ def kind_of(**fields) -> StepKind:
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_layer_has_the_shape_and_the_arithmetic_of_keras(backbone, height, width):
-    network = build_backbone(backbone)
+    network = backbone_of(backbone)
     ours = layers_in_use(backbone, layer_names(backbone), height, width)
     outputs = [network.get_layer(name).output for name in ours]
     shapes = keras.Model(network.inputs, outputs).compute_output_shape((1, height, width, 3))
@@ -44,7 +48,7 @@ def flops_of(layer: keras.layers.Layer, shape: tuple[int, ...]) -> int:
 
 @pytest.mark.parametrize(("backbone", "wanted"), [(name, cut) for name, cuts in CUTS.items() for cut in cuts])
 def test_a_cut_has_the_layers_that_keras_needs_for_it(backbone, wanted):
-    network = build_backbone(backbone)
+    network = backbone_of(backbone)
     cut = keras.Model(network.inputs, [network.get_layer(name).output for name in wanted])
     needed = {layer.name for layer in cut.layers} & set(layer_names(backbone))
     assert set(layers_in_use(backbone, wanted, 64, 64)) == needed

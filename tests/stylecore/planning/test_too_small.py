@@ -1,5 +1,7 @@
 """What is too small for the layers is what Keras' own shapes leave nothing of."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from stylecore.planning.too_small import StyleFile, too_small, too_small_in_run
 from stylecore.run.problem import prepare
 
 
+@functools.cache
 def keras_model(backbone, layers):
     network = build_backbone(backbone)
     return keras.Model(network.inputs, [network.get_layer(name).output for name in layers])
@@ -49,7 +52,7 @@ def test_a_run_is_too_small_where_keras_finds_one_of_its_images_too_small(backbo
     config = StyleConfig(
         backbone=backbone, content_layers=layers, style_layers=layers, weights="random:1", pyramid=pyramid, **fit
     )
-    names = sorted(name for name, _ in config.style_layers)
+    names = tuple(sorted(name for name, _ in config.style_layers))
     model, kind = keras_model(backbone, names), step_kind(config, "")
     for height, width in sizes:
         for style in [(height, width), (40, 3), (3, 40)]:
