@@ -34,7 +34,9 @@ class Measure:
         self, network: keras.Model, photographs: Mapping[str, np.ndarray], paintings: Mapping[str, np.ndarray]
     ) -> None:
         self._layers = {name: canonical_layer_name("vgg19", name) for name in (*CONTENT_LAYERS, *STYLE_LAYERS)}
-        self._extractor = FeatureExtractor(network, list(self._layers.values()), "max")
+        extractor = FeatureExtractor(network, list(self._layers.values()), "max")
+        images = tf.TensorSpec([None, None, None, 3], tf.float32)
+        self._extractor = tf.function(extractor, input_signature=[images], autograph=False)
         self._images = {"photograph": photographs, "painting": paintings}
         self._known: dict[tuple[str, str, int, int], dict[str, tf.Tensor]] = {}
 

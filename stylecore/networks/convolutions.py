@@ -75,13 +75,13 @@ def convolution(inputs: Features, kernel: Kernel) -> Features:
       inputs: [batch, height, width, in], of the kernel's type.
       kernel: as from `kernel_of`. Where it has a turned form, it gets no gradient.
     """
-    if kernel.turned is None or _TRACED_PLAIN.get() or is_compiled_with_xla():
+    if kernel.turned is None or _stays_plain():
         return tf.nn.conv2d(inputs, kernel.values, strides=1, padding="SAME")
     return _by_gradient(inputs, *kernel)
 
 
 class Conv2D(keras.layers.Conv2D):
-    """Keras' layer, computed as `convolution` where that is all it does, with the weights of when it is traced.
+    """Keras' layer, traced as `convolution` where that is all it does, with the weights of that time.
 
     The name of the class is that of Keras' own, because it stands in weights files.
     """
@@ -92,10 +92,11 @@ class Conv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs: Features, kernel: Any) -> Features:
         """Returns the convolution of `inputs` with `kernel`, without bias."""
-        plain = self.strides == self.dilation_rate == (1, 1) and self.groups == 1 and self.padding == "same"
-        if not (plain and gradients_are_faster()) or _TRACED_PLAIN.get() or is_compiled_with_xla():
-            return super().convolution_op(inputs, kernel)
-        return convolution(inputs, self._latest_kernel())
+        is_simple = self.strides == self.dilation_rate == (1, 1) and self.groups == 1 and self.padding == "same"
+        # A call that is not traced would turn the kernel each time.
+        if is_simple and not tf.executing_eagerly() and not _stays_plain() and gradients_are_faster():
+            return convolution(inputs, self._latest_kernel())
+        return super().convolution_op(inputs, kernel)
 
     def _latest_kernel(self) -> Kernel:
         """Returns the kernel of the present weights; functions that are traced with the same weights share it."""
@@ -105,6 +106,11 @@ class Conv2D(keras.layers.Conv2D):
             if known is None or not bool(tf.reduce_all(tf.equal(latest.values, known.values))):
                 self._kernel_in_use = known = latest
             return known
+
+
+def _stays_plain() -> bool:
+    """Returns whether no convolution that is traced now is to be computed as a gradient."""
+    return _TRACED_PLAIN.get() or is_compiled_with_xla()
 
 
 @tf.custom_gradient
