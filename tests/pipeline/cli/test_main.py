@@ -175,7 +175,7 @@ def test_a_gallery_that_cannot_be_written_does_not_fail_a_finished_job(inputs, m
     output = inputs / "out"
     output.mkdir()
     (output / "gallery").touch()
-    assert main(["run", "--manifest", manifest, "--output", str(output), "--title", "Two places"]) in (0, 1)
+    assert main(["run", "--manifest", manifest, "--output", str(output), "--title", "Two places"]) == 0
     said = capsys.readouterr().out
     assert "rows done" in said and "gallery:" not in said
     (warning,) = [record.getMessage() for record in caplog.records if "gallery" in record.getMessage()]
@@ -189,7 +189,7 @@ def test_a_gallery_that_cannot_be_written_does_not_fail_a_finished_job(inputs, m
 
 def test_a_job_may_leave_the_gallery_out(inputs, manifest, capsys):
     output = inputs / "out"
-    assert main(["run", "--manifest", manifest, "--output", str(output), "--gallery=none"]) in (0, 3)
+    assert main(["run", "--manifest", manifest, "--output", str(output), "--gallery=none"]) == 0
     said = capsys.readouterr().out
     assert "rows done" in said and "gallery:" not in said
     assert not (output / "gallery").exists() and (output / "dataset").exists()
