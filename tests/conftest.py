@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import stylecore  # noqa: F401 - first of all, before TensorFlow: see stylecore/kernels.py
+from tests.support import quick_jobs
 from tests.support.inputs import TINY, write_manifest
 from tests.support.paths import copied
 from tests.support.pictures import paint, paint_halves
@@ -44,7 +45,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Makes each network of random weights, and its file, once a process: most of a small job's time."""
+    """Makes each network of random weights, and its file, once a process, and has Beam prepare small jobs quicker."""
+    quick_jobs.install()
     for module, name, kept in (
         ("stylecore.networks.weights.sources", "random_network", 4),
         ("transforms.output.published_weights", "network_bytes", 1),
