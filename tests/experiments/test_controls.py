@@ -14,6 +14,7 @@ from pipeline.cli.main import main
 from pipeline.grid import write_grid
 from tests.support.paths import ROOT
 from tests.support.pictures import paint
+from tests.support.simulated import simulate_engines
 from transforms.manifest.files import open_manifest, read_slice
 from transforms.manifest.parse import parse_row
 
@@ -56,6 +57,7 @@ def test_the_masks_complete_each_other():
 
 
 def test_a_rerun_makes_only_what_is_missing_and_notes_whose_commit_made_it(inputs, tmp_path, monkeypatch):
+    simulate_engines(monkeypatch)
     shown = [control for control in CONTROLS if control.name in ("initial", "average_decay")]
     made = controls.Made(inputs, tmp_path / "output", tmp_path / "pictures", TINY)
     monkeypatch.setattr(controls, "commit", lambda: "first")

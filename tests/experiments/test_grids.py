@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections import defaultdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,7 +9,6 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from benchmarks.simulated_engine import SimulatedEngine
 from experiments import presets_page
 from experiments.claims import CLAIMS
 from experiments.report import write_report
@@ -21,9 +19,9 @@ from experiments.sizes import FULL, Size
 from pipeline.grid import write_grid
 from stylecore import StyleConfig
 from stylecore.config.presets import PRESETS
-from stylecore.run import engine_cache
 from tests.support.paths import ROOT
 from tests.support.pictures import paint
+from tests.support.simulated import simulate_engines
 from transforms.manifest.files import open_manifest, read_slice
 from transforms.manifest.parse import parse_row
 
@@ -66,8 +64,7 @@ def settings(grids: Path) -> Settings:
     report = root / "docs" / "reproduction.md"
     settings = Settings(TINY_SIZE, root / "output", report, grids, overrides, run_options=())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_cache, "_devices", defaultdict(engine_cache._DeviceEngines))
-        patch.setattr(engine_cache, "Engine", lambda *_, **__: SimulatedEngine())
+        simulate_engines(patch)
         assert reproduce(settings) == 0
     return settings
 
