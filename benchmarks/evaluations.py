@@ -50,6 +50,7 @@ class Variant:
       smaller: the stages before the full size, as (scale, share of all full-size evaluations).
       carry: whether a stage goes on with the enlarged pairs of the one before.
       recoloured: whether the start has the painting's colours.
+      power: of the loss that is minimised; one below 1 changes less on the way down.
     """
 
     first_hessian: Callable[[], FirstHessian] = FirstHessian
@@ -57,6 +58,15 @@ class Variant:
     smaller: tuple[tuple[float, float], ...] = ()
     carry: bool = False
     recoloured: bool = False
+    power: float = 1.0
+
+    def minimised(self, total: float, gradient: np.ndarray) -> tuple[float, np.ndarray]:
+        """Returns the loss to this power, and its gradient."""
+        return total**self.power, np.float32(self.power * total ** (self.power - 1)) * gradient
+
+    def total(self, minimised: float) -> float:
+        """Returns the loss again."""
+        return minimised ** (1 / self.power)
 
 
 def _spectral(*parameters: float, **options: Any) -> Variant:
@@ -74,10 +84,14 @@ VARIANTS: Mapping[str, Variant] = {
     "p 1, f0 0.05, floor 0.3": _spectral(1.0, 0.05, 0.3),
     "p 0.5, f0 0.05, chroma 1.5": _spectral(0.5, 0.05, 0.0, 1.5),
     "p 0.5, f0 0.05, chroma 0.7": _spectral(0.5, 0.05, 0.0, 0.7),
+    **{f"p 0.5, f0 0.05, the loss to {power:g}": _spectral(0.5, 0.05, power=power) for power in (0.5, 0.25)},
     "learned bands": Variant(lambda: LearnedSpectrum(0.5, 0.05)),
     "40 pairs": Variant(history_size=40),
     "p 0.5, f0 0.05, 40 pairs": _spectral(0.5, 0.05, history_size=40),
     "p 0.5, f0 0.05, recoloured start": _spectral(0.5, 0.05, recoloured=True),
+    "learned bands, 40 pairs, recoloured start, the loss to 0.5": Variant(
+        lambda: LearnedSpectrum(0.5, 0.05), history_size=40, recoloured=True, power=0.5
+    ),
     "plain, half size 27 %": Variant(smaller=((0.5, 0.27),)),
     **{
         f"p 0.5, f0 0.05, half size {share:.0%}{', carried' * carry}": _spectral(
@@ -169,10 +183,10 @@ class Problems:
                 for search, (total, gradient) in zip(
                     searches, self.evaluate(scale, [search.at for search in searches]), strict=True
                 ):
-                    search.tell(total, gradient)
+                    search.tell(*variant.minimised(total, gradient))
                 spent += scale**2
                 if scale == 1:
-                    best[spent] = [search.best for search in searches]
+                    best[spent] = [variant.total(search.best) for search in searches]
         none = [np.inf] * len(self._cases)
         return np.array(
             [

@@ -66,8 +66,8 @@ def figures_table() -> Lines:
 
 def measured() -> Mapping[str, float]:
     """Returns the figures of all results that have been written."""
-    values = {name: figure["value"] for name, figure in results_of("bench").get("figures", {}).items()}
-    return {**values, **results_of("peers").get("figures", {})}
+    found = {**results_of("bench").get("figures", {}), **results_of("since").get("figures", {})}
+    return {**{name: figure["value"] for name, figure in found.items()}, **results_of("peers").get("figures", {})}
 
 
 def pictures_table() -> Lines:
