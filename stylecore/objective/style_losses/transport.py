@@ -41,11 +41,23 @@ def on_cpu(values: np.ndarray, weights: np.ndarray, target: np.ndarray, target_w
     """Computes `transported` with NumPy."""
     found = np.empty_like(values)
     for region in np.ndindex(values.shape[:2]):
-        order = np.argsort(values[region], axis=-1)
+        order = _order(values[region])
         reached = _reached(order, weights[region], target[region], target_weights[region])
         for line, places, arrivals in zip(found[region], order, reached, strict=True):
             line[places] = arrivals
     return found
+
+
+def _order(values: np.ndarray) -> np.ndarray:
+    """Returns what brings each line [lines, values] into rising order, equal numbers as they come.
+
+    Each number and its place are sorted as one integer, for which NumPy has faster code than for places by numbers.
+    """
+    bits = values.view(np.int32)
+    rising = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))  # Of negative numbers the bits run the other way.
+    pairs = (rising.astype(np.int64) << 32) | np.arange(values.shape[-1])
+    pairs.sort(axis=-1)
+    return pairs & 0xFFFFFFFF
 
 
 def _reached(order: np.ndarray, weights: np.ndarray, target: np.ndarray, target_weights: np.ndarray) -> np.ndarray:
