@@ -1,6 +1,6 @@
 """The step of presets over that of an earlier commit of this project: what features that are not used cost.
 
-    python -m benchmarks.since COMMIT [--side_px 256] [--batch_size 2] [--turns 15]
+    python -m benchmarks.since COMMIT [--side_px 256] [--batch_size 2] [--turns 50]
 
 Both run with oneDNN's kernels, in processes of their own that take turns; the figure is the median of the turns'
 ratios. The result goes to benchmarks/results/since.json.
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("commit", help="the earlier commit")
     parser.add_argument("--side_px", type=int, default=256)
     parser.add_argument("--batch_size", type=int, default=2)
-    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--turns", type=int, default=50)
     parser.add_argument("--output", type=Path, default=RESULTS / "since.json")
     options = parser.parse_args()
     began = Start()
