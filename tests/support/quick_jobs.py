@@ -24,7 +24,7 @@ def install() -> None:
 
 
 def _once_a_class(specs_of: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """States and timers are parameters of a DoFn's methods, which are those of its class."""
+    """States and timers are parameters of a DoFn's methods, those of its class; functions of `Map` have none here."""
     known: dict[type, Any] = {}
 
     @functools.wraps(specs_of)
