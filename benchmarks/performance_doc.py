@@ -28,6 +28,8 @@ SIDES_PX = (128, 256, 512, 1024)
 TILED_PX, TILE_PX = 1024, 512
 PREDICTED_PX = 512
 PREDICTED_GPUS = (T4, L4, A100, H100)
+# Result files of benchmarks/peers.py: with bfloat16 arithmetic, and without.
+PEERS = ("peers_bfloat16", "peers_float32")
 _TABLE = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Lines = Iterator[str]
@@ -67,16 +69,32 @@ def figures_table() -> Lines:
 def measured() -> Mapping[str, float]:
     """Returns the figures of all results that have been written."""
     found = {**results_of("bench").get("figures", {}), **results_of("since").get("figures", {})}
-    return {**{name: figure["value"] for name, figure in found.items()}, **results_of("peers").get("figures", {})}
+    return {name: figure["value"] for name, figure in found.items()}
+
+
+def peers_table() -> Lines:
+    """Yields what benchmarks/peers.py found on each kind of processor beside what was predicted."""
+    kinds = [results_of(name).get("figures", {}) for name in PEERS]
+    yield "| figure | to reach | predicted | with bfloat16 | without |"
+    yield "|---|---|---|---|---|"
+    for name, known in json.loads(PREDICTIONS.read_text())["peers"].items():
+        found = " | ".join(number(kind[name]) if name in kind else "not measured" for kind in kinds)
+        yield f"| {known['figure']} | {target_text(known)} | {number(known['predicted'])} | {found} |"
 
 
 def pictures_table() -> Lines:
-    """Yields pastiche's score for each picture of both tools."""
-    yield "| content | style | style weight | pastiche | `fast` | float32, one size |"
-    yield "|---|---|---|---|---|---|"
-    for row in results_of("peers").get("pictures", []):
-        scores = " | ".join(f"{row['scores'][name]:,.0f}" for name in ("pastiche", "fast", "float32"))
-        yield f"| {row['content']} | {row['style']} | {row['style_weight']:g} | {scores} |"
+    """Yields pastiche's score for each picture of both tools, on a processor with bfloat16 if there was one."""
+    found = next((result for name in PEERS if (result := results_of(name))), None)
+    if found is None:
+        yield "Not measured yet."
+        return
+    names = ["pastiche", *found["secs"]]
+    yield f"| content | style | style weight | pastiche prints | {' | '.join(names)} |"
+    yield f"|---|---|---|---|{'---|' * len(names)}"
+    for row in found["pictures"]:
+        scores = " | ".join(f"{row['scores'][name]:,.0f}" for name in names)
+        printed = f"{row['peer_loss_before_clipping']:,.0f}"
+        yield f"| {row['content']} | {row['style']} | {row['style_weight']:g} | {printed} | {scores} |"
 
 
 def costs_table() -> Lines:
@@ -247,6 +265,7 @@ def cost_of(config: StyleConfig, precision: str, height: int, width: int) -> Eva
 
 TABLES: Mapping[str, Callable[[], Lines]] = {
     "figures": figures_table,
+    "peers": peers_table,
     "pictures": pictures_table,
     "costs": costs_table,
     "cuts": cuts_table,

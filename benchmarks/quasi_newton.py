@@ -4,9 +4,12 @@ One `Search` minimises one picture inside 0..255. It is told each evaluation of 
 one is wanted, so that the pictures of a batch are evaluated together.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.fft import dctn, idctn
 
+from stylecore.optimizers import spectral
 from stylecore.optimizers.lbfgs import (
     FIRST_STEP,
     LEAST_CURVATURE,
@@ -18,7 +21,7 @@ from stylecore.optimizers.lbfgs import (
 )
 
 # The borders of the bands in which a spectrum is learnt, as frequencies.
-_BANDS = np.array([0.0, 0.01, 0.02, 0.04, 0.08, 0.12, 0.18, 0.26, 0.36, 0.5, 0.7, 1.0])
+BANDS = np.array([0.0, 0.01, 0.02, 0.04, 0.08, 0.12, 0.18, 0.26, 0.36, 0.5, 0.7, 1.0])
 # A learnt gain stays within this factor of the one before learning.
 _FARTHEST = 5.0
 
@@ -34,62 +37,89 @@ class FirstHessian:
         """Sees a new curvature pair s, y, each [height, width, 3]."""
 
 
-class Spectral(FirstHessian):
-    """B = C^T diag(g) C per colour component, g = floor + (1 - floor) (1 + (f / f0)^2)^-p, as in methods.md.
+class Curve(NamedTuple):
+    """Gains of frequencies f: level + rise (1 + (f / f0)^2)^-p; 1 is the highest frequency along an axis.
 
-    Args:
+    Attributes:
       exponent: p.
-      corner: f0; 1 is the highest frequency along an axis.
-      floor: the least gain.
-      chroma: the gain of what is not the mean of the three channels, over that of the mean.
+      corner: f0.
     """
 
-    def __init__(self, exponent: float, corner: float, floor: float = 0.0, chroma: float = 1.0) -> None:
-        self._exponent, self._corner, self._floor, self._chroma = exponent, corner, floor, chroma
+    exponent: float
+    corner: float
+    level: float = 0.0
+    rise: float = 1.0
+
+    def at(self, height: int, width: int) -> np.ndarray:
+        """Returns the gains of a picture's cosines, [height, width]."""
+        falling = (1 + _squared_frequencies(height, width) / self.corner**2) ** -self.exponent
+        return self.level + self.rise * falling
+
+    def times(self, factor: float) -> "Curve":
+        """Returns all gains times a factor."""
+        return self._replace(level=factor * self.level, rise=factor * self.rise)
+
+
+class Spectral(FirstHessian):
+    """B = C^T diag(g) C with gains of their own for the mean of the channels and for what is left of each.
+
+    Args:
+      luminance: gains of the mean.
+      chroma: those of the rest; None: the same.
+    """
+
+    def __init__(self, luminance: Curve, chroma: Curve | None = None) -> None:
+        self._luminance, self._chroma = luminance, chroma or luminance
 
     def gains(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the gains [height, width] of the channels' mean, and of what is left of them."""
-        falling = (1 + _squared_frequencies(height, width) / self._corner**2) ** -self._exponent
-        gains = self._floor + (1 - self._floor) * falling
-        return gains, self._chroma * gains
+        return self._luminance.at(height, width), self._chroma.at(height, width)
 
     def __call__(self, vector: np.ndarray) -> np.ndarray:
         """Returns B times a vector [height, width, 3]."""
         luminance, chroma = (gains[..., np.newaxis] for gains in self.gains(*vector.shape[:2]))
-        coefficients = _transform(vector)
+        coefficients = transform(vector)
         mean = coefficients.mean(axis=2, keepdims=True)
         return _inverse(luminance * mean + chroma * (coefficients - mean))
+
+
+def built_in() -> Spectral:
+    """Returns the first Hessian of `precondition: spectral`."""
+    luminance, chroma = (
+        Curve(1.0, spectral.CORNER, level, rise) for level, rise in (spectral.LUMINANCE, spectral.CHROMA)
+    )
+    return Spectral(luminance, chroma)
 
 
 class LearnedSpectrum(Spectral):
     """A spectral B whose gains follow the roots of s.s / y.y in bands of frequency, of all pairs so far."""
 
-    def __init__(self, exponent: float, corner: float, decay: float = 0.9) -> None:
-        super().__init__(exponent, corner)
+    def __init__(self, curve: Curve, decay: float = 0.9) -> None:
+        super().__init__(curve)
         self._decay = decay
         # s.s and y.y in each band, for the mean and the rest of the channels.
-        self._squares = np.zeros([2, 2, len(_BANDS)])
+        self._squares = np.zeros([2, 2, len(BANDS)])
 
     def learn(self, step: np.ndarray, change: np.ndarray) -> None:
         """Adds a pair's squares, older pairs weighing less."""
-        band = _bands(*step.shape[:2]).ravel()
+        band = bands(*step.shape[:2]).ravel()
         weight = 1 / max(_dot(step, change), TINY)
         self._squares *= self._decay
         for squares, vector in zip(self._squares, (step, change), strict=True):
-            coefficients = _transform(vector)
+            coefficients = transform(vector)
             luminance = 3 * coefficients.mean(axis=2) ** 2
             chroma = (coefficients**2).sum(axis=2) - luminance
             for found, plane in zip(squares, (luminance, chroma), strict=True):
-                found += weight * np.bincount(band, plane.ravel(), len(_BANDS))
+                found += weight * np.bincount(band, plane.ravel(), len(BANDS))
 
     def gains(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns what was learnt, near the gains that it began with."""
         before, _ = super().gains(height, width)
         if not self._squares.any():
             return before, before
-        band = _bands(height, width)
-        count = np.maximum(np.bincount(band.ravel(), minlength=len(_BANDS)), 1)
-        mean_before = np.bincount(band.ravel(), before.ravel(), len(_BANDS)) / count
+        band = bands(height, width)
+        count = np.maximum(np.bincount(band.ravel(), minlength=len(BANDS)), 1)
+        mean_before = np.bincount(band.ravel(), before.ravel(), len(BANDS)) / count
         learnt = np.sqrt(self._squares[0] / np.maximum(self._squares[1], TINY))
         learnt *= mean_before[8] / max(learnt[0, 8], TINY)
         factors = np.clip(learnt / np.maximum(mean_before, TINY), 1 / _FARTHEST, _FARTHEST)
@@ -115,6 +145,16 @@ class Search:
         self._total, self._trials, self._step = np.inf, 0, 0.0
         self._gradient = self._direction = np.zeros_like(self.picture)
         self._ended = False
+
+    @property
+    def free_gradient(self) -> np.ndarray:
+        """The gradient at `picture`, [height, width, 3]; 0 where a pixel is held."""
+        return self._gradient * self._free
+
+    @property
+    def _free(self) -> np.ndarray:
+        x, gradient = self.picture, self._gradient
+        return ~(((x <= 0) & (gradient > 0)) | ((x >= 255) & (gradient < 0)))
 
     def tell(self, total: float, gradient: np.ndarray) -> None:
         """Takes the loss and the gradient [height, width, 3] at `at`, and moves `at`."""
@@ -148,8 +188,7 @@ class Search:
 
     def _turn(self) -> None:
         """Takes a new direction: the two-loop recursion over the free pixels."""
-        x, gradient = self.picture, self._gradient
-        free = ~(((x <= 0) & (gradient > 0)) | ((x >= 255) & (gradient < 0)))
+        gradient, free = self._gradient, self._free
         downhill = -gradient * free
         self._trials = 0
         newton = self._newton(downhill, free)
@@ -187,7 +226,8 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.vdot(a, b))
 
 
-def _transform(vector: np.ndarray) -> np.ndarray:
+def transform(vector: np.ndarray) -> np.ndarray:
+    """Returns the orthonormal cosine transform of each channel, [height, width, 3]."""
     return dctn(vector, axes=(0, 1), norm="ortho")
 
 
@@ -195,8 +235,9 @@ def _inverse(coefficients: np.ndarray) -> np.ndarray:
     return idctn(coefficients, axes=(0, 1), norm="ortho").astype(np.float32)
 
 
-def _bands(height: int, width: int) -> np.ndarray:
-    return np.digitize(np.sqrt(_squared_frequencies(height, width)), _BANDS) - 1
+def bands(height: int, width: int) -> np.ndarray:
+    """Returns each cosine's band, its place in BANDS, [height, width]."""
+    return np.digitize(np.sqrt(_squared_frequencies(height, width)), BANDS) - 1
 
 
 def _squared_frequencies(height: int, width: int) -> np.ndarray:

@@ -23,6 +23,7 @@ ABOUT: Mapping[str, str] = {
     "two_content_layers": "The paper's VGG19 (2): content from two layers.",
     "gatys": "The settings that Gatys, Ecker and Bethge released: L-BFGS from the photograph.",
     "fast": "The objective of `gatys`, coarse to fine, in the arithmetic that the device is good at.",
+    "fine": "The objective of `gatys`, minimised further: coarse to fine, more than twice the evaluations of `fast`.",
     "gaussian": "Crowson's style-transfer-pytorch: distances of Gaussians, the mean of Adam's iterates, five sizes.",
     "resnet50": "The paper's ResNet50, eight style layers.",
     "resnet50_swag": "ResNet50 with smoothed features (Wang, Li and Vasconcelos). Unverified: nobody here saw its "

@@ -26,7 +26,7 @@ from stylecore.config.style_config import StyleConfig
 from stylecore.kernels import is_compiled_with_xla
 from stylecore.optimizers.base import HIGHEST, LOWEST, Proposal, is_finite, per_image
 from stylecore.optimizers.products import Factor, factor, product, weighted_sum
-from stylecore.optimizers.spectral import CORNER, EXPONENT, smooth_square, smoothed, spectrum
+from stylecore.optimizers.spectral import smooth_square, smoothed, spectrum
 from stylecore.tensors import CountPerPicture, Gradients, Histories, Images, MaskPerPicture, PerPicture, Tensor
 
 # Armijo's fraction of the decrease that the gradient promises.
@@ -47,15 +47,11 @@ class LbfgsParameters(NamedTuple):
     Attributes:
       history_size: curvature pairs that each image keeps.
       spectral: whether its first Hessian is smooth in frequency, not a multiple of the identity.
-      exponent: p of that first Hessian, float32 scalar, see `spectral.spectrum`.
-      corner: f0 of it, float32 scalar.
       basis: a `spectral.Spectrum`, that first Hessian for the pictures' size; () until it is made.
     """
 
     history_size: CountPerPicture
     spectral: MaskPerPicture
-    exponent: Tensor
-    corner: Tensor
     basis: Any = ()
 
 
@@ -102,14 +98,12 @@ class Lbfgs:
         return LbfgsParameters(
             np.asarray([config.history_size for config in configs], np.int32),
             np.asarray([config.precondition == "spectral" for config in configs]),
-            np.float32(EXPONENT),
-            np.float32(CORNER),
         )
 
     @staticmethod
     def prepared(parameters: LbfgsParameters, images: Images) -> LbfgsParameters:
         """Returns the parameters with the first Hessian for the size of `images`."""
-        basis = spectrum(images, parameters.spectral, parameters.exponent, parameters.corner)
+        basis = spectrum(images, parameters.spectral)
         return parameters._replace(basis=basis)
 
     @staticmethod

@@ -1,8 +1,13 @@
-"""A first Hessian that is smooth in frequency: B = C^T diag((1 + (f / f0)^2)^-p) C, with C the orthonormal 2-D DCT-II.
+"""A first Hessian that is smooth in frequency: B = C^T diag(g(f)) C, with C the orthonormal 2-D DCT-II.
 
 L-BFGS begins every direction with an estimate of the inverse Hessian. The multiple of the identity that it usually
 takes treats all frequencies of a picture alike, but the losses of deep features are flattest towards the low ones: B
-gives these longer steps from the start, where curvature pairs would have to find them one by one.
+gives these longer steps from the start, where curvature pairs would have to find them one by one. Luminance, the mean
+of the channels, is flat over a wider range of curvatures than chroma, what is left of them: each has gains of its own,
+
+    g(f) = level + rise / (1 + (f / f0)^2),
+
+close to how far a picture has to go over how steep its loss is, band by band, on the way to its minimum.
 
 The transform and its inverse are two products each with dense cosine matrices, 2 HW (H + W) operations a channel each.
 L-BFGS takes three of them in an evaluation, B and the transform of a norm: by count 0.6 % of the arithmetic of VGG19 to
@@ -21,40 +26,45 @@ import tensorflow as tf
 from stylecore.optimizers.products import exact_matmul
 from stylecore.tensors import Images, MaskPerPicture, PerPicture, Tensor
 
-# The exponent p and the corner frequency f0 (1: the highest frequency along an axis): see benchmarks/evaluations.py.
-EXPONENT, CORNER = 0.5, 0.05
+# f0, as a share of the highest frequency along an axis, and the level and the rise of each kind of gain: measured, see
+# benchmarks/curvature.py.
+CORNER = 0.03
+LUMINANCE, CHROMA = (1.0, 55.0), (2.0, 12.0)
 
 
 class Spectrum(NamedTuple):
-    """B for pictures of one size; all three are 0 where no picture of a batch has it.
+    """B for pictures of one size; everything is 0 where no picture of a batch has it.
 
     Attributes:
       rows: the cosines of the vertical frequencies, [height, height] float32.
       columns: those of the horizontal ones, [width, width] float32.
-      gains: the eigenvalues of B, [height, width] float32.
+      luminance: the eigenvalues of B for the mean of the channels, [height, width] float32.
+      chroma: those for what is left of each channel, of the same shape.
     """
 
     rows: Tensor
     columns: Tensor
-    gains: Tensor
+    luminance: Tensor
+    chroma: Tensor
 
 
-def spectrum(images: Images, chosen: MaskPerPicture, exponent: Tensor, corner: Tensor) -> Spectrum:
+def spectrum(images: Images, chosen: MaskPerPicture) -> Spectrum:
     """Returns B for pictures of the size of `images`.
 
     Args:
       images: [batch, height, width, channels].
       chosen: [batch], bool: which of them have it.
-      exponent: p >= 0, float32 scalar.
-      corner: f0 > 0, float32 scalar.
     """
     height, width = tf.unstack(tf.shape(images)[1:3])
 
     def made() -> Spectrum:
-        return Spectrum(cosines(height), cosines(width), gains(height, width, exponent, corner))
+        falling = 1.0 / (1.0 + _squared_frequencies(height, width) / CORNER**2)
+        gains = (level + rise * falling for level, rise in (LUMINANCE, CHROMA))
+        return Spectrum(cosines(height), cosines(width), *gains)
 
     def nothing() -> Spectrum:
-        return Spectrum(tf.zeros([height, height]), tf.zeros([width, width]), tf.zeros([height, width]))
+        flat = tf.zeros([height, width])
+        return Spectrum(tf.zeros([height, height]), tf.zeros([width, width]), flat, flat)
 
     return tf.cond(tf.reduce_any(chosen), made, nothing)
 
@@ -72,7 +82,7 @@ def smoothed(images: Images, chosen: MaskPerPicture, basis: Spectrum) -> Images:
     """
 
     def filtered() -> Images:
-        scaled = basis.gains * _coefficients(images, basis)
+        scaled = _scaled(_coefficients(images, basis), basis)
         planes = exact_matmul(exact_matmul(basis.rows, scaled, transpose_a=True), basis.columns)
         return tf.transpose(planes, [0, 2, 3, 1])
 
@@ -83,7 +93,8 @@ def smooth_square(images: Images, chosen: MaskPerPicture, basis: Spectrum) -> Pe
     """Returns x . B x of each chosen image x, and x . x of the others; the arguments are those of `smoothed`."""
 
     def filtered() -> PerPicture:
-        return tf.reduce_sum(basis.gains * tf.square(_coefficients(images, basis)), axis=[1, 2, 3])
+        coefficients = _coefficients(images, basis)
+        return tf.reduce_sum(coefficients * _scaled(coefficients, basis), axis=[1, 2, 3])
 
     return _where_chosen(chosen, filtered, tf.reduce_sum(tf.square(images), axis=[1, 2, 3]))
 
@@ -100,20 +111,16 @@ def _coefficients(images: Images, basis: Spectrum) -> Tensor:
     return exact_matmul(exact_matmul(basis.rows, planes), basis.columns, transpose_b=True)
 
 
-def gains(height: Tensor, width: Tensor, exponent: Tensor, corner: Tensor) -> Tensor:
-    """Returns (1 + (f / f0)^2)^-p with f^2 = (i / height)^2 + (j / width)^2 for the coefficient (i, j).
+def _scaled(coefficients: Tensor, basis: Spectrum) -> Tensor:
+    """Applies the gains to coefficients [batch, channels, height, width]."""
+    mean = tf.reduce_mean(coefficients, axis=1, keepdims=True)
+    return basis.chroma * coefficients + (basis.luminance - basis.chroma) * mean
 
-    Args:
-      height, width: of the picture in pixels, int32 scalars.
-      exponent: p, float32 scalar.
-      corner: f0, float32 scalar.
 
-    Returns:
-      [height, width], float32; 1 at zero frequency.
-    """
-    # One matrix for the whole batch: a vectorised power rounds by where in its tensor a number stands.
+def _squared_frequencies(height: Tensor, width: Tensor) -> Tensor:
+    """Returns f^2 = (i / height)^2 + (j / width)^2 for every coefficient (i, j), [height, width] float32."""
     squares = [tf.square(tf.range(side, dtype=tf.float32) / tf.cast(side, tf.float32)) for side in (height, width)]
-    return tf.pow(1.0 + (squares[0][:, tf.newaxis] + squares[1]) / tf.square(corner), -exponent)
+    return squares[0][:, tf.newaxis] + squares[1]
 
 
 def cosines(side: Tensor) -> Tensor:

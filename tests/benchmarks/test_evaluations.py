@@ -6,10 +6,9 @@ import scipy.fft
 import tensorflow as tf
 
 from benchmarks.evaluations import EVERY, evaluations_until, summary
-from benchmarks.quasi_newton import FirstHessian, LearnedSpectrum, Search, Spectral
+from benchmarks.quasi_newton import Curve, FirstHessian, LearnedSpectrum, Search, Spectral, built_in
 from stylecore import StyleConfig
 from stylecore.optimizers.lbfgs import Lbfgs
-from stylecore.optimizers.spectral import CORNER, EXPONENT
 
 SHAPE = (16, 24, 3)
 rng = np.random.default_rng(5)
@@ -40,7 +39,7 @@ def test_a_search_takes_the_steps_of_the_product(precondition):
     start = rng.uniform(0, 255, SHAPE).astype(np.float32)
     parameters = Lbfgs.parameters([StyleConfig(preset="gatys", precondition=precondition, history_size=4)])
     state, images = Lbfgs.init(tf.constant(start[None]), parameters), tf.constant(start[None])
-    first = Spectral(EXPONENT, CORNER) if precondition == "spectral" else FirstHessian()
+    first = built_in() if precondition == "spectral" else FirstHessian()
     search = Search(start, first, history_size=4)
     for _ in range(15):
         np.testing.assert_allclose(search.at, images.numpy()[0], atol=0.5)
@@ -52,7 +51,7 @@ def test_a_search_takes_the_steps_of_the_product(precondition):
         search.tell(*flat_where_smooth(search.at))
 
 
-@pytest.mark.parametrize("first", [Spectral(0.5, 0.05), Spectral(1.0, 0.05, 0.1)])
+@pytest.mark.parametrize("first", [Spectral(Curve(0.5, 0.05)), Spectral(Curve(1.0, 0.05, 0.1, 0.9))])
 def test_gains_that_fall_with_frequency_help_where_curvature_rises(first):
     start = rng.uniform(0, 255, SHAPE).astype(np.float32)
     plain, tried = (losses_of(Search(start, b, history_size=3), 12) for b in (FirstHessian(), first))
@@ -61,7 +60,7 @@ def test_gains_that_fall_with_frequency_help_where_curvature_rises(first):
 
 
 def test_learnt_gains_are_long_where_curvature_is_low():
-    learnt = LearnedSpectrum(0.0, 1.0)
+    learnt = LearnedSpectrum(Curve(0.0, 1.0))
     assert (learnt.gains(*SHAPE[:2])[0] == 1).all()
     for _ in range(20):
         step = rng.normal(size=SHAPE)
@@ -79,7 +78,8 @@ def test_learnt_gains_are_long_where_curvature_is_low():
 def test_the_gain_of_chroma_leaves_grey_alone():
     grey = np.repeat(rng.normal(size=(*SHAPE[:2], 1)), 3, axis=2).astype(np.float32)
     coloured = grey * np.array([1, -1, 0], np.float32)
-    one, half = Spectral(0.5, 0.1), Spectral(0.5, 0.1, 0.0, 0.5)
+    curve = Curve(0.5, 0.1)
+    one, half = Spectral(curve), Spectral(curve, curve.times(0.5))
     np.testing.assert_allclose(half(grey), one(grey), atol=1e-5)
     np.testing.assert_allclose(half(coloured), 0.5 * one(coloured), atol=1e-5)
 

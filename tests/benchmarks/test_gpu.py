@@ -77,7 +77,7 @@ def test_pictures_an_hour_follow_from_the_steps_of_each_stage(setting, monkeypat
     monkeypatch.setattr(gpu_parts, "steady_secs", lambda step, batch_size: step)
     measurements = PARTS["pictures"](setting)
     assert measurements["pictures_per_hour_basic"]()[0] == pytest.approx(3600 / (0.5 * 1500))
-    assert measurements["pictures_per_hour_fast"]()[0] == pytest.approx(3600 / (0.25 * 120 + 0.5 * 80))
+    assert measurements["pictures_per_hour_fast"]()[0] == pytest.approx(3600 / (0.25 * 30 + 0.5 * 70))
 
 
 @pytest.mark.usefixtures("briefly")

@@ -13,8 +13,8 @@ BASE = ("c" * 64, [HashedStyle("s" * 64, 1.0)], StyleConfig(), "w" * 64)
 PINNED: dict[str, dict[str, Any]] = {
     "0a4719d302b82d95": {},
     "6fe49afaaf865856": {"preset": "gatys"},
-    "ee42b568b07478e5": {"preset": "fast", "precision": "float32"},
-    "8d09e058f3c3b634": {"preset": "fast", "precision": "bfloat16"},
+    "71ff155b69c09190": {"preset": "fast", "precision": "float32"},
+    "505693912413ad4f": {"preset": "fast", "precision": "bfloat16"},
     "34404d1cd6562cbe": {"preset": "two_content_layers"},
     "bf3a6b2e6f086300": {"preset": "resnet50"},
     "ec74440f266339d2": {"content_weight": 1e4, "tv_weight": 0, "image_size": 384, "iterations": 500},
@@ -23,6 +23,7 @@ PINNED: dict[str, dict[str, Any]] = {
     "aa6e5860f3f20a0e": {"optimizer": "lbfgs", "history_size": 8, "style_fit": "keep", "style_scale": 0.5},
     "cc05fad65c89f673": {"content_loss": "l1", "reduction": "sum", "style_layers": {"conv1_1": 0.9, "conv4_1": 0.1}},
     "0fd771d8d9cbc7eb": {"backbone": "vgg16", "weights": "random:3", "seed": 31},
+    "513142b368f0367f": {"preset": "fine"},
 }
 
 

@@ -30,7 +30,8 @@ BAD = [
     ({"style_scale": 9}, "style_scale must be > 0 and <= 8, got 9"),
     (
         {"preset": "nice"},
-        "preset must be one of basic, two_content_layers, gatys, fast, gaussian, resnet50, resnet50_swag, got 'nice'",
+        "preset must be one of basic, two_content_layers, gatys, fast, fine, gaussian, resnet50, resnet50_swag, "
+        "got 'nice'",
     ),
     ({"backbone": "vgg"}, "backbone must be one of vgg19, vgg16, resnet50, got 'vgg'"),
     ({"pooling": "average"}, "pooling must be one of max, avg, got 'average'"),
@@ -133,8 +134,12 @@ PRESETS = {
 }  # fmt: skip
 
 PRESETS["fast"] = {
-    **PRESETS["gatys"], "iterations": 200, "precision": "auto",
-    "pyramid": [{"scale": 0.5, "share": 0.6}, {"scale": 1.0, "share": 0.4}],
+    **PRESETS["gatys"], "iterations": 100, "precision": "auto", "precondition": "spectral",
+    "pyramid": [{"scale": 0.5, "share": 0.3}, {"scale": 1.0, "share": 0.7}],
+}  # fmt: skip
+PRESETS["fine"] = {
+    **PRESETS["gatys"], "iterations": 320, "precision": "float32", "precondition": "spectral",
+    "pyramid": [{"scale": 0.5, "share": 0.25}, {"scale": 1.0, "share": 0.75}],
 }  # fmt: skip
 
 
