@@ -90,12 +90,16 @@ def main() -> None:
             agreement(*pair, (of[0][band], of[1][band])) for pair, of in zip(measured, found, strict=True)
         ]
     }
+    size = np.bincount(band.ravel(), minlength=len(BANDS))
+    built = [np.bincount(band.ravel(), gains.ravel(), len(BANDS)) / size for gains in tried["built in"]]
     result = {
         "side_px": side_px,
         "problems": [f"{content} with {style}" for content, style, _ in GROUPS["chosen_on"]],
         "bands_from": BANDS.tolist(),
         "luminance": np.exp(np.log(found[:, 0]).mean(axis=0)).round(2).tolist(),
         "chroma": np.exp(np.log(found[:, 1]).mean(axis=0)).round(2).tolist(),
+        "built_in_luminance": built[0].round(2).tolist(),
+        "built_in_chroma": built[1].round(2).tolist(),
         "agreement": {name: round(statistics.mean(values), 4) for name, values in agreements.items()},
         "provenance": began.provenance(),
     }

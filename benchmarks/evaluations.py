@@ -10,6 +10,7 @@ that choices are based on, `kept_aside` the one that confirms them. The shared p
 
 import argparse
 import dataclasses
+import functools
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -79,6 +80,7 @@ _LEARNT = Curve(0.5, 0.05)
 VARIANTS: Mapping[str, Variant] = {
     PLAIN: Variant(),
     BUILT_IN: Variant(built_in),
+    **{f"as built in, lengthened by {factor:g}": Variant(functools.partial(built_in, factor)) for factor in (1.0, 4.0)},
     **{
         f"p {p:g}, f0 {f0:g}": _spectral(p, f0)
         for p, f0 in ((0.5, 0.05), (0.5, 0.1), (0.5, 0.025), (0.35, 0.05), (0.75, 0.1), (1.0, 0.1))

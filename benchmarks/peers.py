@@ -8,7 +8,8 @@ PNG files. Every delivered picture is scored with pastiche's own loss in float32
 there are the presets `fast`, in the device's arithmetic and in float32, and `fine`, and one size in float32 without the
 spectral first Hessian, with as many iterations as pastiche makes. The two tools take turns: fast, half of pastiche's
 loop, the others, the other half, fast again. The results go to benchmarks/results/peers_bfloat16.json where the
-processor has that arithmetic, and to peers_float32.json where it has not.
+processor has that arithmetic, and to peers_float32.json where it has not. `.cache/peers.png` shows each row's content,
+painting, pastiche's picture and ours, in the order of the results' `fields`.
 
 pip installs pastiche and PyTorch into an environment of their own; where the package index offers a build for CPUs,
 pip takes that one.
@@ -45,11 +46,12 @@ from demo.paintings import PAINTINGS
 from demo.photographs import PHOTOGRAPHS
 from stylecore import StyleConfig
 from stylecore.networks.precision import device_arithmetic
-from stylecore.planning.pyramid import stage_iterations
+from stylecore.planning.pyramid import full_size_evaluations, stage_iterations
 
 ROOT = Path(__file__).parent.parent
 SHARED_IMAGES = ROOT.parent / "shared" / "images"
 ENVIRONMENT = ROOT / ".cache" / "peers"
+SHEET = ROOT / ".cache" / "peers.png"
 REQUIREMENTS = ("pastiche==1.6.0", "torch==2.13.0")
 
 STYLE_WEIGHTS = (1.0, 0.1)
@@ -156,6 +158,13 @@ def measure(side_px: int, steps: int, contents: int, iterations: int | None, fol
         _scored(row, inputs, peer, {name: run.pictures[index] for name, run in ours.items()})
         for index, (row, peer) in enumerate(zip(rows, peers, strict=True))
     ]
+    contact_sheet(
+        [
+            [inputs[content], inputs[style], peer.picture, *(run.pictures[index] for run in ours.values())]
+            for index, ((content, style, _), peer) in enumerate(zip(rows, peers, strict=True))
+        ],
+        side_px,
+    ).save(SHEET)
     one_size, fine = ours["one_size"], ours["fine"]
     for picture, goal, history in zip(pictures, one_size.totals, fine.histories, strict=True):
         config = StyleConfig(**{**equal_config_fields(picture["style_weight"]), **fields["fine"]})
@@ -181,15 +190,23 @@ def evaluations_until(goal: float, history: Sequence[tuple[int, float]], config:
       history: (iteration, total loss), rising; between two of them losses are taken to fall exponentially.
       config: of the run.
     """
-    counts = stage_iterations(config)[:-1]
-    before = sum(counts)
-    spent = sum(count * scale**2 for count, (scale, _) in zip(counts, config.pyramid))
+    before = sum(stage_iterations(config)[:-1])
+    spent = full_size_evaluations(config) - (config.iterations - before)
     full_size = [(number, total) for number, total in history if number >= before]
     for (number, above), (following, below) in itertools.pairwise(full_size):
         if below <= goal <= above:
             share = math.log(above / goal) / math.log(above / below) if above > below else 1.0
             return round(spent + number - before + share * (following - number), 1)
     return math.inf
+
+
+def contact_sheet(rows: Sequence[Sequence[Path]], side_px: int) -> Image.Image:
+    """Returns pictures of up to `side_px` on each side in rows and columns, to be looked at side by side."""
+    sheet = Image.new("RGB", (side_px * max(map(len, rows)), side_px * len(rows)))
+    for row, paths in enumerate(rows):
+        for column, path in enumerate(paths):
+            sheet.paste(Image.fromarray(read_picture(path)), (column * side_px, row * side_px))
+    return sheet
 
 
 def figures(results: Mapping[str, Any]) -> Iterator[Figure]:

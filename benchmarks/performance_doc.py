@@ -68,13 +68,13 @@ def figures_table() -> Lines:
 
 def measured() -> Mapping[str, float]:
     """Returns the figures of all results that have been written."""
-    found = {**results_of("bench").get("figures", {}), **results_of("since").get("figures", {})}
+    found = {name: value for file in ("bench", "since", "reference_pair") for name, value in figures_of(file).items()}
     return {name: figure["value"] for name, figure in found.items()}
 
 
 def peers_table() -> Lines:
     """Yields what benchmarks/peers.py found on each kind of processor beside what was predicted."""
-    kinds = [results_of(name).get("figures", {}) for name in PEERS]
+    kinds = [figures_of(name) for name in PEERS]
     yield "| figure | to reach | predicted | with bfloat16 | without |"
     yield "|---|---|---|---|---|"
     for name, known in json.loads(PREDICTIONS.read_text())["peers"].items():
@@ -166,9 +166,25 @@ def evaluations_table() -> Lines:
             yield f"| {name} | {' | '.join(cells)} | {reach} |"
 
 
+def curvature_table() -> Lines:
+    """Yields what benchmarks/curvature.py found in each band of frequency, beside the gains that are built in."""
+    found = results_of("curvature")
+    if not found:
+        yield "Not measured yet."
+        return
+    yield "| frequencies from | luminance | built in | chroma | built in |"
+    yield "|---|---|---|---|---|"
+    columns = ("luminance", "built_in_luminance", "chroma", "built_in_chroma")
+    for begin, *gains in zip(found["bands_from"], *(found[column] for column in columns), strict=True):
+        yield f"| {begin:g} | {' | '.join(map(number, gains))} |"
+    yield ""
+    agreements = ", ".join(f"{name} {value:.3f}" for name, value in found["agreement"].items())
+    yield f"Cosine of the angle between the way and the scaled gradient, the mean of the problems: {agreements}."
+
+
 def ceilings_table() -> Lines:
     """Yields this machine's ceilings and the step's share of them."""
-    figures = results_of("bench").get("figures", {})
+    figures = figures_of("bench")
     yield "| | measured |"
     yield "|---|---|"
     for name, text in (
@@ -271,6 +287,7 @@ TABLES: Mapping[str, Callable[[], Lines]] = {
     "cuts": cuts_table,
     "tiles": tiles_table,
     "evaluations": evaluations_table,
+    "curvature": curvature_table,
     "ceilings": ceilings_table,
     "predicted": predicted_table,
     "gpus": gpus_table,
@@ -286,6 +303,11 @@ def results_of(name: str) -> dict[str, Any]:
     """Returns a result file; empty if it does not exist."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def figures_of(name: str) -> dict[str, Any]:
+    """Returns the figures of a result file, by their names."""
+    return dict(results_of(name).get("figures", {}))
 
 
 def _joined(lines: Callable[[], Lines]) -> str:

@@ -27,7 +27,13 @@ _FARTHEST = 5.0
 
 
 class FirstHessian:
-    """A symmetric positive map B of pictures: the first inverse Hessian is a multiple of it. Here B is the identity."""
+    """A symmetric positive map B of pictures: the first inverse Hessian is a multiple of it. Here B is the identity.
+
+    Attributes:
+      lengthened: that multiple over s.y / y.By of the newest pair.
+    """
+
+    lengthened = 1.0
 
     def __call__(self, vector: np.ndarray) -> np.ndarray:
         """Returns B times a vector [height, width, 3]."""
@@ -66,10 +72,12 @@ class Spectral(FirstHessian):
     Args:
       luminance: gains of the mean.
       chroma: those of the rest; None: the same.
+      lengthened: see FirstHessian.
     """
 
-    def __init__(self, luminance: Curve, chroma: Curve | None = None) -> None:
+    def __init__(self, luminance: Curve, chroma: Curve | None = None, lengthened: float = 1.0) -> None:
         self._luminance, self._chroma = luminance, chroma or luminance
+        self.lengthened = lengthened
 
     def gains(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the gains [height, width] of the channels' mean, and of what is left of them."""
@@ -83,12 +91,12 @@ class Spectral(FirstHessian):
         return _inverse(luminance * mean + chroma * (coefficients - mean))
 
 
-def built_in() -> Spectral:
-    """Returns the first Hessian of `precondition: spectral`."""
+def built_in(lengthened: float = spectral.LENGTHENED) -> Spectral:
+    """Returns the first Hessian of `precondition: spectral`, or one of another length."""
     luminance, chroma = (
         Curve(1.0, spectral.CORNER, level, rise) for level, rise in (spectral.LUMINANCE, spectral.CHROMA)
     )
-    return Spectral(luminance, chroma)
+    return Spectral(luminance, chroma, lengthened)
 
 
 class LearnedSpectrum(Spectral):
@@ -216,6 +224,7 @@ class Search:
             vector = vector - np.float32(weights[-1]) * change
         _, change, curvature = pairs[0]
         gamma = curvature / max(_dot(change, self._first_hessian(change)), TINY)
+        gamma *= self._first_hessian.lengthened
         found = np.float32(gamma) * free * self._first_hessian(vector)
         for (step, change, curvature), weight in zip(reversed(pairs), reversed(weights), strict=True):
             found = found + np.float32(weight - _dot(change, found) / curvature) * step

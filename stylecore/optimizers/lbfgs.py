@@ -26,7 +26,7 @@ from stylecore.config.style_config import StyleConfig
 from stylecore.kernels import is_compiled_with_xla
 from stylecore.optimizers.base import HIGHEST, LOWEST, Proposal, is_finite, per_image
 from stylecore.optimizers.products import Factor, factor, product, weighted_sum
-from stylecore.optimizers.spectral import smooth_square, smoothed, spectrum
+from stylecore.optimizers.spectral import LENGTHENED, smooth_square, smoothed, spectrum
 from stylecore.tensors import CountPerPicture, Gradients, Histories, Images, MaskPerPicture, PerPicture, Tensor
 
 # Armijo's fraction of the decrease that the gradient promises.
@@ -254,8 +254,8 @@ def _newton(
     """Returns the inverse Hessian of the free pixels times `downhill`, and whether any curvature went into it.
 
     With M the mask of the free pixels, S M and Y M the pairs as rows, the newest first, R the lower triangle of
-    S M Y^T with its diagonal D, H0 = gamma M B M with gamma = s.y / y.(M B M y) of the newest pair, the product with a
-    vector v is
+    S M Y^T with its diagonal D, H0 = gamma M B M with gamma = s.y / y.(M B M y) of the newest pair, LENGTHENED
+    where B is spectral, the product with a vector v is
 
         a = R^-1 S v,   w = H0 (v - Y^T a),   c = R^-T (D a - Y w),   H v = w + S^T c.
     """
@@ -277,6 +277,7 @@ def _newton(
     change = free * tf.gather(state.changes, tf.gather(ages, newest, batch_dims=1), batch_dims=1)
     smooth_length = smooth_square(change, parameters.spectral, parameters.basis)
     gamma = tf.cast(tf.gather(curvature, newest, batch_dims=1), change.dtype) / tf.maximum(smooth_length, TINY)
+    gamma *= tf.where(parameters.spectral, LENGTHENED, 1.0)
 
     def products(rows: Factor, vector: Gradients) -> Tensor:
         column = tf.reshape(vector, [tf.shape(vector)[0], -1, 1])

@@ -30,6 +30,9 @@ from stylecore.tensors import Images, MaskPerPicture, PerPicture, Tensor
 # benchmarks/curvature.py.
 CORNER = 0.03
 LUMINANCE, CHROMA = (1.0, 55.0), (2.0, 12.0)
+# The newest pair tells the curvature of the steepest directions more than of the others: along these, which B is for,
+# the first step may be longer by this factor. Chosen by benchmarks/evaluations.py.
+LENGTHENED = 2.0
 
 
 class Spectrum(NamedTuple):

@@ -26,6 +26,12 @@ def stage_iterations(config: StyleConfig) -> tuple[int, ...]:
     return tuple(end - begin for begin, end in zip([0, *ends[:-1]], ends, strict=True))
 
 
+def full_size_evaluations(config: StyleConfig) -> float:
+    """Returns what the iterations of all stages cost: each counts as its share of the result's pixels."""
+    scales = [scale for scale, _ in config.pyramid] or [1.0]
+    return sum(count * scale**2 for count, scale in zip(stage_iterations(config), scales, strict=True))
+
+
 def stages(config: StyleConfig, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
     """Returns (height, width, iterations) of every stage, see `stage_sizes` and `stage_iterations`."""
     sizes = stage_sizes(config, height, width)

@@ -34,8 +34,7 @@ def test_every_measured_figure_has_a_prediction():
     ceilings = {"matmul_gflops_per_sec_float32", "matmul_gflops_per_sec_bfloat16", "copy_gigabytes_per_sec"}
     assert set(performance_doc.measured()) <= set(predictions) | ceilings
     for kind in performance_doc.PEERS:
-        found = performance_doc.results_of(kind).get("figures", {})
-        assert set(found) <= set(json.loads(PREDICTIONS.read_text())["peers"])
+        assert set(performance_doc.figures_of(kind)) <= set(json.loads(PREDICTIONS.read_text())["peers"])
 
 
 def test_a_coarse_stage_is_predicted_at_its_size():

@@ -78,7 +78,7 @@ def test_position_and_neighbours_change_no_bit(shape):
         np.testing.assert_array_equal(turned, function(images, *arguments).numpy())
 
 
-def dense_product(steps, changes, free, vector, first_hessian):
+def dense_product(steps, changes, free, vector, first_hessian, lengthened):
     """H v by the two-loop recursion in float64, with H0 = gamma M B M; pairs oldest first, all masked."""
     shape = steps[0].shape
     mask = free.astype(np.float64)
@@ -92,14 +92,16 @@ def dense_product(steps, changes, free, vector, first_hessian):
         alphas.append((s * q).sum() / (s * y).sum())
         q = q - alphas[-1] * y
     s, y = pairs[-1]
-    r = (s * y).sum() / (y * first(y)).sum() * first(q)
+    r = lengthened * (s * y).sum() / (y * first(y)).sum() * first(q)
     for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
         r = r + (alpha - (y * r).sum() / (s * y).sum()) * s
     return r
 
 
-@pytest.mark.parametrize(("is_spectral", "first_hessian"), [(False, np.asarray), (True, reference)])
-def test_the_compact_form_is_the_two_loop_recursion_on_the_free_pixels(is_spectral, first_hessian):
+@pytest.mark.parametrize(
+    ("is_spectral", "first_hessian", "lengthened"), [(False, np.asarray, 1.0), (True, reference, spectral.LENGTHENED)]
+)
+def test_the_compact_form_is_the_two_loop_recursion_on_the_free_pixels(is_spectral, first_hessian, lengthened):
     shape, kept, size = (6, 7, 3), 4, 5
     diagonal = rng.uniform(0.5, 2.0, shape)
     steps = rng.normal(size=(kept, *shape)).astype(np.float32)
@@ -121,7 +123,7 @@ def test_the_compact_form_is_the_two_loop_recursion_on_the_free_pixels(is_spectr
         state, Lbfgs.prepared(parameters, state.images), tf.constant(vector[None]), tf.constant(free[None])
     )
     assert curved.numpy().all()
-    expected = dense_product(steps, changes, free, vector, first_hessian)
+    expected = dense_product(steps, changes, free, vector, first_hessian, lengthened)
     np.testing.assert_allclose(found.numpy()[0], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
