@@ -7,7 +7,7 @@ DEMO := demo/output
 # Checks and formats the gallery's JavaScript; nothing else needs it.
 NPM := $(shell command -v npm)
 
-.PHONY: install demo cluster reproduce bench bench-peers test test-fast faults check format lint clean
+.PHONY: install demo cluster reproduce presets bench bench-peers test test-fast faults check format lint clean
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --constraint deploy/constraints.txt --editable
 
@@ -46,6 +46,10 @@ cluster: install
 reproduce: install
 	$(BIN)/python -m experiments.reproduce $(if $(FULL),--full) $(if $(IMAGE_SIZE),--image_size $(IMAGE_SIZE)) \
 		$(if $(ITERATIONS),--iterations $(ITERATIONS))
+
+# docs/presets.md, with a picture of each preset.
+presets: install
+	$(BIN)/python -m experiments.presets_page $(if $(IMAGE_SIZE),--image_size $(IMAGE_SIZE))
 
 # Every figure of docs/performance.md as a ratio in one run: 20 minutes on two idle cores with AVX-512, longer with AVX2
 # alone.

@@ -1,5 +1,11 @@
-"""Writes docs/presets.md: every preset, the fields that it changes, and a picture."""
+"""Writes docs/presets.md: every preset, the fields that it changes, and a picture.
 
+    python -m experiments.presets_page [--image_size 192]
+
+Every preset makes the iterations that it has: at 192 px that takes two cores with AVX-512 about ten minutes.
+"""
+
+import argparse
 import io
 import json
 from collections.abc import Mapping
@@ -10,9 +16,11 @@ import numpy as np
 from PIL import Image
 
 from experiments.drawing import LARGEST_CELL_PX, WEBP_QUALITY
+from experiments.reproduce import HERE, Settings, finished, prepare
 from experiments.results import Results
 from experiments.sections import PRESETS_GRID
 from experiments.sizes import Size
+from pipeline.cli.quiet import import_tensorflow
 from stylecore.config.presets import PRESETS
 from stylecore.measures.measure import MEASURES
 
@@ -30,7 +38,8 @@ ABOUT: Mapping[str, str] = {
     "picture, and the weights of its losses are those of `basic`.",
 }
 _NO_WEIGHTS = "no picture here: ResNet50's ImageNet weights need a network that Keras can download them from"
-_NOT_MADE = "no picture yet: `make reproduce` makes it"
+_NOT_MADE = "no picture yet: `make presets` makes it"
+IMAGE_SIZE_PX = 192
 
 _GAUSSIAN = """
 ## What `gaussian` leaves out
@@ -70,21 +79,30 @@ each loss along a front of its own.
 """
 
 
+def make_presets_page(settings: Settings) -> int:
+    """Runs every preset and writes the page; returns the exit status."""
+    import_tensorflow()
+    results, status = finished(settings, [(PRESETS_GRID, 1)])
+    write_presets_page(results, settings.size, settings.report, settings.report.parent / "reproduction")
+    return status
+
+
 def write_presets_page(results: Results, size: Size, page: Path, folder: Path) -> None:
     """Writes the page, and its pictures into `folder`, which lies below the folder of the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    finished = {row["config"]["preset"]: row for row in results.rows.get(PRESETS_GRID, ()) if row["status"] == "done"}
+    rows = {row["config"]["preset"]: row for row in results.rows.get(PRESETS_GRID, ()) if row["status"] == "done"}
     lines = [
         "# Presets",
         "",
-        "`preset` names a configuration that the other fields start from. Written by `make reproduce`, with",
-        f"[presets.yaml](../experiments/presets.yaml): {size.described()}.",
+        "`preset` names a configuration that the other fields start from. Written by `make presets`, with",
+        f"[presets.yaml](../experiments/presets.yaml): longest side {size.image_size} px, each with its own",
+        "iterations.",
         "",
         "| preset | picture | fields that differ from `basic` |",
         "|---|---|---|",
     ]
     for name, fields in PRESETS.items():
-        row = finished.get(name)
+        row = rows.get(name)
         shown = _picture(name, results.pixels[row["run_id"]], page, folder) if row else _missing(fields)
         lines.append(f"| `{name}`<br>{ABOUT[name]} | {shown} | {_fields(fields)} |")
     page.write_text("\n".join(lines) + "\n" + _GAUSSIAN + style_losses_section(), encoding="utf-8")
@@ -124,3 +142,18 @@ def _fields(fields: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def main() -> int:
+    """Parses the command line and makes the page."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.presets_page", description=__doc__.splitlines()[0])
+    parser.add_argument("--image_size", type=int, default=IMAGE_SIZE_PX, metavar="PX", help="longest side")
+    parser.add_argument("--output", type=Path, default=HERE / "output" / "presets", metavar="DIR")
+    known = parser.parse_args()
+    prepare(known.output)
+    page = HERE.parent / "docs" / "presets.md"
+    return make_presets_page(Settings(Size(known.image_size, None), known.output, page, run_options=()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -10,16 +10,19 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.sections import PRESETS_GRID, SECTIONS
+from experiments.sections import SECTIONS
 from experiments.sizes import FULL, REDUCED, Size, estimated_secs
 from pipeline.cli.quiet import import_tensorflow
 from pipeline.grid import write_grid
 from stylecore.config.style_config import StyleConfig
+
+if TYPE_CHECKING:
+    from experiments.results import Results
 
 HERE = Path(__file__).resolve().parent
 DONE, ROWS_FAILED = 0, 3
@@ -28,6 +31,8 @@ DONE, ROWS_FAILED = 0, 3
 RUN_OPTIONS = ("--deterministic", "--batch_size=2")
 
 Row = dict[str, Any]
+# The name of a grid's file, and a factor of its iterations.
+Grid = tuple[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Settings:
     Attributes:
       size: image size and iterations.
       output: receives the manifest and the job's output directory.
-      report: the page to write; presets.md and the pictures go beside it.
+      report: the page to write; the pictures go beside it.
       grids: folder of the experiments' grids, with inputs/.
       overrides: further configuration fields to set in every row.
       run_options: options for `stylebeam run`.
@@ -54,35 +59,35 @@ class Settings:
 def reproduce(settings: Settings) -> int:
     """Runs the job and writes the report; returns the exit status."""
     import_tensorflow()
-    from experiments.presets_page import write_presets_page
     from experiments.report import tally, write_report
+
+    results, status = finished(settings, [(section.grid, section.iterations_factor) for section in SECTIONS])
+    verdicts = write_report(results, settings.size, settings.report)
+    print(f"{settings.report}: {tally(verdicts)}")
+    return status
+
+
+def finished(settings: Settings, grids: Sequence[Grid]) -> tuple["Results", int]:
+    """Runs grids as one job; returns its results and the exit status."""
     from experiments.results import read_results
     from pipeline.run import run
 
-    manifest = write_manifest(settings)
+    manifest = write_manifest(settings, grids)
     job = settings.output / "job"
     summary = run([f"--manifest={manifest}", f"--output={job}", "--dataset=none", *settings.run_options])
-    results = read_results(job, manifest)
-    verdicts = write_report(results, settings.size, settings.report)
-    write_presets_page(results, settings.size, settings.report.parent / "presets.md", settings.report.with_suffix(""))
-    print(f"{settings.report}: {tally(verdicts)}")
-    return ROWS_FAILED if summary is None or summary.failed else DONE
+    return read_results(job, manifest), ROWS_FAILED if summary is None or summary.failed else DONE
 
 
-def write_manifest(settings: Settings) -> Path:
-    """Expands every grid at the chosen size into one manifest; the column `experiment` has the grid's name."""
-    rows = [row for grid, factor in _grids() for row in _rows(settings, grid, factor)]
+def write_manifest(settings: Settings, grids: Sequence[Grid]) -> Path:
+    """Expands grids at the chosen size into one manifest; the column `experiment` has the grid's name."""
+    rows = [row for grid, factor in grids for row in _rows(settings, grid, factor)]
     if not has_resnet50(settings):
         print("ResNet50 is left out: its ImageNet weights cannot be had here")
         rows = [row for row in rows if _config(row).backbone != "resnet50"]
-    print(f"{len(rows)} rows in {len(_grids())} experiments, {settings.size.described()}: {_estimate(rows)}")
+    print(f"{len(rows)} rows in {len(grids)} experiments, {settings.size.described()}: {_estimate(rows)}")
     path = settings.output / "manifest.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path, compression="zstd")
     return path
-
-
-def _grids() -> list[tuple[str, int]]:
-    return [*((section.grid, section.iterations_factor) for section in SECTIONS), (PRESETS_GRID, 1)]
 
 
 def _rows(settings: Settings, grid: str, iterations_factor: int) -> Iterator[Row]:
@@ -127,18 +132,23 @@ def _estimate(rows: Sequence[Row]) -> str:
 
 def main() -> int:
     """Parses the command line, writes the inputs and runs everything."""
+    known = _parser().parse_args()
+    size = FULL if known.full else REDUCED
+    size = Size(known.image_size or size.image_size, known.iterations or size.iterations)
+    prepare(known.output)
+    return reproduce(Settings(size, known.output, known.report))
+
+
+def prepare(output: Path) -> None:
+    """Makes the output folder, and the inputs where they are missing."""
     from demo.inputs import write_inputs
 
     # TensorFlow warns of retracing even where several kinds of step are each traced only once.
     for library in ("apache_beam", "tensorflow"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    known = _parser().parse_args()
-    size = FULL if known.full else REDUCED
-    size = Size(known.image_size or size.image_size, known.iterations or size.iterations)
-    known.output.mkdir(parents=True, exist_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
     if not all((HERE / "inputs" / folder).is_dir() for folder in ("photographs", "paintings")):
         write_inputs(HERE / "inputs")
-    return reproduce(Settings(size, known.output, known.report))
 
 
 def _parser() -> argparse.ArgumentParser:
