@@ -2,7 +2,7 @@
 
     python -m experiments.presets_page [--image_size 192]
 
-Every preset makes the iterations that it has: at 192 px that takes two cores with AVX-512 about ten minutes.
+Every preset makes the iterations that it has: at 192 px that takes about fifteen minutes on two cores.
 """
 
 import argparse
@@ -95,8 +95,8 @@ def write_presets_page(results: Results, size: Size, page: Path, folder: Path) -
         "# Presets",
         "",
         "`preset` names a configuration that the other fields start from. Written by `make presets`, with",
-        f"[presets.yaml](../experiments/presets.yaml): longest side {size.image_size} px, each with its own",
-        "iterations.",
+        f"[presets.yaml](../experiments/presets.yaml): longest side {size.image_size} px, "
+        "each with its own iterations.",
         "",
         "| preset | picture | fields that differ from `basic` |",
         "|---|---|---|",
