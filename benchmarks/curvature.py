@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.evaluations import BUILT_IN, GROUPS, VARIANTS, Problems
 from benchmarks.figures import RESULTS
 from benchmarks.provenance import Start
-from benchmarks.quasi_newton import BANDS, Curve, Search, Spectral, bands, built_in, transform
+from benchmarks.quasi_newton import BANDS, Curve, Search, Spectral, band_squares, bands, built_in, transform
 
 START, END = 60, 250
 
@@ -38,7 +38,7 @@ def way_and_gradient(bench: Problems) -> Iterator[tuple[np.ndarray, np.ndarray]]
 
 def lengths(way: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """Returns the way's length over the gradient's in each band, [2, bands]: luminance, chroma."""
-    squares = [_squares(vector) for vector in (way, gradient)]
+    squares = [band_squares(vector.astype(np.float64)) for vector in (way, gradient)]
     return np.sqrt(squares[0] / np.maximum(squares[1], np.finfo(float).tiny))
 
 
@@ -63,11 +63,6 @@ def _parts(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     coefficients = np.moveaxis(transform(vector.astype(np.float64)), 2, 0)
     mean = coefficients.mean(axis=0, keepdims=True)
     return np.repeat(mean, 3, axis=0), coefficients - mean
-
-
-def _squares(vector: np.ndarray) -> np.ndarray:
-    band = bands(*vector.shape[:2]).ravel()
-    return np.array([np.bincount(band, (part**2).sum(axis=0).ravel(), len(BANDS)) for part in _parts(vector)])
 
 
 def main() -> None:

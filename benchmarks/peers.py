@@ -227,7 +227,8 @@ def figures(results: Mapping[str, Any]) -> Iterator[Figure]:
 
 def result_name() -> str:
     """Returns the name of this kind of processor's result file."""
-    return "peers_bfloat16" if device_arithmetic().prefers_bfloat16 else "peers_float32"
+    with_bfloat16, without = performance_doc.PEERS
+    return with_bfloat16 if device_arithmetic().prefers_bfloat16 else without
 
 
 def _ratios(scores: Sequence[float], others: Sequence[float]) -> list[float]:

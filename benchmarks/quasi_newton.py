@@ -110,15 +110,9 @@ class LearnedSpectrum(Spectral):
 
     def learn(self, step: np.ndarray, change: np.ndarray) -> None:
         """Adds a pair's squares, older pairs weighing less."""
-        band = bands(*step.shape[:2]).ravel()
         weight = 1 / max(_dot(step, change), TINY)
         self._squares *= self._decay
-        for squares, vector in zip(self._squares, (step, change), strict=True):
-            coefficients = transform(vector)
-            luminance = 3 * coefficients.mean(axis=2) ** 2
-            chroma = (coefficients**2).sum(axis=2) - luminance
-            for found, plane in zip(squares, (luminance, chroma), strict=True):
-                found += weight * np.bincount(band, plane.ravel(), len(BANDS))
+        self._squares += weight * np.array([band_squares(step), band_squares(change)])
 
     def gains(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns what was learnt, near the gains that it began with."""
@@ -242,6 +236,15 @@ def transform(vector: np.ndarray) -> np.ndarray:
 
 def _inverse(coefficients: np.ndarray) -> np.ndarray:
     return idctn(coefficients, axes=(0, 1), norm="ortho").astype(np.float32)
+
+
+def band_squares(vector: np.ndarray) -> np.ndarray:
+    """Returns the squared length of a vector [height, width, 3] in each band, [2, bands]: luminance, chroma."""
+    band = bands(*vector.shape[:2]).ravel()
+    coefficients = transform(vector)
+    luminance = 3 * coefficients.mean(axis=2) ** 2
+    chroma = (coefficients**2).sum(axis=2) - luminance
+    return np.array([np.bincount(band, plane.ravel(), len(BANDS)) for plane in (luminance, chroma)])
 
 
 def bands(height: int, width: int) -> np.ndarray:

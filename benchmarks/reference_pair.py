@@ -8,6 +8,7 @@ the shared reference_content.png and reference_style.png. It writes benchmarks/r
 """
 
 import argparse
+import dataclasses
 import json
 from typing import Any
 
@@ -22,11 +23,7 @@ from stylecore.planning.pyramid import full_size_evaluations
 def config_of(preset: str, evaluations: int) -> StyleConfig:
     """Returns a preset with as many full-size evaluations, to the nearest iteration."""
     whole = StyleConfig(preset=preset, precision="float32")
-    return StyleConfig(
-        preset=preset,
-        precision="float32",
-        iterations=round(evaluations * whole.iterations / full_size_evaluations(whole)),
-    )
+    return dataclasses.replace(whole, iterations=round(evaluations * whole.iterations / full_size_evaluations(whole)))
 
 
 def main() -> None:
